@@ -1,0 +1,99 @@
+package message
+
+// ID names the fields that the data path acts on, so that it compares a byte where it would compare strings.
+type ID uint8
+
+// The known fields. Those from Connection to Upgrade describe one connection and are never forwarded as they came (RFC 9110 §7.6.1).
+const (
+	Other ID = iota
+	Connection
+	KeepAlive
+	ProxyConnection
+	ProxyAuthenticate // hop-by-hop towards the client (RFC 9110 §11.7.1)
+	ProxyAuthorization
+	TE
+	Trailer
+	TransferEncoding
+	Upgrade
+
+	ContentLength
+	Host
+	Expect
+	Date
+	Server
+	ContentType
+	Accept
+	UserAgent
+	Referer
+	Authorization
+	Cookie
+	Forwarded
+	XForwardedFor
+	XForwardedProto
+	XForwardedHost
+	XForwardedPort
+	XRealIP
+	XRequestID
+	RetryAfter
+)
+
+// HopByHop reports whether the field belongs to one connection only.
+func (id ID) HopByHop() bool { return id >= Connection && id <= Upgrade }
+
+// IDOf finds the ID of a name, without case. An underscore counts as a hyphen: CGI-style backends fold both to the same variable, so
+// "X_Forwarded_For" must not slip past what removes "X-Forwarded-For".
+func IDOf[T ~[]byte | ~string](name T) ID {
+	switch len(name) {
+	case 2:
+		return match(name, "te", TE)
+	case 4:
+		return pick(match(name, "host", Host), match(name, "date", Date))
+	case 6:
+		return pick(match(name, "expect", Expect), pick(match(name, "server", Server), pick(match(name, "accept", Accept), match(name, "cookie", Cookie))))
+	case 7:
+		return pick(match(name, "upgrade", Upgrade), pick(match(name, "trailer", Trailer), match(name, "referer", Referer)))
+	case 9:
+		return pick(match(name, "x-real-ip", XRealIP), match(name, "forwarded", Forwarded))
+	case 10:
+		return pick(match(name, "connection", Connection), pick(match(name, "keep-alive", KeepAlive), match(name, "user-agent", UserAgent)))
+	case 11:
+		return match(name, "retry-after", RetryAfter)
+	case 12:
+		return pick(match(name, "content-type", ContentType), match(name, "x-request-id", XRequestID))
+	case 13:
+		return match(name, "authorization", Authorization)
+	case 14:
+		return match(name, "content-length", ContentLength)
+	case 15:
+		return match(name, "x-forwarded-for", XForwardedFor)
+	case 16:
+		return pick(match(name, "x-forwarded-host", XForwardedHost), pick(match(name, "x-forwarded-port", XForwardedPort), match(name, "proxy-connection", ProxyConnection)))
+	case 17:
+		return pick(match(name, "transfer-encoding", TransferEncoding), match(name, "x-forwarded-proto", XForwardedProto))
+	case 18:
+		return match(name, "proxy-authenticate", ProxyAuthenticate)
+	case 19:
+		return match(name, "proxy-authorization", ProxyAuthorization)
+	}
+	return Other
+}
+
+func match[T ~[]byte | ~string](name T, known string, id ID) ID {
+	for i := 0; i < len(name); i++ {
+		c := lower(name[i])
+		if c == '_' {
+			c = '-'
+		}
+		if c != known[i] {
+			return Other
+		}
+	}
+	return id
+}
+
+func pick(a, b ID) ID {
+	if a != Other {
+		return a
+	}
+	return b
+}
