@@ -94,18 +94,27 @@ func (l *Load) Abandon() { l.inFlight.Add(-1) }
 // InFlight is the number of requests the peer is working on.
 func (l *Load) InFlight() int64 { return l.inFlight.Load() }
 
-// cost returns what an answer of the peer costs in ns, failures priced in, as
-// last known and as forgotten until now; both 0 while nothing is known.
-func (l *Load) cost(now int64) (known, aged float64) {
-	known = math.Float64frombits(l.latency.Load())
-	if known == 0 {
-		return 0, 0
+// latencyEstimate is the recent latency in ns, 0 while unknown.
+func (l *Load) latencyEstimate() float64 {
+	return math.Float64frombits(l.latency.Load())
+}
+
+// penalty is the factor that failures put on the cost of an answer, ≥ 1.
+func (l *Load) penalty() float64 {
+	e := math.Float64frombits(l.failing.Load())
+	if e == 0 {
+		return 1
 	}
-	if e := math.Float64frombits(l.failing.Load()); e > 0 {
-		known *= math.Exp2(errorDoublings * e)
+	return math.Exp2(errorDoublings * e)
+}
+
+// trust is what is left of the last observation at now, in (0,1].
+func (l *Load) trust(now int64) float64 {
+	age := now - l.stamp.Load()
+	if age <= 0 {
+		return 1
 	}
-	age := max(0, now-l.stamp.Load())
-	return known, known * math.Exp2(-float64(age)/halfLife)
+	return math.Exp2(-float64(age) / halfLife)
 }
 
 // advance moves the stamp forward to now and returns the time that this caller

@@ -2,7 +2,7 @@ package balancer
 
 import "math"
 
-// negLog is -ln(u) for the u in (0,1) that the top 53 bits of h stand for.
+// negLog is -ln(u) for the u in (0,1) that the top 52 bits of h stand for.
 //
 // It exists because rendezvous scores decide which group a client belongs to,
 // on every replica alike, and math.Log is assembly on some machines while the
@@ -14,8 +14,8 @@ import "math"
 // ln m = 2s(1 + s²/3 + s⁴/5 + …). The series stops at s²⁰/21: the first term left
 // out is under 0.0295¹¹/23 ≈ 6e-19, below half an ulp.
 func negLog(h uint64) float64 {
-	// The half step keeps u off 0 and 1: both logarithms would be useless.
-	u := (float64(h>>11) + 0.5) * 0x1p-53
+	// The half step keeps u off 0 and 1. 52 bits and the half fit a float64 exactly.
+	u := (float64(h>>12) + 0.5) * 0x1p-52
 	b := math.Float64bits(u)
 	e := int(b>>52) - 1023
 	m := math.Float64frombits(b&(1<<52-1) | 1023<<52)

@@ -21,21 +21,25 @@ const (
 // priced in) times the requests in flight, per weight. An estimate halves for
 // every half-life without news, but never below the best estimate of the peers
 // compared: so a slow peer gets a trial now and then, and one trial at a time.
-// An unknown peer is presumed to be as good as the best: its requests in flight
-// alone hold it back until its first answer.
+// An unknown peer is presumed to be as fast as the best: its requests in flight
+// and its failures alone hold it back until its first answer.
 type peakEWMA struct{ roster }
 
 // reading is what one pick sees of one peer.
 type reading struct {
 	peer   int
 	weight float64
-	// known is what an answer costs in ns and aged what is left of that after
-	// forgetting; both 0 while the peer is unknown.
-	known, aged float64
+	// cost is what an answer costs in ns as last known; 0 while the latency is not.
+	cost float64
+	// penalty is the part of failures in the cost.
+	penalty float64
+	load    *Load
 	// queue is this request and those in flight, per unit of mean weight. The
 	// request itself counts in full whatever the weight: between idle peers the
 	// draw shares by weight, and would do it twice.
 	queue float64
+	// score is the expected wait, in ns up to a factor common to all peers.
+	score float64
 }
 
 // Pick implements Policy.
@@ -51,6 +55,7 @@ func (p *peakEWMA) Pick(v *View, _ uint64) int {
 			n++
 		}
 	}
+	rank(all[:n], v.Now)
 	return pickOfAll(all[:n], v.Ticket)
 }
 
@@ -69,8 +74,8 @@ func (p *peakEWMA) pickOfTwo(v *View) int {
 	ramping := p.ramping(v)
 	p.read(&two[0], v, a, ramping)
 	p.read(&two[1], v, b, ramping)
-	best := bestKnown(two[:])
-	if two[1].score(best)*tolerance < two[0].score(best) {
+	rank(two[:], v.Now)
+	if two[1].score*tolerance < two[0].score {
 		return b
 	}
 	return a
@@ -79,14 +84,14 @@ func (p *peakEWMA) pickOfTwo(v *View) int {
 // pickOfAll draws by weight among the peers whose score is within tolerance of
 // the best.
 func pickOfAll(all []reading, seed uint64) int {
-	best, lowest := bestKnown(all), math.Inf(1)
+	lowest := math.Inf(1)
 	for i := range all {
-		lowest = min(lowest, all[i].score(best))
+		lowest = min(lowest, all[i].score)
 	}
 	choice, total := -1, 0.0
 	for i := range all {
 		r := &all[i]
-		if r.score(best) > lowest*tolerance {
+		if r.score > lowest*tolerance {
 			continue
 		}
 		total += r.weight
@@ -101,24 +106,32 @@ func pickOfAll(all []reading, seed uint64) int {
 func (p *peakEWMA) read(r *reading, v *View, i int, ramping bool) {
 	c := &v.Peers[i]
 	r.peer, r.weight = i, weight(c, v, ramping)
-	r.known, r.aged = c.Load.cost(v.Now)
+	r.load, r.penalty = c.Load, c.Load.penalty()
+	r.cost = c.Load.latencyEstimate() * r.penalty
 	r.queue = 1 + float64(c.Load.InFlight())*p.mean/r.weight
 }
 
-// score is the expected wait, in ns up to a factor common to all peers.
-func (r *reading) score(best float64) float64 { return max(best, r.aged) * r.queue }
-
-// bestKnown is the lowest cost known; 1 when every peer is unknown, where only
-// requests in flight tell them apart.
-func bestKnown(all []reading) float64 {
+// rank fills in the scores.
+func rank(all []reading, now int64) {
 	best := math.Inf(1)
 	for i := range all {
-		if c := all[i].known; c > 0 {
+		if c := all[i].cost; c > 0 {
 			best = min(best, c)
 		}
 	}
 	if math.IsInf(best, 1) {
-		return 1
+		// Nobody has answered yet: failures and requests in flight decide.
+		best = 1
 	}
-	return best
+	for i := range all {
+		r := &all[i]
+		cost := r.cost
+		if cost == 0 {
+			cost = best * r.penalty
+		}
+		if cost > best {
+			cost = max(best, cost*r.load.trust(now))
+		}
+		r.score = cost * r.queue
+	}
 }
