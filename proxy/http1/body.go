@@ -43,6 +43,15 @@ func (b *Body) Complete() bool { return b.err == io.EOF }
 // Buffered reports whether Next would return without waiting for the peer.
 func (b *Body) Buffered() bool { return b.err != nil || b.in.r < b.in.w }
 
+// AtHand consumes and returns the whole body if it has arrived already, in memory that lives as long as the head does; else it reads nothing.
+func (b *Body) AtHand() ([]byte, bool) {
+	if b.framing != message.Length || b.err != nil || int64(b.in.w-b.in.r) < b.left {
+		return nil, false
+	}
+	p, _ := b.Next()
+	return p, true
+}
+
 // Trailers are the trailer fields, valid once the body is complete.
 func (b *Body) Trailers() *message.Header { return &b.trailers }
 

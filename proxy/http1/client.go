@@ -167,6 +167,15 @@ func (c *ClientConn) parse(resp *message.Response, head []byte, method message.M
 	return nil
 }
 
+// StopReading makes a read that waits in another goroutine return at once with os.ErrDeadlineExceeded, StopWriting a write. The connection is not reused after.
+func (c *ClientConn) StopReading() error { return c.conn.SetReadDeadline(time.Unix(1, 0)) }
+
+// StopWriting is StopReading for writes.
+func (c *ClientConn) StopWriting() error {
+	c.last = true
+	return c.conn.SetWriteDeadline(time.Unix(1, 0))
+}
+
 // Body is the final response's body. Calling it ends the life of the head's slices: write the head on before.
 func (c *ClientConn) Body() *Body {
 	c.in.keep = 0

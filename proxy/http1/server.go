@@ -221,7 +221,7 @@ func (c *ServerConn) statusLine(resp *message.Response) {
 
 func (c *ServerConn) fields(h *message.Header) {
 	for i := range h.Len() {
-		if f := h.At(i); !f.ID().HopByHop() {
+		if f := h.At(i); !f.ID().HopByHop() && f.ID() != message.XRequestID { // the id is ours to say
 			c.out.line(f.Line())
 		}
 	}
@@ -244,6 +244,17 @@ func (c *ServerConn) Finish(trailers *message.Header) {
 		c.out.lastChunk(trailers)
 	}
 	c.out.flush()
+}
+
+// Received is the number of body bytes of this exchange's request.
+func (c *ServerConn) Received() int64 { return c.body.received }
+
+// DiscardBody drops what is left of the request's body if all of it is at hand, and reports whether the body is complete: then another request can follow.
+func (c *ServerConn) DiscardBody() bool {
+	for !c.body.Complete() && c.body.framing == message.Length && int64(c.in.w-c.in.r) >= c.body.left {
+		_, _ = c.body.Next()
+	}
+	return c.body.Complete()
 }
 
 // Flush sends what was gathered.
