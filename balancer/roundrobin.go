@@ -25,26 +25,23 @@ func (p *roundRobin) Pick(v *View, _ uint64) int {
 	if len(p.order) == 0 {
 		return -1
 	}
-	ramping := p.ramping(v)
 	at := v.Ticket % uint64(len(p.order))
-	seed := v.Ticket
 	for range skipLimit {
 		i := int(p.order[at])
+		if !v.Tried.Has(i) {
+			if p.ramping(v) && unit(mix(v.Ticket)) >= ramp(&v.Peers[i], v) {
+				// Slow start gives the turn away by a draw and not to the next in order, who
+				// would get all of it. The draw includes the peer, and so makes its share
+				// exact: r/n + (1-r)/n · r/(n-1+r) = r/(n-1+r).
+				break
+			}
+			return i
+		}
 		if at++; at == uint64(len(p.order)) {
 			at = 0
 		}
-		if v.Tried.Has(i) {
-			continue
-		}
-		if !ramping {
-			return i
-		}
-		seed = mix(seed)
-		if unit(seed) < ramp(&v.Peers[i], v) {
-			return i
-		}
 	}
-	return p.draw(v, seed, -1)
+	return p.draw(v, v.Ticket, -1)
 }
 
 // smoothOrder lays out one cycle of smooth weighted round robin: at each step

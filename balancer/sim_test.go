@@ -154,3 +154,23 @@ func (s *simulation) quantile(q float64) time.Duration {
 func steady(d time.Duration) func(time.Duration, *rand.Rand) (time.Duration, bool) {
 	return func(time.Duration, *rand.Rand) (time.Duration, bool) { return d, false }
 }
+
+// noisy is log-normal around a median, sigma in natural units.
+func noisy(median time.Duration, sigma float64) func(time.Duration, *rand.Rand) (time.Duration, bool) {
+	return func(_ time.Duration, rng *rand.Rand) (time.Duration, bool) {
+		return time.Duration(float64(median) * math.Exp(sigma*rng.NormFloat64())), false
+	}
+}
+
+// changing behaves like before until at, like after from then on.
+func changing(at time.Duration, before, after func(time.Duration, *rand.Rand) (time.Duration, bool)) func(time.Duration, *rand.Rand) (time.Duration, bool) {
+	return func(now time.Duration, rng *rand.Rand) (time.Duration, bool) {
+		if now < at {
+			return before(now, rng)
+		}
+		return after(now, rng)
+	}
+}
+
+// refusing fails fast.
+func refusing(time.Duration, *rand.Rand) (time.Duration, bool) { return time.Millisecond, true }
