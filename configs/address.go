@@ -118,6 +118,9 @@ func parseSRVTarget(text string) error {
 }
 
 func splitHostPort(text string) (host string, port uint16, err error) {
+	if strings.Contains(text, "://") {
+		return "", 0, errors.New("is a URL; write only HOST:PORT")
+	}
 	colon := strings.LastIndexByte(text, ':')
 	if colon < 0 || strings.HasSuffix(text, "]") {
 		return "", 0, errors.New(`has no port: write HOST:PORT`)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // binder moves a decoded file onto the types. BurntSushi/toml could do that itself, but it stops at
@@ -131,6 +132,8 @@ func (b binder) scalar(v reflect.Value, raw any, path string, f field) {
 		if err := p.parseText(text); err != nil {
 			b.report.value(path, "%s %s %v", lastKey(path), b.quote(path, text), err)
 		}
+	case v.Type() == reflect.TypeFor[Size]():
+		b.mismatch(path, `a size in quotes, as "64KiB" or "off"`, raw)
 	case isText:
 		b.mismatch(path, "a string", raw)
 	case isDuration(v.Type()):
@@ -152,8 +155,12 @@ func (b binder) scalar(v reflect.Value, raw any, path string, f field) {
 
 func (b binder) text(v reflect.Value, text, path string, f field) {
 	if f.enum != nil && !slices.Contains(f.enum, text) {
-		b.report.value(path, "%s %s is not one of %s%s",
-			lastKey(path), b.quote(path, text), strings.Join(f.enum, ", "), didYouMean(text, f.enum))
+		hint := ""
+		if strings.ContainsFunc(text, unicode.IsLetter) { // one digit off is no slip but another version
+			hint = didYouMean(text, f.enum)
+		}
+		b.report.value(path, "%s %s is not allowed: must be %s%s",
+			lastKey(path), b.quote(path, text), strings.Join(f.enum, " or "), hint)
 		return
 	}
 	// No value of the language has a use for NUL, and files, sockets and headers cut off at it.

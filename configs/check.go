@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"net/netip"
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -148,8 +149,11 @@ func (c checker) listenAddress(path, address string, bound *addresses) {
 		return
 	}
 	if other := bound.add(ap, path); other != "" {
-		c.value(path, "address %s is already taken by %s on line %d",
-			c.quote(path, address), other, c.pos.value(other).line)
+		where := "by the admin API"
+		if c.pos.has(other) {
+			where = "on line " + strconv.Itoa(c.pos.value(other).line)
+		}
+		c.value(path, "address %s is already taken %s", c.quote(path, address), where)
 	}
 }
 

@@ -81,12 +81,12 @@ func (c checker) onlyRoute(rt *Route, path string, seen map[string]string) {
 			seen[id] = path
 			continue
 		}
-		at := path
-		if h == "" {
-			h = "any host"
-		} else {
+		at, host := path, "any host"
+		if h != "" {
 			at = joinIndex(joinKey(path, "host"), i)
+			host = c.quote(at, h)
 		}
-		c.value(at, "path %q of %s already has a route on line %d", rt.Path.String(), h, c.pos.key(other).line)
+		c.value(at, "path %s of %s already has a route, on line %d",
+			c.quote(joinKey(path, "path"), rt.Path.String()), host, c.pos.key(other).line)
 	}
 }

@@ -64,7 +64,7 @@ func (c checker) group(s *Service, g *Group) {
 
 func (c checker) onlyTarget(t Target, path string, seen map[string]string) {
 	if other, twice := seen[t.String()]; twice {
-		c.value(path, "target %q is already in this group on line %d", t.String(), c.pos.value(other).line)
+		c.value(path, "target is already in this group, on line %d", c.pos.value(other).line)
 		return
 	}
 	seen[t.String()] = path

@@ -56,7 +56,8 @@ func (p *Pattern) parseRegex(expr string) error {
 	if _, err := regexp.Compile(expr); err != nil {
 		var se *syntax.Error
 		if errors.As(err, &se) {
-			return errors.New("is not a regular expression (RE2): " + se.Code.String() + ": " + se.Expr)
+			// Without se.Expr, which may be what an expansion brought in.
+			return errors.New("is not a regular expression (RE2): " + se.Code.String())
 		}
 		return errors.New("is not a regular expression (RE2)")
 	}

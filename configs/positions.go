@@ -50,9 +50,15 @@ func scan(data []byte) (*positions, []flaw) {
 	}
 	var syntax *unstable.ParserError
 	if err := s.parser.Error(); errors.As(err, &syntax) {
-		s.flaws = append(s.flaws, flaw{s.offsetOf(syntax.Highlight), "syntax: " + syntax.Message})
+		s.flaws = append(s.flaws, flaw{s.offsetOf(syntax.Highlight), "syntax: " + plain(syntax.Message)})
 	}
 	return s.positions, s.flaws
+}
+
+// plain words the parser's messages about line ends for people who have not learnt code points.
+func plain(message string) string {
+	return strings.NewReplacer("character U+000A", "line break", "character U+000D", "line break",
+		"U+000A", "a line break", "U+000D", "a line break").Replace(message)
 }
 
 // scanner is the state of one scan.
