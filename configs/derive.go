@@ -12,9 +12,7 @@ func derive(cfg *Config, r *report, f *files) {
 		cfg.Admin.StateDir = defaultStateDir(f)
 	}
 	cfg.Admin.StateDir = f.path(cfg.Admin.StateDir)
-	if out := cfg.Log.Output; out != "stdout" && out != "stderr" {
-		cfg.Log.Output = f.path(out)
-	}
+	cfg.Log.Output = outputPath(cfg.Log.Output, f)
 	for i := range cfg.Services {
 		s := &cfg.Services[i]
 		group := joinKey(joinKey("service", s.Name), "group")
@@ -26,6 +24,19 @@ func derive(cfg *Config, r *report, f *files) {
 	nameListeners(cfg.Listeners, r.pos)
 	nameRoutes(cfg.Routes, r.pos)
 }
+
+// outputPath keeps the two streams apart from files that happen to have their names.
+func outputPath(out string, f *files) string {
+	if isStream(out) {
+		return out
+	}
+	if path := f.path(out); !isStream(path) {
+		return path
+	}
+	return "./" + filepath.Base(out)
+}
+
+func isStream(out string) bool { return out == "stdout" || out == "stderr" }
 
 // defaultStateDir follows systemd (StateDirectory=), then the FHS for root, then the XDG base
 // directories for everyone else.

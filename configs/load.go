@@ -35,17 +35,22 @@ type Options struct {
 }
 
 // Load reads a configuration file and everything it refers to. env looks up environment variables
-// (os.LookupEnv in the program). The error is an Errors.
+// (os.LookupEnv in the program). Paths in the result are absolute; errors name the file as path does.
+// The error is an Errors.
 func Load(path string, env func(string) (string, bool)) (*Config, error) {
+	whole, err := filepath.Abs(path)
+	if err != nil {
+		return nil, Errors{{File: path, Line: 1, Col: 1, Message: err.Error()}}
+	}
 	data, err := readLimited(path, MaxFile)
 	if err != nil {
 		return nil, Errors{{File: path, Line: 1, Col: 1, Message: err.Error()}}
 	}
-	cfg, err := Parse(path, data, Options{Env: env, Dir: filepath.Dir(path), Root: os.Geteuid() == 0})
+	cfg, err := Parse(path, data, Options{Env: env, Dir: filepath.Dir(whole), Root: os.Geteuid() == 0})
 	if err != nil {
 		return nil, err
 	}
-	cfg.Files = withFile(cfg.Files, path)
+	cfg.Files = withFile(cfg.Files, whole)
 	return cfg, nil
 }
 
