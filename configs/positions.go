@@ -224,6 +224,10 @@ func (p *positions) onLine(line int) place {
 // at turns an offset into a place.
 func (p *positions) at(offset int) place {
 	offset = min(max(offset, 0), len(p.data))
+	// The parser points at bytes; within a character, at its beginning.
+	for offset > 0 && offset < len(p.data) && !utf8.RuneStart(p.data[offset]) {
+		offset--
+	}
 	line := sort.SearchInts(p.lines, offset+1)
 	return place{line, utf8.RuneCount(p.data[p.lines[line-1]:offset]) + 1}
 }
