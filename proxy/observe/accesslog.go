@@ -37,7 +37,7 @@ type AccessLog struct {
 // maxPooled bounds the buffers that are kept: an ordinary line is under 1 KiB, and one hostile 64 KiB head must not stay in the pool.
 const maxPooled = 16 << 10
 
-// NewAccessLog makes a log of that format. sensitive names query keys whose values are hidden besides the built-in ones (DefaultSensitiveKeys); case,
+// NewAccessLog makes a log of that format. sensitive names query keys (of at most 63 bytes, which is past every real one) whose values are hidden besides the built-in ones (DefaultSensitiveKeys); case,
 // '-' against '_' and percent-encoding do not matter.
 func NewAccessLog(format Format, sink *Sink, sensitive ...string) *AccessLog {
 	l := &AccessLog{

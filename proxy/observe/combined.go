@@ -25,7 +25,7 @@ func appendCombined(dst []byte, e *Entry, r *redactor) []byte {
 	dst = append(dst, `] "`...)
 	dst = appendRequestLine(dst, e, r)
 	dst = append(dst, `" `...)
-	dst = appendPadded(dst, e.Status, 3)
+	dst = append3(dst, e.Status)
 	dst = append(dst, ' ')
 	dst = strconv.AppendInt(dst, e.BytesOut, 10)
 	dst = append(dst, ` "`...)
@@ -68,16 +68,15 @@ func escapedOrDash(dst, s []byte) []byte {
 // escapeCombined writes quotes, backslashes, control and non-ASCII bytes as \xHH in upper case, which is what nginx does since 1.1.6.
 func escapeCombined(dst, s []byte) []byte {
 	const upperHex = "0123456789ABCDEF"
-	start := 0
-	for i, c := range s {
-		if c >= 0x20 && c < 0x7f && c != '"' && c != '\\' {
-			continue
-		}
+	for start := 0; ; {
+		i := nextUnclean(s, start)
 		dst = append(dst, s[start:i]...)
-		dst = append(dst, '\\', 'x', upperHex[c>>4], upperHex[c&0xf])
+		if i == len(s) {
+			return dst
+		}
+		dst = append(dst, '\\', 'x', upperHex[s[i]>>4], upperHex[s[i]&0xf])
 		start = i + 1
 	}
-	return append(dst, s[start:]...)
 }
 
 // appendLocalTime writes "02/Jan/2006:15:04:05 -0700" in t's location, by hand: time.AppendFormat reads its layout again for every line.
@@ -86,18 +85,16 @@ func appendLocalTime(dst []byte, t time.Time) []byte {
 	year, month, day := t.Date()
 	hour, minute, second := t.Clock()
 	_, offset := t.Zone()
-	dst = append(appendPadded(dst, day, 2), '/')
+	dst = append(append2(dst, day), '/')
 	dst = append(dst, months[3*month-3:3*month]...)
-	dst = append(appendPadded(append(dst, '/'), year, 4), ':')
-	dst = append(appendPadded(dst, hour, 2), ':')
-	dst = append(appendPadded(dst, minute, 2), ':')
-	dst = append(appendPadded(dst, second, 2), ' ')
+	dst = append2(append2(append(dst, '/'), year/100), year)
+	dst = append2(append(append2(append(append2(append(dst, ':'), hour), ':'), minute), ':'), second)
 	sign := byte('+')
 	if offset < 0 {
 		sign, offset = '-', -offset
 	}
-	dst = appendPadded(append(dst, sign), offset/3600, 2)
-	return appendPadded(dst, offset/60%60, 2)
+	dst = append(dst, ' ', sign)
+	return append2(append2(dst, offset/3600), offset/60%60)
 }
 
 // appendTimestamp writes RFC 3339 in UTC with microseconds.
@@ -105,23 +102,19 @@ func appendTimestamp(dst []byte, t time.Time) []byte {
 	t = t.UTC()
 	year, month, day := t.Date()
 	hour, minute, second := t.Clock()
-	dst = append(appendPadded(dst, year, 4), '-')
-	dst = append(appendPadded(dst, int(month), 2), '-')
-	dst = append(appendPadded(dst, day, 2), 'T')
-	dst = append(appendPadded(dst, hour, 2), ':')
-	dst = append(appendPadded(dst, minute, 2), ':')
-	dst = append(appendPadded(dst, second, 2), '.')
-	return append(appendPadded(dst, t.Nanosecond()/1000, 6), 'Z')
+	micros := t.Nanosecond() / 1000
+	dst = append(append2(append2(dst, year/100), year), '-')
+	dst = append(append2(append(append2(dst, int(month)), '-'), day), 'T')
+	dst = append2(append(append2(append(append2(dst, hour), ':'), minute), ':'), second)
+	return append(append2(append2(append2(append(dst, '.'), micros/10000), micros/100), micros), 'Z')
 }
 
-// appendPadded writes the last width digits of n, which is not negative and fits in them: dates, times and statuses do.
-func appendPadded(dst []byte, n, width int) []byte {
-	for range width {
-		dst = append(dst, '0')
-	}
-	for i := len(dst) - 1; width > 0; i, width = i-1, width-1 {
-		dst[i] = byte('0' + n%10)
-		n /= 10
-	}
-	return dst
+// append2 writes the last two digits of n, which is not negative.
+func append2(dst []byte, n int) []byte {
+	return append(dst, byte('0'+n/10%10), byte('0'+n%10))
+}
+
+// append3 writes the last three digits of a status.
+func append3(dst []byte, n int) []byte {
+	return append2(append(dst, byte('0'+n/100%10)), n)
 }

@@ -178,34 +178,29 @@ func member[S []byte | string](dst []byte, prefix string, value S) []byte {
 // escapeJSON writes s as the inside of a JSON string (RFC 8259 §7). Besides what JSON demands it escapes DEL and the C1 controls, which a terminal
 // that shows the log could obey, and replaces every byte that is not UTF-8 by U+FFFD, as encoding/json does.
 func escapeJSON[S []byte | string](dst []byte, s S) []byte {
-	start := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= 0x20 && c < 0x7f && c != '"' && c != '\\' {
-			i++
+	for start := 0; ; {
+		i := nextUnclean(s, start)
+		dst = append(dst, s[start:i]...)
+		if i == len(s) {
+			return dst
+		}
+		if s[i] < utf8.RuneSelf {
+			dst = escapeASCII(dst, s[i])
+			start = i + 1
 			continue
 		}
-		if c < utf8.RuneSelf {
-			dst = append(dst, s[start:i]...)
-			dst = escapeASCII(dst, c)
-			i++
-			start = i
-			continue
-		}
-		r, size := utf8.DecodeRune([]byte(s[i:min(i+utf8.UTFMax, len(s))]))
-		if r == utf8.RuneError && size == 1 {
-			dst = append(dst, s[start:i]...)
+		rest := s[i:min(i+utf8.UTFMax, len(s))]
+		r, size := utf8.DecodeRune([]byte(rest))
+		switch {
+		case r == utf8.RuneError && size == 1:
 			dst = append(dst, `\ufffd`...)
-			start = i + size
-		} else if r < 0xa0 {
-			dst = append(dst, s[start:i]...)
-			dst = append(dst, `\u00`...)
-			dst = append(dst, lowerHex[r>>4], lowerHex[r&0xf])
-			start = i + size
+		case r < 0xa0:
+			dst = append(dst, '\\', 'u', '0', '0', lowerHex[r>>4], lowerHex[r&0xf])
+		default:
+			dst = append(dst, rest[:size]...)
 		}
-		i += size
+		start = i + size
 	}
-	return append(dst, s[start:]...)
 }
 
 const lowerHex = "0123456789abcdef"

@@ -22,13 +22,17 @@ func DefaultSensitiveKeys() []string {
 // redactor finds what must not be logged in request targets and referers: the user information of an authority and the values of sensitive keys. It
 // never changes after construction.
 type redactor struct {
-	keys []string // folded: lower case, '_' for '-'
+	keys    []string // folded: lower case, '_' for '-'
+	lengths uint64   // bit n: some key has n bytes; most keys of a query are refused by it
 }
 
 func newRedactor(keys []string) redactor {
 	var r redactor
 	for _, k := range keys {
-		r.keys = append(r.keys, strings.ReplaceAll(strings.ToLower(k), "-", "_"))
+		if len(k) > 0 && len(k) < 64 {
+			r.keys = append(r.keys, strings.ReplaceAll(strings.ToLower(k), "-", "_"))
+			r.lengths |= 1 << len(k)
+		}
 	}
 	return r
 }
@@ -56,7 +60,7 @@ func (r *redactor) append(dst, url []byte, escape func(dst, s []byte) []byte) []
 
 // userinfo is the range before the '@' of the authority, empty when there is none. A target that starts with a slash has no authority.
 func userinfo(url []byte) (start, end int) {
-	if len(url) == 0 || url[0] == '/' {
+	if len(url) == 0 || url[0] == '/' || bytes.IndexByte(url, '@') < 0 {
 		return 0, 0
 	}
 	if i := bytes.Index(url, []byte("://")); i >= 0 {
@@ -72,7 +76,7 @@ func userinfo(url []byte) (start, end int) {
 	return 0, 0
 }
 
-// secret is the range of the first sensitive value, empty at the end when there is none. A key begins behind '?', '&', ';' or '#' (a nested URL's
+// secret is the range of the first sensitive value that is not empty, the empty end when there is none. A key begins behind '?', '&', ';' or '#' (a nested URL's
 // query and a fragment count too); its value ends only at '&' or '#', so that no part of a password shows.
 func (r *redactor) secret(url []byte) (start, end int) {
 	for i := 0; i < len(url); i++ {
@@ -80,17 +84,21 @@ func (r *redactor) secret(url []byte) (start, end int) {
 			continue
 		}
 		equals := i + 1
-		for equals < len(url) && !bytes.ContainsRune([]byte("=?&;#"), rune(url[equals])) {
+		for equals < len(url) && strings.IndexByte("=?&;#", url[equals]) < 0 {
 			equals++
 		}
 		if equals == len(url) || url[equals] != '=' || !r.sensitive(url[i+1:equals]) {
+			i = equals - 1
 			continue
 		}
-		start = equals + 1
+		start, end = equals+1, len(url)
 		if n := bytes.IndexAny(url[start:], "&#"); n >= 0 {
-			return start, start + n
+			end = start + n
 		}
-		return start, len(url)
+		if start < end {
+			return start, end
+		}
+		i = equals
 	}
 	return len(url), len(url)
 }
@@ -117,14 +125,20 @@ func (r *redactor) sensitive(raw []byte) bool {
 			c += 'a' - 'A'
 		case c == '-':
 			c = '_'
-		case c == '+':
-			c = ' '
 		}
 		key = append(key, c)
 	}
-	key = bytes.TrimRight(bytes.TrimSpace(key), "[]")
-	if i := bytes.LastIndexAny(key, "[."); i >= 0 {
-		key = key[i+1:]
+	for len(key) > 0 && (key[len(key)-1] == '[' || key[len(key)-1] == ']') {
+		key = key[:len(key)-1]
+	}
+	for i := len(key) - 1; i >= 0; i-- {
+		if key[i] == '[' || key[i] == '.' {
+			key = key[i+1:]
+			break
+		}
+	}
+	if len(key) >= 64 || r.lengths&(1<<len(key)) == 0 {
+		return false
 	}
 	for _, k := range r.keys {
 		if string(key) == k {

@@ -35,6 +35,9 @@ const DefaultSinkFlush = 250 * time.Millisecond
 // blockSize is what one write carries: large enough that system calls vanish (130 lines each), small enough for the memory of an idle process.
 const blockSize = 64 << 10
 
+// maxSpare blocks are kept for the next burst: half a MiB, so that a busy log allocates nothing and an idle one holds little.
+const maxSpare = 8
+
 // ErrSinkClosed is returned by Flush and Reopen after Close.
 var ErrSinkClosed = errors.New("log sink is closed")
 
@@ -51,7 +54,7 @@ type Sink struct {
 	mu      sync.Mutex
 	active  []byte   // being filled
 	full    [][]byte // oldest first, for the writer
-	spare   []byte   // an empty block that the writer has given back, or nil
+	spare   [][]byte // empty blocks that the writer has given back, at most maxSpare
 	pending int      // bytes in active, in full and in the writer's hands
 	closed  bool
 	file    *os.File // what the writer writes to and owns, nil for an Output of the caller; Close takes it from a stalled writer
@@ -111,18 +114,34 @@ func openLog(path string) (*os.File, error) {
 	return f, nil
 }
 
-// Append takes a copy of one line (or several, kept or dropped together), newline included, and reports whether there was room. It never waits for the output.
+// Append takes a copy of one line, newline included, and reports whether there was room. It never waits for the output.
 func (s *Sink) Append(line []byte) bool {
+	ok := s.take(line)
+	if !ok {
+		s.drop(1)
+	}
+	return ok
+}
+
+// Write is Append for loggers: p is one or more whole lines, kept or dropped together. It always reports success: a log that fails must not fail what
+// it reports on.
+func (s *Sink) Write(p []byte) (int, error) {
+	if !s.take(p) {
+		s.drop(bytes.Count(p, []byte{'\n'}))
+	}
+	return len(p), nil
+}
+
+func (s *Sink) take(line []byte) bool {
 	s.mu.Lock()
 	if s.closed || s.pending+len(line) > s.limit {
 		s.mu.Unlock()
-		s.drop(max(1, bytes.Count(line, []byte{'\n'})))
 		return false
 	}
 	filled := len(s.active) > 0 && len(s.active)+len(line) > cap(s.active)
 	if filled {
 		s.full = append(s.full, s.active)
-		s.active, s.spare = s.spare, nil
+		s.active = s.takeSpare()
 	}
 	if cap(s.active) < len(line) {
 		s.active = make([]byte, 0, max(blockSize, len(line)))
@@ -137,13 +156,6 @@ func (s *Sink) Append(line []byte) bool {
 		}
 	}
 	return true
-}
-
-// Write is Append for loggers: p is one or more whole lines, kept or dropped together. It always reports success: a log that fails must not fail what
-// it reports on.
-func (s *Sink) Write(p []byte) (int, error) {
-	s.Append(p)
-	return len(p), nil
 }
 
 // Dropped is the number of lines lost since the start.
@@ -254,7 +266,7 @@ func (s *Sink) drain() {
 			s.full = slices.Delete(s.full, 0, 1)
 		} else if len(s.active) > 0 {
 			block = s.active
-			s.active, s.spare = s.spare, nil
+			s.active = s.takeSpare()
 		}
 		s.mu.Unlock()
 		if len(block) > 0 {
@@ -277,9 +289,21 @@ func (s *Sink) recycle(block []byte) {
 	}
 	if s.active == nil {
 		s.active = block[:0]
-	} else if s.spare == nil {
-		s.spare = block[:0]
+	} else if len(s.spare) < maxSpare {
+		s.spare = append(s.spare, block[:0])
 	}
+}
+
+// takeSpare returns an empty block, nil when there is none. Caller holds mu.
+func (s *Sink) takeSpare() []byte {
+	if len(s.spare) == 0 {
+		return nil
+	}
+	last := len(s.spare) - 1
+	block := s.spare[last]
+	s.spare[last] = nil
+	s.spare = s.spare[:last]
+	return block
 }
 
 // write puts one block out and counts the lines that did not get through whole.

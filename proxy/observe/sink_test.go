@@ -369,27 +369,3 @@ func TestALineWaitsAtMostTheFlushInterval(t *testing.T) {
 		}
 	})
 }
-
-func BenchmarkSinkAppend(b *testing.B) {
-	s, err := observe.NewSink(observe.SinkOptions{Output: io.Discard})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer s.Close(context.Background())
-	line := append(bytes.Repeat([]byte("x"), 599), '\n')
-	b.Run("alone", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			s.Append(line)
-		}
-	})
-	b.Run("parallel", func(b *testing.B) {
-		b.ReportAllocs()
-		b.RunParallel(func(pb *testing.PB) {
-			for pb.Next() {
-				s.Append(line)
-			}
-		})
-	})
-	b.ReportMetric(float64(s.Dropped()), "dropped")
-}
