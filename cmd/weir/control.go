@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/valor-ivx/weir/cmd/weir/internal/show"
+	"github.com/valor-ivx/weir/proxy/admin"
+)
+
+// defaultWait is how long stop watches the process drain: run's deadline and the time to close.
+const defaultWait = time.Minute
+
+func (sh *shell) reloadVerb() *cobra.Command {
+	var a access
+	cmd := &cobra.Command{
+		Use:   "reload",
+		Short: "Read the configuration again, wait until it is in force and print what changed, or every error",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return sh.reload(cmd.Context(), a) },
+	}
+	a.flags(cmd.Flags())
+	return cmd
+}
+
+func (sh *shell) reload(ctx context.Context, a access) error {
+	c, err := a.client(sh)
+	if err != nil {
+		return err
+	}
+	res, err := c.Reload(ctx)
+	if err != nil {
+		return err
+	}
+	show.Reload(sh.stdout, res)
+	return nil
+}
+
+// stopOptions are what the stop verb can be told.
+type stopOptions struct {
+	now  bool
+	wait time.Duration
+}
+
+func (sh *shell) stopVerb() *cobra.Command {
+	var a access
+	var o stopOptions
+	cmd := &cobra.Command{
+		Use:   "stop",
+		Short: "Stop the running weir gracefully and wait until it has ended",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return sh.stop(cmd.Context(), a, o) },
+	}
+	a.flags(cmd.Flags())
+	cmd.Flags().BoolVar(&o.now, "now", false, "close what is in flight too")
+	cmd.Flags().DurationVar(&o.wait, "wait", defaultWait, "how long to wait for the end; 0 does not wait")
+	return cmd
+}
+
+func (sh *shell) stop(ctx context.Context, a access, o stopOptions) error {
+	c, err := a.client(sh)
+	if err != nil {
+		return err
+	}
+	mode := admin.StopGracefully
+	if o.now {
+		mode = admin.StopNow
+	}
+	res, err := c.Stop(ctx, mode)
+	if err != nil {
+		return err
+	}
+	if o.wait <= 0 {
+		fmt.Fprintf(sh.stdout, "weir (pid %d) is stopping (%s)\n", res.PID, res.Mode)
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.wait)
+	defer cancel()
+	if err := c.WaitGone(ctx, res.PID); errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("weir (pid %d) is still draining after %s: weir stop --now ends it", res.PID, o.wait)
+	} else if err != nil {
+		return err
+	}
+	fmt.Fprintf(sh.stdout, "weir (pid %d) has stopped (%s)\n", res.PID, res.Mode)
+	return nil
+}
+
+func (sh *shell) logsVerb() *cobra.Command {
+	logs := &cobra.Command{
+		Use:   "logs",
+		Short: "What concerns the log files",
+		Args:  cobra.NoArgs,
+		RunE:  func(*cobra.Command, []string) error { return usageError{errors.New("logs: say what, as in logs reopen")} },
+	}
+	var a access
+	reopen := &cobra.Command{
+		Use:   "reopen",
+		Short: "Close and open the log files again, after they were rotated",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return sh.reopenLogs(cmd.Context(), a) },
+	}
+	a.flags(reopen.Flags())
+	logs.AddCommand(reopen)
+	return logs
+}
+
+func (sh *shell) reopenLogs(ctx context.Context, a access) error {
+	c, err := a.client(sh)
+	if err != nil {
+		return err
+	}
+	if err := c.ReopenLogs(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintln(sh.stdout, "logs reopened")
+	return nil
+}
+
+func (sh *shell) healthcheckVerb() *cobra.Command {
+	var a access
+	cmd := &cobra.Command{
+		Use:   "healthcheck",
+		Short: "Exit 0 when the running weir is ready for traffic, 1 otherwise (for a container's HEALTHCHECK)",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.client(sh)
+			if err != nil {
+				return err
+			}
+			ok, report, err := c.Ready(cmd.Context())
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(sh.stdout, report)
+			if !ok {
+				return exitError(exitInvalid)
+			}
+			return nil
+		},
+	}
+	a.flags(cmd.Flags())
+	return cmd
+}

@@ -1,0 +1,114 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/valor-ivx/weir/proxy/admin"
+)
+
+// Status is the whole live state.
+func (c *Client) Status(ctx context.Context) (admin.Status, error) {
+	var s admin.Status
+	return s, c.do(ctx, call{method: http.MethodGet, path: "/v1/status"}, &s)
+}
+
+// RawStatus is the same as the server wrote it, for --json.
+func (c *Client) RawStatus(ctx context.Context) (json.RawMessage, error) {
+	var raw json.RawMessage
+	return raw, c.do(ctx, call{method: http.MethodGet, path: "/v1/status"}, &raw)
+}
+
+// Service is one service's live state.
+func (c *Client) Service(ctx context.Context, name string) (admin.Service, error) {
+	var s admin.Service
+	return s, c.do(ctx, call{method: http.MethodGet, path: servicePath(name)}, &s)
+}
+
+// SetWeights puts weights in force on the state that was read as version.
+func (c *Client) SetWeights(ctx context.Context, name, version string, w admin.Weights) (admin.Service, error) {
+	var s admin.Service
+	q := call{method: http.MethodPut, path: servicePath(name) + "/weights", body: w, tag: version}
+	return s, c.do(ctx, q, &s)
+}
+
+// ResetWeights drops the overlay on the state that was read as version.
+func (c *Client) ResetWeights(ctx context.Context, name, version string) (admin.Service, error) {
+	var s admin.Service
+	return s, c.do(ctx, call{method: http.MethodDelete, path: servicePath(name) + "/weights", tag: version}, &s)
+}
+
+// Reload waits until the configuration is in force or refused.
+func (c *Client) Reload(ctx context.Context) (admin.ReloadResult, error) {
+	var r admin.ReloadResult
+	return r, c.do(ctx, call{method: http.MethodPost, path: "/v1/reload"}, &r)
+}
+
+// ReopenLogs waits until the log files are open again.
+func (c *Client) ReopenLogs(ctx context.Context) error {
+	return c.do(ctx, call{method: http.MethodPost, path: "/v1/logs/reopen"}, nil)
+}
+
+// Explain decides a request.
+func (c *Client) Explain(ctx context.Context, q admin.ExplainRequest) (admin.Explanation, error) {
+	var e admin.Explanation
+	return e, c.do(ctx, call{method: http.MethodPost, path: "/v1/explain", body: q}, &e)
+}
+
+// Stop begins a stop.
+func (c *Client) Stop(ctx context.Context, mode admin.StopMode) (admin.StopResult, error) {
+	path := "/v1/stop"
+	if mode == admin.StopNow {
+		path += "?now"
+	}
+	var s admin.StopResult
+	return s, c.do(ctx, call{method: http.MethodPost, path: path}, &s)
+}
+
+// WaitGone waits until the process pid no longer answers at the address: nobody does, or, where a supervisor
+// starts the next one at once, another process does. It asks five times a second.
+func (c *Client) WaitGone(ctx context.Context, pid int) error {
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		s, err := c.Status(ctx)
+		var gone *UnreachableError
+		if errors.As(err, &gone) && ctx.Err() == nil || err == nil && s.PID != pid {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for weir (pid %d) to end: %w", pid, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// Ready asks for readiness and gives the server's own words.
+func (c *Client) Ready(ctx context.Context) (ok bool, report string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
+	defer cancel()
+	path := "/readyz"
+	if c.options.Token != "" {
+		path += "?verbose"
+	}
+	res, err := c.send(ctx, call{method: http.MethodGet, path: path})
+	if err != nil {
+		return false, "", err
+	}
+	defer func() { _ = res.Body.Close() }()
+	b, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	if err != nil {
+		return false, "", fmt.Errorf("read the answer of weir at %s: %w", c.options.Address, err)
+	}
+	return res.StatusCode == http.StatusOK, strings.TrimSpace(string(b)), nil
+}
+
+func servicePath(name string) string { return "/v1/services/" + url.PathEscape(name) }

@@ -1,0 +1,182 @@
+// Package show prints what the admin API says for a person at a terminal. Scripts read --json instead; the
+// layout here may change. Nothing from the network reaches the terminal with control characters in it.
+package show
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/valor-ivx/weir/proxy/admin"
+)
+
+// Status prints the whole live state. now is for how long it has been running.
+func Status(w io.Writer, s admin.Status, now time.Time) {
+	fmt.Fprintf(w, "%s, pid %d, %s for %s, generation %d\n",
+		clean(s.Version), s.PID, clean(s.State), now.Sub(s.StartedAt).Round(time.Second), s.Generation)
+	fmt.Fprintf(w, "config %s, loaded %s\n", clean(s.Config.Path), stamp(s.Config.LoadedAt))
+	for _, l := range s.Listeners {
+		kind := strings.Join(l.Protocols, ", ")
+		if l.TLS {
+			kind = "tls, " + kind
+		}
+		fmt.Fprintf(w, "listener %s %s (%s), %d connections\n", clean(l.Name), clean(l.Address), clean(kind), l.Connections)
+	}
+	if len(s.Services) > 0 {
+		fmt.Fprintln(w)
+		services(w, s.Services)
+	}
+	for _, sv := range s.Services {
+		overlay(w, sv)
+	}
+	if a := s.Config.LastReload; a != nil && !a.OK {
+		fmt.Fprintf(w, "last reload (%s, %s) was refused, the configuration before it is in force:\n", clean(a.Trigger), stamp(a.At))
+		Details(w, a.Errors)
+	}
+	for _, text := range s.Warnings {
+		fmt.Fprintf(w, "warning: %s\n", clean(text))
+	}
+}
+
+// Service prints one service.
+func Service(w io.Writer, s admin.Service) {
+	services(w, []admin.Service{s})
+	overlay(w, s)
+}
+
+// WeightsChange prints what a write of weights did, with the shares observed until then.
+func WeightsChange(w io.Writer, before, after admin.Service) {
+	fmt.Fprintf(w, "service %s: %s → %s\n", clean(after.Name), split(before), split(after))
+	for _, g := range before.Groups {
+		if g.ObservedShare != nil {
+			fmt.Fprintf(w, "observed before: %s %s %% of %d\n", clean(g.Name), share(g), g.ObservedOf)
+		}
+	}
+	overlay(w, after)
+}
+
+// Reload prints what a reload changed.
+func Reload(w io.Writer, r admin.ReloadResult) {
+	if r.Unchanged {
+		fmt.Fprintf(w, "unchanged: generation %d stays in force\n", r.Generation)
+	} else {
+		fmt.Fprintf(w, "generation %d in force\n", r.Generation)
+		for _, c := range r.Changed {
+			fmt.Fprintf(w, "  changed %s\n", clean(c))
+		}
+	}
+	for _, d := range r.Warnings {
+		fmt.Fprintf(w, "warning: %s\n", clean(d.String()))
+	}
+}
+
+// Explanation prints the decisions in order.
+func Explanation(w io.Writer, e admin.Explanation) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, s := range e.Steps {
+		fmt.Fprintf(t, "%s\t%s\t%s\n", clean(s.Phase), clean(s.Decision), clean(s.Reason))
+	}
+	_ = t.Flush()
+	fmt.Fprintf(w, "=> %s\n", clean(e.Outcome))
+}
+
+// Details prints FILE:LINE:COL: message lines.
+func Details(w io.Writer, details []admin.Detail) {
+	for _, d := range details {
+		fmt.Fprintln(w, clean(d.String()))
+	}
+}
+
+func services(w io.Writer, list []admin.Service) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "SERVICE\tGROUP\tWEIGHT\tOBSERVED\tSTATE\tTARGET\tHEALTH\tIN FLIGHT\tLATENCY")
+	for _, s := range list {
+		for i, g := range s.Groups {
+			name := clean(s.Name)
+			if i > 0 {
+				name = ""
+			}
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s", name, clean(g.Name), g.Weight, share(g), clean(g.State))
+			for j, target := range g.Targets {
+				if j > 0 {
+					fmt.Fprint(t, "\t\t\t\t")
+				}
+				fmt.Fprintf(t, "\t%s\t%s\t%d\t%s\n", clean(target.Address), health(target), target.InFlight, latency(target))
+			}
+			if len(g.Targets) == 0 {
+				fmt.Fprintln(t, "\t-\t\t\t")
+			}
+		}
+	}
+	_ = t.Flush()
+}
+
+// overlay prints the line the contract promises while an overlay exists.
+func overlay(w io.Writer, s admin.Service) {
+	o := s.Overlay
+	if o == nil {
+		return
+	}
+	if o.Void != "" {
+		fmt.Fprintf(w, "service %s: overlay of %s by %s is void: %s\n", clean(s.Name), stamp(o.Since), clean(o.By), clean(o.Void))
+		return
+	}
+	names := s.Names()
+	fmt.Fprintf(w, "service %s: file %s, overlay %s since %s by %s\n",
+		clean(s.Name), slashed(o.FileWeights, names), slashed(o.Weights, names), stamp(o.Since), clean(o.By))
+}
+
+func slashed(w admin.Weights, names []string) string {
+	parts := make([]string, len(names))
+	for i, n := range names {
+		parts[i] = w[n].String()
+	}
+	return strings.Join(parts, "/")
+}
+
+func split(s admin.Service) string {
+	parts := make([]string, len(s.Groups))
+	for i, g := range s.Groups {
+		parts[i] = clean(g.Name) + "=" + g.Weight.String()
+	}
+	return strings.Join(parts, " ")
+}
+
+func share(g admin.Group) string {
+	if g.ObservedShare == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f", *g.ObservedShare)
+}
+
+func health(t admin.Target) string {
+	text := clean(t.State)
+	if t.EjectedUntil != nil {
+		text += " (ejected until " + t.EjectedUntil.Local().Format(time.TimeOnly) + ")"
+	}
+	if t.LastError != "" && t.State != "healthy" {
+		text += ": " + clean(t.LastError)
+	}
+	return text
+}
+
+func latency(t admin.Target) string {
+	if t.LatencyMS == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f ms", t.LatencyMS)
+}
+
+func stamp(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
+
+// clean drops control characters, among them those that move a terminal's cursor or change its colours.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return -1
+		}
+		return r
+	}, s)
+}

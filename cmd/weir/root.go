@@ -1,0 +1,100 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// defaultConfig is where a package installs the configuration.
+const defaultConfig = "/etc/weir/weir.toml"
+
+// root is the whole command line. Besides its verbs it takes nginx's flags, so that fingers and scripts that
+// know them are not surprised: weir -t -c FILE, weir -s reload, weir -c FILE.
+func (sh *shell) root() *cobra.Command {
+	shim := &nginxShim{}
+	cmd := &cobra.Command{
+		Use:           "weir",
+		Short:         "The edge: TLS, protection, balancing and blue/green in one binary",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return shim.run(cmd, sh) },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			shim.typedConfig = cmd.Flags().Changed("config")
+			err := sh.fromEnvironment(cmd)
+			sh.understood = err == nil
+			return err
+		},
+	}
+	cmd.Long = cmd.Short + ".\n\nEvery flag has an environment variable, WEIR_ and its name: --admin is WEIR_ADMIN. " +
+		"A flag wins over its variable.\nnginx's -t, -c FILE, -s reload|quit|stop|reopen, -v and -V work too."
+	shim.flags(cmd.Flags())
+	cmd.AddCommand(
+		sh.runVerb(), sh.checkVerb(), sh.reloadVerb(), sh.stopVerb(), sh.logsVerb(), sh.statusVerb(),
+		sh.weightsVerb(), sh.explainVerb(), sh.demoVerb(), sh.versionVerb(), sh.healthcheckVerb(),
+	)
+	return cmd
+}
+
+// nginxShim holds nginx's flags.
+type nginxShim struct {
+	access  access
+	config  string
+	signal  string
+	test    bool
+	version bool
+	verbose bool
+	// typedConfig says that -c was on the command line and not in the environment.
+	typedConfig bool
+}
+
+func (n *nginxShim) flags(f *pflag.FlagSet) {
+	f.StringVarP(&n.config, "config", "c", "", "run this configuration, as weir run -c")
+	f.StringVarP(&n.signal, "signal", "s", "", "reload, quit, stop or reopen, as nginx")
+	f.BoolVarP(&n.test, "test", "t", false, "check the configuration, as weir check")
+	f.BoolVarP(&n.version, "nginx-version", "v", false, "print the version, as nginx")
+	f.BoolVarP(&n.verbose, "nginx-build", "V", false, "print the version and the build, as nginx")
+	n.access.flags(f)
+	for _, name := range []string{"signal", "test", "nginx-version", "nginx-build"} {
+		// The flag exists: it is one of the four above.
+		_ = f.SetAnnotation(name, noEnv, []string{""})
+	}
+}
+
+// run does what the nginx flags say. WEIR_CONFIG alone starts nothing: a bare `weir` in a shell where it is
+// exported must not become a second edge.
+func (n *nginxShim) run(cmd *cobra.Command, sh *shell) error {
+	config := n.config
+	if config == "" {
+		config = defaultConfig
+	}
+	switch {
+	case n.version || n.verbose:
+		return sh.nginxVersion(n.verbose)
+	case n.test:
+		return sh.check(config)
+	case n.signal != "":
+		return n.send(cmd, sh)
+	case n.typedConfig:
+		return sh.run(cmd.Context(), runOptions{config: config, drain: defaultDrain})
+	default:
+		_ = cmd.Usage()
+		return exitError(exitUsage)
+	}
+}
+
+func (n *nginxShim) send(cmd *cobra.Command, sh *shell) error {
+	switch n.signal {
+	case "reload":
+		return sh.reload(cmd.Context(), n.access)
+	case "quit":
+		return sh.stop(cmd.Context(), n.access, stopOptions{wait: defaultWait})
+	case "stop":
+		return sh.stop(cmd.Context(), n.access, stopOptions{wait: defaultWait, now: true})
+	case "reopen":
+		return sh.reopenLogs(cmd.Context(), n.access)
+	default:
+		return usageError{fmt.Errorf("-s %q: it is reload, quit, stop or reopen", n.signal)}
+	}
+}

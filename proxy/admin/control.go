@@ -1,0 +1,85 @@
+package admin
+
+import (
+	"context"
+	"errors"
+)
+
+// ErrNotFound is returned by a Control that has no service of the given name: 404.
+var ErrNotFound = errors.New("no such service")
+
+// ErrConflict is returned by a Control when Change.Match does not hold for the current version: 412.
+var ErrConflict = errors.New("the state has changed since it was read")
+
+// ErrStopping is returned by a Control for a write that comes after a stop began: 503.
+var ErrStopping = errors.New("weir is stopping")
+
+// Control is what the API needs of a running server. Every method may be called by several goroutines at
+// once. Reads return values that nobody changes afterwards. A method that can wait ends when ctx does.
+//
+// A write receives the Change that asks for it and does three things under the lock that orders writes:
+// it checks Change.Match against the current version (ErrConflict), it validates (*InvalidError), and only
+// then touches anything.
+type Control interface {
+	// Status is the whole live state in one reading.
+	Status() Status
+	// Service is one service's live state, or ErrNotFound.
+	Service(name string) (Service, error)
+	// SetWeights puts weights in force as the runtime overlay, durably, and returns the state before and
+	// after. The names are checked by Weights.Check against the groups that exist under the lock.
+	SetWeights(ctx context.Context, service string, w Weights, c Change) (before, after Service, err error)
+	// ResetWeights drops the overlay, so that the file's weights are in force again. Without an overlay it
+	// changes nothing and succeeds.
+	ResetWeights(ctx context.Context, service string, c Change) (before, after Service, err error)
+	// Reload reads the configuration again and waits until it is in force or refused. A refused one is an
+	// *InvalidError whose details carry positions. Change.Match is held against Status.Config.Version.
+	Reload(ctx context.Context, c Change) (ReloadResult, error)
+	// Explain decides a request without sending it.
+	Explain(ctx context.Context, q ExplainRequest) (Explanation, error)
+	// Config is the configuration in force, after defaults and expansion, with secrets redacted.
+	Config() ConfigView
+	// Certificates lists what a TLS listener can present.
+	Certificates() []Certificate
+	// Ready says whether new traffic should be sent here, check by check. It is called for every probe and
+	// does no I/O.
+	Ready() []Check
+	// Stop begins to end the process and returns at once; the caller's answer still has to be written, so the
+	// admin listener is the last thing to close.
+	Stop(mode StopMode, c Change) error
+	// ReopenLogs closes and opens the log files again, as after logrotate.
+	ReopenLogs(c Change) error
+}
+
+// Change says who asks for a write and under which condition.
+type Change struct {
+	// By is the name shown beside the change: what the client called itself and where it came from.
+	// Printable ASCII, at most 128 bytes.
+	By string
+	// Match is the If-Match of the request. The zero value always holds.
+	Match Precondition
+}
+
+// StopMode is how a stop treats what is in flight.
+type StopMode int
+
+const (
+	// StopGracefully lets requests in flight finish, until the drain deadline.
+	StopGracefully StopMode = iota
+	// StopNow closes everything.
+	StopNow
+)
+
+// String names the mode as the audit log does.
+func (m StopMode) String() string {
+	if m == StopNow {
+		return "now"
+	}
+	return "graceful"
+}
+
+// Check is one reason for or against readiness.
+type Check struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail,omitempty"`
+}

@@ -1,0 +1,141 @@
+package admin_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/valor-ivx/weir/proxy/admin"
+)
+
+var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// fakeControl keeps the promises of admin.Control for one service, "api", over plain fields.
+type fakeControl struct {
+	mu      sync.Mutex // guards everything below
+	weights admin.Weights
+	overlay *admin.Overlay
+	version int
+
+	reload  func() (admin.ReloadResult, error)
+	explain func(admin.ExplainRequest) (admin.Explanation, error)
+	ready   []admin.Check
+	stops   []admin.StopMode
+	reopens int
+	broken  error
+}
+
+func newFake() *fakeControl {
+	return &fakeControl{
+		weights: admin.Weights{"blue": 10000, "green": 0},
+		ready:   []admin.Check{{Name: "config", OK: true}, {Name: "listeners", OK: true}},
+		reload: func() (admin.ReloadResult, error) {
+			return admin.ReloadResult{Generation: 2, Changed: []string{"service.api"}}, nil
+		},
+		explain: func(q admin.ExplainRequest) (admin.Explanation, error) {
+			return admin.Explanation{Outcome: q.Method + " " + q.URL + " from " + q.ClientIP}, nil
+		},
+	}
+}
+
+func (f *fakeControl) state() admin.Service {
+	s := admin.Service{Name: "api", Epoch: 1, Version: fmt.Sprint("v", f.version), Overlay: f.overlay}
+	for _, name := range []string{"blue", "green"} {
+		s.Groups = append(s.Groups, admin.Group{
+			Name: name, Weight: f.weights[name], State: "live",
+			Targets: []admin.Target{{Address: "127.0.0.1:5002", State: "healthy", InFlight: 1}},
+		})
+	}
+	return s
+}
+
+func (f *fakeControl) Status() admin.Status {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return admin.Status{
+		Version: "weir test", PID: 42, State: "running", StartedAt: start, Generation: 1,
+		Services: []admin.Service{f.state()},
+	}
+}
+
+func (f *fakeControl) Service(name string) (admin.Service, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.broken != nil {
+		return admin.Service{}, f.broken
+	}
+	if name != "api" {
+		return admin.Service{}, fmt.Errorf("service %q: %w", name, admin.ErrNotFound)
+	}
+	return f.state(), nil
+}
+
+func (f *fakeControl) SetWeights(_ context.Context, name string, w admin.Weights, c admin.Change) (before, after admin.Service, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before = f.state()
+	if !c.Match.Holds(before.Version) {
+		return before, before, admin.ErrConflict
+	}
+	if err := w.Check(before.Names()); err != nil {
+		return before, before, err
+	}
+	f.weights, f.version = w, f.version+1
+	f.overlay = &admin.Overlay{Since: start, By: c.By, Weights: w, FileWeights: admin.Weights{"blue": 10000, "green": 0}}
+	return before, f.state(), nil
+}
+
+func (f *fakeControl) ResetWeights(_ context.Context, name string, c admin.Change) (before, after admin.Service, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before = f.state()
+	if name != "api" {
+		return before, before, admin.ErrNotFound
+	}
+	if !c.Match.Holds(before.Version) {
+		return before, before, admin.ErrConflict
+	}
+	f.weights, f.overlay, f.version = admin.Weights{"blue": 10000, "green": 0}, nil, f.version+1
+	return before, f.state(), nil
+}
+
+func (f *fakeControl) Reload(_ context.Context, c admin.Change) (admin.ReloadResult, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !c.Match.Holds("g1") {
+		return admin.ReloadResult{}, admin.ErrConflict
+	}
+	return f.reload()
+}
+
+func (f *fakeControl) Explain(_ context.Context, q admin.ExplainRequest) (admin.Explanation, error) {
+	return f.explain(q)
+}
+
+func (f *fakeControl) Config() admin.ConfigView {
+	return admin.ConfigView{Path: "weir.toml", Generation: 1, Version: "g1", Config: json.RawMessage(`{"admin":{"token":"redacted"}}`)}
+}
+
+func (f *fakeControl) Certificates() []admin.Certificate { return nil }
+
+func (f *fakeControl) Ready() []admin.Check {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ready
+}
+
+func (f *fakeControl) Stop(mode admin.StopMode, _ admin.Change) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stops = append(f.stops, mode)
+	return f.broken
+}
+
+func (f *fakeControl) ReopenLogs(admin.Change) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reopens++
+	return f.broken
+}

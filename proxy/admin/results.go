@@ -1,0 +1,78 @@
+package admin
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// ReloadResult is a reload that succeeded: POST /v1/reload.
+type ReloadResult struct {
+	Generation uint64 `json:"generation"`
+	// Unchanged says that the file has the digest of what is in force already: nothing was done.
+	Unchanged bool `json:"unchanged"`
+	// Changed names what differs, such as "service.api.group.green". Never null.
+	Changed []string `json:"changed"`
+	// Warnings do not stop a reload: a new target that does not answer, an overlay in force.
+	Warnings []Detail `json:"warnings,omitempty"`
+}
+
+// ExplainRequest describes a request to decide: POST /v1/explain.
+type ExplainRequest struct {
+	// Method is GET when empty.
+	Method string `json:"method"`
+	// URL is absolute, http or https: its scheme and port choose the listener, its host and path the route.
+	URL     string        `json:"url"`
+	Headers []HeaderField `json:"headers,omitempty"`
+	// ClientIP is whom the connection comes from; 127.0.0.1 when empty.
+	ClientIP string `json:"client_ip,omitempty"`
+}
+
+// HeaderField is one header line.
+type HeaderField struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Explanation is every decision for a request, in the order the data path takes them.
+type Explanation struct {
+	Generation uint64 `json:"generation"`
+	Steps      []Step `json:"steps"`
+	// Outcome is the end of it in one line: "forwarded to api/blue 127.0.0.1:5002" or "404 no route".
+	Outcome string `json:"outcome"`
+}
+
+// Step is one decision. Phase is a name of the request's life: begin, match, admit, answer, choose, forward.
+type Step struct {
+	Phase    string `json:"phase"`
+	Decision string `json:"decision"`
+	Reason   string `json:"reason"`
+}
+
+// ConfigView is the configuration in force: GET /v1/config.
+type ConfigView struct {
+	Path       string `json:"path"`
+	Generation uint64 `json:"generation"`
+	// Version is the entity tag, without quotes.
+	Version string `json:"version"`
+	// Config is the effective configuration with secrets redacted.
+	Config json.RawMessage `json:"config"`
+}
+
+// Certificate is one certificate a TLS listener can present: GET /v1/certificates.
+type Certificate struct {
+	Subject   string    `json:"subject"`
+	Names     []string  `json:"names"`
+	Issuer    string    `json:"issuer"`
+	Serial    string    `json:"serial"`
+	KeyType   string    `json:"key_type"`
+	NotBefore time.Time `json:"not_before"`
+	NotAfter  time.Time `json:"not_after"`
+	// Source is where it came from: a file's path or the name of an issuer.
+	Source string `json:"source"`
+}
+
+// StopResult answers POST /v1/stop: 202, the process ends after this answer.
+type StopResult struct {
+	PID  int    `json:"pid"`
+	Mode string `json:"mode"`
+}

@@ -1,0 +1,108 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+const (
+	// defaultTimeout bounds a write. A reload waits one probe timeout per new target, which the contract's
+	// defaults keep at 1 s, and may read certificates from a slow disk.
+	defaultTimeout = time.Minute
+	// maxBody bounds a request body: the largest honest one, an explain with a browser's headers, is 16 KiB.
+	maxBody = 64 << 10
+)
+
+// Options are what a Server is made of.
+type Options struct {
+	// Control is the server that is operated. Required.
+	Control Control
+	// Log receives the audit log (named "audit") and internal errors. Required.
+	Log *zap.Logger
+	// Metrics serves GET /metrics; without it the path is 404.
+	Metrics http.Handler
+	// Token is the bearer token every call needs except /livez, /readyz and the page's static files. Without
+	// one, Serve refuses listeners that others than this machine can reach.
+	Token string
+	// Hosts are further Host names that a loopback listener answers to, beside IP addresses and localhost.
+	Hosts []string
+	// Timeout bounds a write; a minute when zero.
+	Timeout time.Duration
+}
+
+// Server is the admin API on one or more listeners. Its goroutines are those of net/http, one for each
+// connection; Shutdown or Close ends them.
+type Server struct {
+	http *http.Server
+	gate *gate
+}
+
+// New checks the options and builds a Server that serves nothing yet.
+func New(o Options) (*Server, error) {
+	if o.Control == nil || o.Log == nil {
+		return nil, errors.New("make admin server: Control and Log are required")
+	}
+	if o.Timeout == 0 {
+		o.Timeout = defaultTimeout
+	}
+	g := newGate(o.Hosts)
+	g.setToken(o.Token)
+	api := &api{control: o.Control, log: o.Log, audit: o.Log.Named("audit"), timeout: o.Timeout, gate: g}
+	s := &Server{gate: g}
+	s.http = &http.Server{
+		Handler: g.wrap(api.routes(o.Metrics)),
+		// A person's curl and a scraper send their head at once; the body of 64 KiB follows it.
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      o.Timeout + 15*time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ConnContext:       withPeer,
+	}
+	errorLog, err := zap.NewStdLogAt(o.Log, zap.WarnLevel)
+	if err != nil {
+		return nil, fmt.Errorf("make admin error log: %w", err)
+	}
+	s.http.ErrorLog = errorLog
+	return s, nil
+}
+
+// SetToken replaces the bearer token, for a reload that changed it. Calls already let in go on. An empty one
+// is refused by a Server that serves a listener others can reach only at the next Serve, so the
+// configuration's own check comes first.
+func (s *Server) SetToken(token string) { s.gate.setToken(token) }
+
+// Serve answers on l until Shutdown or Close, then returns nil. It closes l.
+func (s *Server) Serve(l net.Listener) error {
+	if !s.gate.hasToken() && !isPrivate(l.Addr()) {
+		_ = l.Close()
+		return fmt.Errorf("serve admin on %s: a token is required unless the address is loopback or a unix socket", l.Addr())
+	}
+	if err := s.http.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve admin on %s: %w", l.Addr(), err)
+	}
+	return nil
+}
+
+// Shutdown stops accepting and waits for calls in flight, until ctx ends.
+func (s *Server) Shutdown(ctx context.Context) error { return s.http.Shutdown(ctx) }
+
+// Close ends everything at once.
+func (s *Server) Close() error { return s.http.Close() }
+
+func isPrivate(a net.Addr) bool {
+	switch a := a.(type) {
+	case *net.TCPAddr:
+		return a.IP.IsLoopback()
+	case *net.UnixAddr:
+		return true
+	default:
+		return false
+	}
+}

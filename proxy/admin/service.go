@@ -1,0 +1,76 @@
+package admin
+
+import "time"
+
+// Service is one service's live state: GET /v1/services/{s}.
+type Service struct {
+	Name string `json:"name"`
+	// Epoch is the epoch of client assignment: a new one moves clients, a change of weights does not.
+	Epoch uint64 `json:"epoch"`
+	// Version is the entity tag of this service, without quotes. It changes when, and only when, something a
+	// write can change has changed (weights, overlay, epoch, the set of groups), so that a read and a
+	// conditional write still fit together while counters run.
+	Version string  `json:"version"`
+	Groups  []Group `json:"groups"`
+	// Overlay is absent while the file's weights are in force and nothing was set at run time.
+	Overlay *Overlay `json:"overlay,omitempty"`
+}
+
+// Names lists the service's groups in the file's order.
+func (s Service) Names() []string {
+	names := make([]string, len(s.Groups))
+	for i, g := range s.Groups {
+		names[i] = g.Name
+	}
+	return names
+}
+
+// Weights is what is in force.
+func (s Service) Weights() Weights {
+	w := make(Weights, len(s.Groups))
+	for _, g := range s.Groups {
+		w[g.Name] = g.Weight
+	}
+	return w
+}
+
+// Group is one colour of a service.
+type Group struct {
+	Name   string `json:"name"`
+	Weight Weight `json:"weight"`
+	// ObservedShare is the share of new assignments that fell on this group, in per cent, over the
+	// ObservedOf assignments the service made since its weights last changed. Absent while there were none.
+	ObservedShare *float64 `json:"observed_share"`
+	ObservedOf    uint64   `json:"observed_of"`
+	// State is "live", "empty" (no live target) or "draining".
+	State string `json:"state"`
+	// Requests counts since the process started.
+	Requests uint64   `json:"requests"`
+	Targets  []Target `json:"targets"`
+}
+
+// Target is one address of a group.
+type Target struct {
+	Address string `json:"address"`
+	// State is "unknown", "healthy", "unhealthy" or "draining".
+	State    string `json:"state"`
+	InFlight int64  `json:"in_flight"`
+	// Failures counts failed exchanges since the process started.
+	Failures uint64 `json:"failures"`
+	// LatencyMS is the smoothed time to the response head, in milliseconds; 0 while unknown.
+	LatencyMS float64 `json:"latency_ms"`
+	// EjectedUntil is set while passive ejection keeps the target out.
+	EjectedUntil *time.Time `json:"ejected_until,omitempty"`
+	LastError    string     `json:"last_error,omitempty"`
+}
+
+// Overlay is what an operator set at run time over what the file says.
+type Overlay struct {
+	Since time.Time `json:"since"`
+	By    string    `json:"by"`
+	// FileWeights is what would be in force without the overlay.
+	FileWeights Weights `json:"file_weights"`
+	Weights     Weights `json:"weights"`
+	// Void says why the overlay is not in force, when its group names differ from the file's.
+	Void string `json:"void,omitempty"`
+}

@@ -1,0 +1,47 @@
+package admin
+
+import "time"
+
+// Status is the whole live state: GET /v1/status.
+type Status struct {
+	Version string `json:"version"`
+	PID     int    `json:"pid"`
+	// State is "running" or "draining".
+	State     string    `json:"state"`
+	StartedAt time.Time `json:"started_at"`
+	// Generation counts the configurations put in force by this process, from 1.
+	Generation uint64     `json:"generation"`
+	Config     ConfigInfo `json:"config"`
+	Listeners  []Listener `json:"listeners"`
+	Services   []Service  `json:"services"`
+	// Warnings are what an operator should know and no error says: a void overlay, a dead new target.
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// ConfigInfo says which file is in force and how the last attempt to replace it went.
+type ConfigInfo struct {
+	Path string `json:"path"`
+	// Version is the entity tag of GET /v1/config, without quotes: it changes when what is in force does.
+	Version  string    `json:"version"`
+	LoadedAt time.Time `json:"loaded_at"`
+	// LastReload is absent until the first reload.
+	LastReload *ReloadAttempt `json:"last_reload,omitempty"`
+}
+
+// ReloadAttempt is one reload that was tried, by whatever trigger.
+type ReloadAttempt struct {
+	At time.Time `json:"at"`
+	OK bool      `json:"ok"`
+	// Trigger is "signal", "file" or "admin".
+	Trigger string   `json:"trigger"`
+	Errors  []Detail `json:"errors,omitempty"`
+}
+
+// Listener is one open socket of the data path.
+type Listener struct {
+	Name        string   `json:"name"`
+	Address     string   `json:"address"`
+	TLS         bool     `json:"tls"`
+	Protocols   []string `json:"protocols"`
+	Connections int64    `json:"connections"`
+}
