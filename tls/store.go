@@ -1,0 +1,166 @@
+package edgetls
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+)
+
+// Store is an immutable set of certificates.
+type Store struct {
+	all      []*certificate            // in the order given
+	byName   map[string][]*certificate // exact and "*." names → candidates, best first
+	fallback []*certificate            // for a client that names no host, or one that nobody has a certificate for
+	warnings []string
+}
+
+// Info describes a certificate to the operator.
+type Info struct {
+	Subject     string    `json:"subject"` // first name
+	Names       []string  `json:"names"`   // DNS names and addresses
+	Issuer      string    `json:"issuer"`
+	Serial      string    `json:"serial"` // hex
+	KeyType     string    `json:"key_type"`
+	Fingerprint string    `json:"fingerprint"` // SHA-256 of the leaf, hex
+	File        string    `json:"file"`
+	NotBefore   time.Time `json:"not_before"`
+	NotAfter    time.Time `json:"not_after"`
+}
+
+// Expiry is when the certificates of a subject stop being valid: the first of them, when it has several key types.
+type Expiry struct {
+	Subject  string
+	NotAfter time.Time
+}
+
+// Load reads and checks every pair and makes a store of them. It reports all broken pairs at once, joined; what can be served but
+// should be looked at (expired, no names, chain out of order) is a warning. No pairs make an empty store, which serves nothing.
+func Load(pairs []Pair, now time.Time) (*Store, error) {
+	s := &Store{byName: make(map[string][]*certificate)}
+	var errs []error
+	for _, p := range pairs {
+		c, err := p.load()
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		s.all = append(s.all, c)
+		s.warnings = append(s.warnings, c.warnings(now)...)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	for _, c := range s.all {
+		for _, name := range c.names {
+			s.byName[name] = append(s.byName[name], c)
+		}
+	}
+	for name, candidates := range s.byName {
+		sort.SliceStable(candidates, func(i, j int) bool { return candidates[i].rank(now) < candidates[j].rank(now) })
+		s.warnings = append(s.warnings, unreachable(name, candidates, now)...)
+	}
+	sort.Strings(s.warnings) // the map gave them in any order
+	if len(s.all) > 0 {
+		// Not the first alone: the second of an ECDSA and RSA pair is there for clients that cannot use the first.
+		s.fallback = append(s.fallback, s.all[0])
+		if names := s.all[0].names; len(names) > 0 {
+			s.fallback = s.byName[names[0]]
+		}
+	}
+	return s, nil
+}
+
+// unreachable warns of certificates for a name that an equal one always wins over.
+func unreachable(name string, candidates []*certificate, now time.Time) []string {
+	var out []string
+	for i := 1; i < len(candidates); i++ {
+		a, b := candidates[i-1], candidates[i]
+		if a.rank(now) == b.rank(now) && keyType(a.tls.Leaf) == keyType(b.tls.Leaf) {
+			out = append(out, fmt.Sprintf("certificate %s: is never used for %s, %s comes first", b.pair.Cert, name, a.pair.Cert))
+		}
+	}
+	return out
+}
+
+// Warnings is what should be looked at, one sentence each, sorted.
+func (s *Store) Warnings() []string { return append([]string(nil), s.warnings...) }
+
+// List describes every certificate, in the order given to Load.
+func (s *Store) List() []Info {
+	out := make([]Info, 0, len(s.all))
+	for _, c := range s.all {
+		leaf := c.tls.Leaf
+		sum := sha256.Sum256(leaf.Raw)
+		names := append([]string(nil), c.names...)
+		for _, ip := range leaf.IPAddresses {
+			names = append(names, ip.String())
+		}
+		out = append(out, Info{
+			Subject: c.subject(), Names: names, Issuer: leaf.Issuer.String(), Serial: leaf.SerialNumber.Text(16),
+			KeyType: keyType(leaf), Fingerprint: hex.EncodeToString(sum[:]), File: c.pair.Cert,
+			NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
+		})
+	}
+	return out
+}
+
+// NotAfter is every subject once, sorted, for the expiry metric: a label value may not come twice.
+func (s *Store) NotAfter() []Expiry {
+	first := make(map[string]time.Time)
+	for _, c := range s.all {
+		at, seen := first[c.subject()]
+		if !seen || c.tls.Leaf.NotAfter.Before(at) {
+			first[c.subject()] = c.tls.Leaf.NotAfter
+		}
+	}
+	out := make([]Expiry, 0, len(first))
+	for subject, at := range first {
+		out = append(out, Expiry{Subject: subject, NotAfter: at})
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Subject < out[j].Subject })
+	return out
+}
+
+// Covers reports whether the certificate that a connection asking for serverName ("" for none) is served is valid for host (a name
+// or address, no port) too: HTTP/2 clients reuse a connection for such hosts, any other gets 421 (RFC 9110 §15.5.20).
+func (s *Store) Covers(serverName, host string) bool {
+	candidates := s.candidates(serverName)
+	return len(candidates) > 0 && candidates[0].tls.Leaf.VerifyHostname(host) == nil
+}
+
+// certificate chooses for one handshake: by name, then the first that the client's version, suites, curves and signature schemes
+// allow. When it supports none, the best is sent all the same, so that the handshake fails with the alert that says why.
+func (s *Store) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	candidates := s.candidates(hello.ServerName)
+	if len(candidates) == 0 {
+		return nil, errors.New("choose certificate: there are none")
+	}
+	// The name has been dealt with; SupportsCertificate would refuse a fallback for it.
+	able := *hello
+	able.ServerName = ""
+	for _, c := range candidates {
+		if able.SupportsCertificate(&c.tls) == nil {
+			return &c.tls, nil
+		}
+	}
+	return &candidates[0].tls, nil
+}
+
+// candidates are the certificates for a server name: exact, then "*" for its first label and no more (RFC 9525 §6.3), then the fallback.
+func (s *Store) candidates(serverName string) []*certificate {
+	name := strings.ToLower(strings.TrimSuffix(serverName, "."))
+	if found := s.byName[name]; found != nil {
+		return found
+	}
+	if label, parent, ok := strings.Cut(name, "."); ok && label != "" {
+		if found := s.byName["*."+parent]; found != nil {
+			return found
+		}
+	}
+	return s.fallback
+}
