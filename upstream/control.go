@@ -180,8 +180,9 @@ func (p *Pool) mustKeep(m *Peer, reason string, now int64) string {
 		return skippedLastPeer
 	case ejected+1 > ejectable(group, m.rule.MaxEjected):
 		return skippedMaxEjected
-	case reason == reasonErrorRatio && total >= m.rule.MinRequests && float64(failed) >= m.rule.ErrorRatio*float64(total):
-		// What all of them do is the application's or the release's doing; fewer peers would only fail faster.
+	case reason == reasonErrorRatio && 2*total >= m.rule.MinRequests && float64(failed) >= m.rule.ErrorRatio*float64(total):
+		// What all of them do is the application's or the release's doing; fewer peers would only fail faster. Half as many requests as speak
+		// against m will do: of peers that fail alike one is the first to have enough.
 		return skippedGroupFailing
 	default:
 		return ""

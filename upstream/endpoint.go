@@ -4,9 +4,13 @@ import (
 	"hash/fnv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/valor-ivx/weir/balancer"
 )
+
+// verdictPause is the least time between two verdicts on one address.
+const verdictPause = int64(100 * time.Millisecond)
 
 // endpoint is one address: what pools share about it. The registry owns it and drops it with its last member.
 type endpoint struct {
@@ -19,8 +23,9 @@ type endpoint struct {
 	failures atomic.Uint64 // of those, the ones held against the peer
 	latency  atomic.Int64  // ns to the last answer, for status
 
-	mu       sync.Mutex // guards detector and dialErr; held for a few instructions
+	mu       sync.Mutex // guards detector, quiet and dialErr; held for a few instructions, on a failure for a sum of slots
 	detector detector
+	quiet    int64  // no verdict before, ns
 	dialErr  string // the last failure to connect, for status
 
 	// The control plane's; Registry.mu guards them.
@@ -44,13 +49,17 @@ func (e *endpoint) configure() {
 	e.idle.configure(most, shortest)
 }
 
-// verdict records an outcome and returns the reason to eject, or "". After a verdict the record starts afresh, whether the ejection happens or
-// is skipped, so that a verdict takes as many failures each time.
+// verdict records an outcome and returns the reason to eject, or "". A reason that stands is given ten times a second at most: a verdict takes
+// the control plane's lock, and an ejection that is skipped would otherwise be asked for by every failing request.
 func (e *endpoint) verdict(rule *EjectionOptions, now int64, o Outcome) string {
 	e.mu.Lock()
 	reason := e.detector.observe(rule, now, o)
-	if reason == reasonConsecutive {
-		e.detector.consecutive = 0
+	if reason != "" {
+		if now < e.quiet {
+			reason = ""
+		} else {
+			e.quiet = now + verdictPause
+		}
 	}
 	e.mu.Unlock()
 	return reason
@@ -67,5 +76,6 @@ func (e *endpoint) record(rule *EjectionOptions, now int64) (total, failed int) 
 func (e *endpoint) absolve() {
 	e.mu.Lock()
 	e.detector.reset()
+	e.quiet = 0
 	e.mu.Unlock()
 }

@@ -15,6 +15,7 @@ type LiveSet struct {
 	candidates []balancer.Candidate
 	policy     balancer.Policy
 	slowStart  time.Duration
+	fallback   bool
 	shared     *pickState
 }
 
@@ -27,8 +28,8 @@ type pickState struct {
 	views sync.Pool
 }
 
-func newLiveSet(p *Pool, peers []*Peer) *LiveSet {
-	s := &LiveSet{peers: peers, slowStart: p.options.SlowStart, shared: &p.picks}
+func newLiveSet(p *Pool, peers []*Peer, fallback bool) *LiveSet {
+	s := &LiveSet{peers: peers, slowStart: p.options.SlowStart, fallback: fallback, shared: &p.picks}
 	for _, m := range peers {
 		s.candidates = append(s.candidates, balancer.Candidate{Weight: m.weight, Hash: m.hash, Since: m.since, Load: &m.load})
 	}
@@ -38,6 +39,9 @@ func newLiveSet(p *Pool, peers []*Peer) *LiveSet {
 
 // Len is the number of peers.
 func (s *LiveSet) Len() int { return len(s.peers) }
+
+// Fallback says that no peer is healthy: the peers, if there are any, are here because of WhenNoneHealthy. Another group should be preferred.
+func (s *LiveSet) Fallback() bool { return s.fallback }
 
 // At returns peer i.
 func (s *LiveSet) At(i int) *Peer { return s.peers[i] }

@@ -27,7 +27,7 @@ func (p *Pool) publish(now int64) {
 		peers[i] = p.members[c]
 	}
 	p.enlist(peers, fallback, now)
-	p.live.Store(newLiveSet(p, peers))
+	p.live.Store(newLiveSet(p, peers, fallback))
 	for i, m := range p.members {
 		p.announce(m, out[i], now)
 	}
