@@ -184,6 +184,7 @@ func TestNewRefuses(t *testing.T) {
 		{"a bücher.test /x", "punycode"},
 		{"a a/b /x", `'/' cannot be in a host name`},
 		{"a fe80::1%eth0 /x", "zone"},
+		{"a [::1 /x", `'[' cannot be in a host name`},
 		{"a " + strings.Repeat("a", 254) + " /x", "253"},
 	}
 	for _, c := range cases {
