@@ -213,10 +213,10 @@ func TestHostileFilesEndSoon(t *testing.T) {
 		"nested arrays":        "a = " + strings.Repeat("[", n/2),
 		"nested closed arrays": "a = " + strings.Repeat("[", n/2-8) + strings.Repeat("]", n/2-8),
 		"nested tables":        "a = " + strings.Repeat("{a=", n/4),
-		"dotted key":           strings.Repeat("a.", n/2-8) + "a = 1",
-		"dotted header":        "[" + strings.Repeat("a.", n/2-8) + "a]",
+		"dotted key":           strings.Repeat("a.", n/8) + "a = 1",
+		"dotted header":        "[" + strings.Repeat("a.", n/8) + "a]",
 		"empty routes":         strings.Repeat("[[route]]\n", n/100),
-		"unknown keys":         manyKeys(n / 10),
+		"unknown keys":         manyKeys(n / 20),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := configs.Parse("x", []byte(text), configs.Options{}); err == nil {
