@@ -205,6 +205,15 @@ route[/new]: added`
 	}
 }
 
+// TestDiffSeesOrderWhereItMatters: regular expressions are tried in file order.
+func TestDiffSeesOrderWhereItMatters(t *testing.T) {
+	a, b := "[[route]]\nname = \"a\"\npath = \"~a\"\nservice = \"api\"\n", "[[route]]\nname = \"b\"\npath = \"~b\"\nservice = \"api\"\n"
+	got := configs.Diff(parse(t, minimal+a+b, nil), parse(t, minimal+b+a, nil))
+	if !slices.Equal(got, []string{"route: order changed"}) {
+		t.Errorf("got %q", got)
+	}
+}
+
 // TestHostileFilesEndSoon: sizes that would exhaust the stack or take quadratic time are refused or
 // handled; the test's own deadline is the judge.
 func TestHostileFilesEndSoon(t *testing.T) {
