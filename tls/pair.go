@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// Pair names the PEM files of one certificate: the chain, leaf first, and the key. Both may be the same file.
+// Pair names the PEM files of one certificate: the chain, leaf first, and the key. Both may be the same file,
+// which alone lets a pair be replaced atomically.
 type Pair struct {
 	Cert, Key string
 }
@@ -35,9 +36,11 @@ func (p Pair) load() (*certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read certificate: %w", err)
 	}
-	key, err := readFile(p.Key)
-	if err != nil {
-		return nil, fmt.Errorf("read key: %w", err)
+	key := chain // one file is read once: it may be replaced between two reads
+	if p.Key != p.Cert {
+		if key, err = readFile(p.Key); err != nil {
+			return nil, fmt.Errorf("read key: %w", err)
+		}
 	}
 	pair, err := tls.X509KeyPair(chain, key)
 	if err != nil {

@@ -101,6 +101,27 @@ func (h *Header) Set(name, value string) {
 	h.Add(name, value)
 }
 
+// DropNominated removes every field that a Connection field names (RFC 9110 §7.6.1). Those that HopByHop knows are left to the writers.
+func (h *Header) DropNominated() {
+	// Connection fields themselves stay (HopByHop), so counting them is stable while others are removed.
+	for k := 0; ; k++ {
+		at := -1
+		for seen := 0; seen <= k; seen++ {
+			if at = h.Find(Connection, at+1); at < 0 {
+				return
+			}
+		}
+		list := h.fields[at].Value()
+		for len(list) > 0 {
+			var token []byte
+			token, list = NextToken(list)
+			if len(token) > 0 && !IDOf(token).HopByHop() {
+				h.Del(string(token))
+			}
+		}
+	}
+}
+
 // EqualFold compares two field names or tokens without ASCII case. Unlike strings.EqualFold it knows no Unicode: a Kelvin sign is not a k.
 func EqualFold[A, B ~[]byte | ~string](a A, b B) bool {
 	if len(a) != len(b) {

@@ -3,19 +3,20 @@ package message
 // ID names the fields that the data path acts on, so that it compares a byte where it would compare strings.
 type ID uint8
 
-// The known fields. Those from Connection to Upgrade describe one connection and are never forwarded as they came (RFC 9110 §7.6.1).
+// The known fields. Those from Connection to Upgrade describe one connection and are never forwarded as they came (RFC 9110 §7.6.1;
+// the two Proxy-Auth fields are between us and the client, §11.7). Trailer is not among them: trailers are forwarded, so is their announcement.
 const (
 	Other ID = iota
 	Connection
 	KeepAlive
 	ProxyConnection
-	ProxyAuthenticate // hop-by-hop towards the client (RFC 9110 §11.7.1)
+	ProxyAuthenticate
 	ProxyAuthorization
 	TE
-	Trailer
 	TransferEncoding
 	Upgrade
 
+	Trailer
 	ContentLength
 	Host
 	Expect

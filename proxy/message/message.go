@@ -112,6 +112,7 @@ type Request struct {
 	Expect        bool  // Expect: 100-continue
 	Upgrade       bool  // Connection: upgrade with an Upgrade field
 	Close         bool  // the client asked for the connection to end after this exchange
+	Nominates     bool  // Connection names further fields: DropNominated removes them
 }
 
 // Reset empties the head and keeps its memory.
@@ -131,6 +132,7 @@ type Response struct {
 	Framing       Framing
 	ContentLength int64 // bytes when Framing is Length; for HEAD and 304 what the field said, else -1
 	Close         bool  // the sender will close its connection after this message
+	Nominates     bool  // Connection names further fields: DropNominated removes them
 }
 
 // Reset empties the head and keeps its memory.

@@ -1,0 +1,83 @@
+package configs
+
+// Config is one configuration file after loading: expanded, typed, with every default filled in.
+// It is a value: nothing in it changes after Load or Parse returns, and it may be shared freely.
+type Config struct {
+	Admin     Admin      `toml:"admin"`
+	Log       Log        `toml:"log"`
+	TLS       TLS        `toml:"tls"`
+	Listeners []Listener `toml:"listener"` // in file order
+	Services  []Service  `toml:"service"`  // sorted by name
+	Routes    []Route    `toml:"route"`    // in file order
+
+	// Files lists every file the configuration was read from, sorted: the file itself (when it came
+	// from Load), certificates, keys and ${file:…} references. A change to any of them can change Digest.
+	Files []string `toml:"-"`
+}
+
+// Admin is the operator's side: API, metrics, dashboard and the state that outlives a process.
+type Admin struct {
+	// Where the admin API, /metrics and the dashboard listen: IP:PORT, or "unix:///run/weir/admin.sock".
+	Address AdminAddress `toml:"address" default:"127.0.0.1:9180"`
+	// Bearer token every admin request must carry. Required unless the address is loopback or a unix
+	// socket. Write it as ${VAR} or ${file:PATH} so that it stays out of the file.
+	Token Secret `toml:"token"`
+	// Folder for the runtime overlay (weights, drains), the stickiness secret and certificates.
+	// Default: $STATE_DIRECTORY, else /var/lib/weir as root, else $XDG_STATE_HOME/weir or
+	// ~/.local/state/weir.
+	StateDir string `toml:"state_dir"`
+}
+
+// Log says what is written and where.
+type Log struct {
+	// Least severe level that is written: debug, info, warn or error.
+	Level string `toml:"level" default:"info" enum:"debug|info|warn|error"`
+	// Form of the access log, one line per request: json, combined (byte for byte what nginx and
+	// Apache write, for fail2ban and GoAccess) or off.
+	Access Access `toml:"access" default:"json" enum:"json|combined|off"`
+	// "stdout", "stderr" or the path of a file, which is reopened on SIGUSR1.
+	Output string `toml:"output" default:"stdout"`
+}
+
+// Access is the form of the access log.
+type Access string
+
+// The forms of the access log.
+const (
+	AccessJSON     Access = "json"
+	AccessCombined Access = "combined"
+	AccessOff      Access = "off"
+)
+
+// TLS is shared by every listener with tls = true.
+type TLS struct {
+	// Oldest protocol version accepted: "1.2" or "1.3".
+	MinVersion string `toml:"min_version" default:"1.2" enum:"1.2|1.3"`
+	// Certificates served by name (SNI); a client that names none, or one nobody has, gets the first.
+	Certificates []Certificate `toml:"certificate"`
+}
+
+// Certificate is one static key pair. Both files are read and checked against each other at load, so
+// that what was checked and digested is what gets served.
+type Certificate struct {
+	// PEM file with the certificate, leaf first, then its intermediates.
+	Cert string `toml:"cert" required:"true"`
+	// PEM file with the private key of the leaf.
+	Key string `toml:"key" required:"true"`
+
+	CertPEM []byte `toml:"-"` // contents of Cert as read at load
+	KeyPEM  Secret `toml:"-"` // contents of Key as read at load
+}
+
+// Listener is one socket that clients connect to.
+type Listener struct {
+	// Label in logs and metrics; unique. Default: the address.
+	Name string `toml:"name"`
+	// IP:PORT or :PORT (every address of the machine). Port 0 lets the system choose. Two listeners
+	// must not overlap.
+	Address string `toml:"address" required:"true"`
+	// true: clients must speak TLS; needs at least one certificate.
+	TLS bool `toml:"tls" default:"false"`
+	// Protocols offered, by ALPN on TLS.
+	Protocols []string `toml:"protocols" default:"http/1.1" enum:"http/1.1"`
+}

@@ -1,0 +1,21 @@
+package configs
+
+import "time"
+
+// Route sends matching requests to a service. The most specific route wins: exact host before
+// wildcard before any; then exact path, then regular expressions in file order, then the longest prefix.
+type Route struct {
+	// Label in logs and metrics; unique. Default: first host and path as written.
+	Name string `toml:"name"`
+	// Names this route is for, without port: "example.com", or "*.example.com" for exactly one label
+	// in place of the star. Letter case does not matter. Left out: any host.
+	Hosts []string `toml:"host"`
+	// "/prefix" (longest wins), "=/exact", or "~regex" (RE2, matched anywhere unless anchored).
+	Path Pattern `toml:"path" default:"/"`
+	// Name of the service that answers.
+	Service string `toml:"service" required:"check"`
+	// Largest request body, as "64KiB", "10MiB", "1GiB" or "512B"; more is 413. "off": no limit.
+	MaxBody Size `toml:"max_body" default:"10MiB"`
+	// Longest time to the end of the response; "0s": no limit. Not for 101, CONNECT and event streams.
+	Timeout time.Duration `toml:"timeout" default:"0s" min:"0s" max:"24h"`
+}

@@ -1,0 +1,130 @@
+package configs
+
+import "time"
+
+// Service is a set of interchangeable servers in one or more weighted groups (blue, green).
+type Service struct {
+	Name string `toml:"-"` // from the table's name; letters, digits, "_", "-", "."; at most 63
+
+	// How a target is chosen within a group: peak_ewma (two random candidates compared by latency ×
+	// requests in flight, errors penalised), least_request (two candidates by requests in flight),
+	// round_robin, least_conn, or hash:KEY, with KEY one of client_ip, path, header:NAME, cookie:NAME.
+	Balance Balance `toml:"balance" default:"peak_ewma"`
+	// Whether a client stays with the group it was first given: off.
+	Sticky string `toml:"sticky" default:"off" enum:"off"`
+	// A group with no live target: other (its share goes to the groups with weight > 0) or fail (503).
+	WhenEmpty WhenEmpty `toml:"when_empty" default:"other" enum:"other|fail"`
+	// Every target of a group fails its health check: any (try them anyway: a broken check must not
+	// become an outage) or reject (the group counts as empty).
+	WhenNoneHealthy WhenNoneHealthy `toml:"when_none_healthy" default:"any" enum:"any|reject"`
+	// Protocol spoken to the targets.
+	Protocol string `toml:"protocol" default:"http/1.1" enum:"http/1.1"`
+	// Longest wait for a connection to a target.
+	ConnectTimeout time.Duration `toml:"connect_timeout" default:"2s" min:"1ms" max:"5m"`
+	// Longest wait for the head of the response after the request was sent; "0s": no limit.
+	ResponseTimeout time.Duration `toml:"response_timeout" default:"30s" min:"0s" max:"24h"`
+	// An unused connection to a target is closed after this long. Keep it below the target's own
+	// keep-alive timeout, so that the target never closes first.
+	IdleTimeout time.Duration `toml:"idle_timeout" default:"60s" min:"1ms" max:"24h"`
+	// A target that is new or has become healthy again is given its full share gradually over this
+	// time; "0s": at once.
+	SlowStart time.Duration `toml:"slow_start" default:"0s" min:"0s" max:"1h"`
+	// Active health check. Without it a target is judged only by the traffic it gets (ejection).
+	Health *Health `toml:"health"`
+	// When a target that answers badly is left alone for a while.
+	Ejection Ejection `toml:"ejection"`
+	// When a failed request is tried again on another target.
+	Retry Retry `toml:"retry"`
+	// One table per group, [service.NAME.group.GROUP].
+	Groups []Group `toml:"group"` // sorted by name, at least one
+}
+
+// WhenEmpty says what becomes of the share of a group without live targets.
+type WhenEmpty string
+
+// What becomes of the share of a group without live targets.
+const (
+	WhenEmptyOther WhenEmpty = "other"
+	WhenEmptyFail  WhenEmpty = "fail"
+)
+
+// WhenNoneHealthy says what happens when every target of a group fails its health check.
+type WhenNoneHealthy string
+
+// What happens when every target of a group fails its health check.
+const (
+	WhenNoneHealthyAny    WhenNoneHealthy = "any"
+	WhenNoneHealthyReject WhenNoneHealthy = "reject"
+)
+
+// Health is an active check: a GET that must be answered with a 2xx status.
+type Health struct {
+	// Path requested, with a query if need be.
+	Path string `toml:"path" required:"true"`
+	// Time from one check to the next.
+	Interval time.Duration `toml:"interval" default:"2s" min:"10ms" max:"1h"`
+	// A check not answered within this time has failed; at most interval.
+	Timeout time.Duration `toml:"timeout" default:"1s" min:"1ms" max:"1h"`
+	// Checks in a row that must pass before an unhealthy target is used again.
+	Rise int `toml:"rise" default:"2" min:"1" max:"100"`
+	// Checks in a row that must fail before a target is left out.
+	Fall int `toml:"fall" default:"3" min:"1" max:"100"`
+}
+
+// Ejection takes a target out for a while on the evidence of its own traffic: connections refused,
+// timeouts, broken responses and 5xx.
+type Ejection struct {
+	// Failures in a row that eject; 0: never for this reason.
+	Consecutive int `toml:"consecutive" default:"5" min:"0" max:"10000"`
+	// Share of failed requests within the window that ejects; 0: never for this reason.
+	ErrorRatio float64 `toml:"error_ratio" default:"0.5" min:"0" max:"1"`
+	// Time over which error_ratio is counted.
+	Window time.Duration `toml:"window" default:"10s" min:"1s" max:"1h"`
+	// First ejection lasts this long, the next ones longer.
+	Base time.Duration `toml:"base" default:"5s" min:"100ms" max:"1h"`
+	// Largest share of a group's targets ejected at one time; 0: none, ejection is off.
+	MaxEjected float64 `toml:"max_ejected" default:"0.5" min:"0" max:"1"`
+}
+
+// Retry bounds repeated attempts. Only what is safe to repeat is repeated, whatever these say.
+type Retry struct {
+	// Attempts per request, the first included; 1: no retries.
+	Attempts int `toml:"attempts" default:"2" min:"1" max:"10"`
+	// Retries allowed as a share of requests, so that retries cannot bury a service in trouble.
+	Budget float64 `toml:"budget" default:"0.2" min:"0" max:"1"`
+}
+
+// Group is one version of a service.
+type Group struct {
+	Name string `toml:"-"` // from the table's name; same letters as a service's
+
+	// Share of new clients in percent, two decimals. A lone group has 100; several must each state
+	// one, and they must sum to 100. 0: no new clients.
+	Weight Weight `toml:"weight"`
+	// At least one of: "IP:PORT", { address = "IP:PORT", weight = 2 }, { dns = "NAME:PORT" } (every
+	// address of the name, resolved again as its TTL runs out), { srv = "_http._tcp.NAME" }.
+	Targets []Target `toml:"targets" required:"true"`
+}
+
+// Target is one server, or one name that stands for several. Exactly one of Address, DNS and SRV is set.
+type Target struct {
+	// IP:PORT.
+	Address string `toml:"address"`
+	// NAME:PORT; each address the name resolves to is a target of this weight.
+	DNS string `toml:"dns"`
+	// Name of SRV records, which carry ports and weights of their own.
+	SRV string `toml:"srv"`
+	// Share within the group relative to the other targets. Not with srv.
+	Weight int `toml:"weight" default:"1" min:"1" max:"1000"`
+}
+
+// String gives the target as it is written in short form: IP:PORT, dns:NAME:PORT or srv:NAME.
+func (t Target) String() string {
+	switch {
+	case t.DNS != "":
+		return "dns:" + t.DNS
+	case t.SRV != "":
+		return "srv:" + t.SRV
+	}
+	return t.Address
+}

@@ -1,0 +1,126 @@
+package proxy
+
+import (
+	"hash/maphash"
+
+	"github.com/valor-ivx/weir/balancer"
+	"github.com/valor-ivx/weir/proxy/message"
+	"github.com/valor-ivx/weir/upstream"
+)
+
+// choice is where the attempts of one exchange go: a group, its live set as it was when the group was chosen, and what was tried in it.
+type choice struct {
+	assigned int // group by weight; what evidence and shares are counted on
+	group    int
+	live     *upstream.LiveSet
+	tried    balancer.Tried
+	spent    balancer.LiveMask // groups of which nothing is left to try
+	key      uint64
+}
+
+// choose assigns the request to a group by weight, then to the group that can serve it.
+func (x *Exchange) choose(c *choice) *Error {
+	s := x.service
+	*c = choice{}
+	ticket := s.Ticket.Add(1) - 1
+	c.assigned = s.Split.ByTicket(ticket)
+	if c.assigned >= 0 {
+		s.Groups[c.assigned].Assigned.Add(1)
+	}
+	c.key = ticket
+	if s.HashKey.Source != HashNone {
+		c.key = x.hashKey(s.HashKey)
+	}
+	if !x.enter(c, ticket) {
+		return errNoPeer
+	}
+	return nil
+}
+
+var errNoPeer = &Error{503, NoPeer, nil}
+
+// enter picks the group for the next attempt: the assigned one while it has a live peer left, else what WhenEmpty allows. A group is live when a peer of it
+// is healthy; only when no group with weight is live does a group whose policy is "any" get its unhealthy peers tried.
+func (x *Exchange) enter(c *choice, key uint64) bool {
+	s := x.service
+	var healthy, willing balancer.LiveMask
+	for i := range s.Groups {
+		if c.spent.Has(i) {
+			continue
+		}
+		live := s.Groups[i].Pool.Live()
+		if live.Len() == 0 {
+			continue
+		}
+		willing = willing.With(i)
+		if !live.Fallback() {
+			healthy = healthy.With(i)
+		}
+	}
+	g, _ := s.Split.Choose(c.assigned, key, healthy, s.WhenEmpty)
+	if g < 0 {
+		g, _ = s.Split.Choose(c.assigned, key, willing, s.WhenEmpty)
+	}
+	if g < 0 {
+		return false
+	}
+	c.group, c.live, c.tried = g, s.Groups[g].Pool.Live(), balancer.Tried{}
+	x.group = &s.Groups[g]
+	return c.live.Len() > 0
+}
+
+// pick is the peer of the next attempt, nil when there is none left in any group that may serve the request.
+func (x *Exchange) pick(c *choice, now int64) *upstream.Peer {
+	for {
+		if p := c.live.Pick(c.key, now, &c.tried); p != nil {
+			return p
+		}
+		c.spent = c.spent.With(c.group)
+		if !x.enter(c, c.key) {
+			return nil
+		}
+	}
+}
+
+// hashSeed is fixed per process: hashing policies need the same key for the same client only as long as the live set lives.
+var hashSeed = maphash.MakeSeed()
+
+func (x *Exchange) hashKey(k HashKey) uint64 {
+	var value []byte
+	switch k.Source {
+	case HashClientIP:
+		value = x.client.address
+	case HashPath:
+		value = x.path
+	case HashHeader:
+		value, _ = x.req.Header.Get(k.Name)
+	case HashCookie:
+		value = cookie(&x.req.Header, k.Name)
+	}
+	if len(value) == 0 {
+		value = x.client.address // a request without the key still sticks to one peer
+	}
+	return maphash.Bytes(hashSeed, value)
+}
+
+// cookie returns the value of the first cookie of that name (RFC 6265 §4.2.1), nil without one.
+func cookie(h *message.Header, name string) []byte {
+	for i := h.Find(message.Cookie, 0); i >= 0; i = h.Find(message.Cookie, i+1) {
+		rest := h.At(i).Value()
+		for len(rest) > 0 {
+			pair := rest
+			for j, b := range rest {
+				if b == ';' {
+					pair = rest[:j]
+					break
+				}
+			}
+			rest = rest[min(len(pair)+1, len(rest)):]
+			pair = message.Trim(pair)
+			if len(pair) > len(name) && pair[len(name)] == '=' && string(pair[:len(name)]) == name {
+				return pair[len(name)+1:]
+			}
+		}
+	}
+	return nil
+}

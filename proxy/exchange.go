@@ -1,0 +1,179 @@
+package proxy
+
+import (
+	"errors"
+	"net"
+	"os"
+	"time"
+
+	"github.com/valor-ivx/weir/proxy/http1"
+	"github.com/valor-ivx/weir/proxy/message"
+	"github.com/valor-ivx/weir/proxy/observe"
+	"github.com/valor-ivx/weir/proxy/route"
+	"github.com/valor-ivx/weir/upstream"
+)
+
+// Exchange is the life of one request. It is pooled: begin sets every field anew. One goroutine owns it, the connection's.
+type Exchange struct {
+	client *client
+	proxy  *Proxy
+	snap   *Snapshot
+
+	req  message.Request
+	resp message.Response
+	id   [32]byte // X-Request-ID
+
+	route   *Route
+	service *Service
+	group   *Group // nil until chosen
+	peer    *upstream.Peer
+	path    []byte // canonical; in req's buffer or in scratch
+
+	start    int64 // ns of Options.Now: first byte of the request seen
+	deadline int64 // total timeout; 0: none
+	headAt   int64 // upstream's final head
+	attempts int
+
+	status   int // sent, or 499
+	reason   Reason
+	cause    error
+	began    bool // a final head was handed to the client's connection
+	broken   bool // the client's connection cannot go on
+	tunneled bool
+	sent     int64 // response body bytes
+
+	eventStream bool // text/event-stream: total timeouts do not cut it
+	choice      choice
+	attempt     attempt
+	upload      upload
+	entry       observe.Entry // scratch for finish
+
+	scratch []byte // canonical path when it differs from the received one
+	lines   []byte // header lines of our own, being put together
+}
+
+// run takes one request through all phases. It reports whether the connection can carry another.
+func (x *Exchange) run(c *client) (keep bool) {
+	x.begin(c)
+	if err := x.conversation(); err != nil {
+		x.fail(err)
+	}
+	x.upload.release(x)
+	x.finish()
+	return c.conn.EndExchange() && !x.broken && !x.tunneled
+}
+
+// conversation is the order of phases. The first error ends it.
+func (x *Exchange) conversation() *Error {
+	if err := x.read(); err != nil {
+		return err
+	}
+	if err := x.match(); err != nil {
+		return err
+	}
+	if err := x.admit(); err != nil {
+		return err
+	}
+	return x.forward()
+}
+
+func (x *Exchange) begin(c *client) {
+	x.client, x.proxy = c, c.proxy
+	x.snap = c.proxy.snapshot.Load()
+	x.start = c.proxy.options.Now()
+	x.route, x.service, x.group, x.peer = &x.snap.Unrouted, nil, nil, nil
+	x.deadline, x.headAt, x.attempts, x.status = 0, 0, 0, 0
+	x.reason, x.cause, x.began, x.broken, x.tunneled, x.eventStream, x.sent = ReasonNone, nil, false, false, false, false, 0
+	x.path, x.lines = nil, x.lines[:0]
+	observe.AppendID(x.id[:0])
+	c.listener.Metrics.RequestBegin()
+}
+
+// read takes the head off the connection.
+func (x *Exchange) read() *Error {
+	err := x.client.conn.ReadRequest(&x.req)
+	if err == nil {
+		return nil
+	}
+	var refused *http1.Error
+	switch {
+	case errors.As(err, &refused):
+		reason := BadRequest
+		if refused.Status == 408 {
+			reason = BodyTimeout
+		}
+		return &Error{refused.Status, reason, err}
+	default:
+		return &Error{499, ClientGone, err}
+	}
+}
+
+var (
+	errNoRoute     = &Error{404, NoRoute, nil}
+	errUnknownHost = &Error{404, UnknownHost, nil}
+	errMethod      = &Error{405, MethodRefused, nil}
+	errBodyLarge   = &Error{413, BodyTooLarge, nil}
+)
+
+// match finds the route by host and canonical path.
+func (x *Exchange) match() *Error {
+	switch x.req.Method {
+	case message.CONNECT, message.TRACE: // neither a forward proxy nor an echo of credentials (RFC 9110 §9.3.8)
+		return errMethod
+	}
+	if len(x.req.Path) == 1 && x.req.Path[0] == '*' {
+		x.path = x.req.Path
+	} else {
+		path, err := route.Canonical(x.scratch[:0], x.req.Path)
+		if err != nil {
+			return &Error{400, BadRequest, err}
+		}
+		x.path = path
+	}
+	i := x.snap.Table.Match(x.req.Host, x.path)
+	switch {
+	case i == route.UnknownHost:
+		return errUnknownHost
+	case i < 0:
+		return errNoRoute
+	}
+	x.route = &x.snap.Routes[i]
+	x.service = x.route.Service
+	if x.route.Timeout > 0 {
+		x.deadline = x.start + int64(x.route.Timeout)
+	}
+	return nil
+}
+
+// admit refuses what the route does not want before an upstream hears of it.
+func (x *Exchange) admit() *Error {
+	if limit := x.route.MaxBody; limit >= 0 && x.req.Framing == message.Length && x.req.ContentLength > limit {
+		return errBodyLarge
+	}
+	return nil
+}
+
+// clientError tells what a failed read of the request's body was.
+func clientError(err error) *Error {
+	var refused *http1.Error
+	switch {
+	case errors.As(err, &refused):
+		return &Error{400, BadRequest, err}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &Error{408, BodyTimeout, err}
+	default:
+		return &Error{499, ClientGone, err}
+	}
+}
+
+// since is the time from the request's first byte.
+func (x *Exchange) since(now int64) time.Duration { return time.Duration(now - x.start) }
+
+// reset makes the client see a broken connection instead of a complete message: for a response whose end is the end of the connection, a plain close
+// would look like success.
+func reset(conn net.Conn) {
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = conn.Close()
+}

@@ -1,0 +1,104 @@
+package proxy
+
+import (
+	"strconv"
+
+	"github.com/valor-ivx/weir/proxy/http1"
+	"github.com/valor-ivx/weir/proxy/message"
+)
+
+// fail is the only writer of error responses. Where a response has begun it can only break the connection, visibly.
+func (x *Exchange) fail(err *Error) {
+	x.reason, x.cause = err.Reason, err
+	c := x.client.conn
+	switch {
+	case x.began:
+		x.broken = true
+		if err.Reason != ClientGone {
+			reset(c.Conn())
+		}
+		return
+	case err.Status == 499: // logged, never sent
+		x.status = 499
+		x.broken = true
+		return
+	}
+	x.answerError(err)
+}
+
+func (x *Exchange) answerError(err *Error) {
+	c := x.client.conn
+	html := x.wantsHTML()
+	body := x.problem(err, html)
+	own := append(x.scratch[:0], "Content-Type: "...)
+	if html {
+		own = append(own, "text/html; charset=utf-8\r\n"...)
+	} else {
+		own = append(own, "application/problem+json\r\n"...)
+	}
+	own = append(own, "Content-Length: "...)
+	own = strconv.AppendInt(own, int64(len(body)), 10)
+	own = append(own, "\r\nCache-Control: no-store\r\n"...)
+	switch err.Status {
+	case 405:
+		own = append(own, "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n"...)
+	case 503:
+		own = append(own, "Retry-After: 1\r\n"...)
+	}
+	x.scratch = own
+	x.resp.Reset()
+	x.resp.Status, x.resp.Framing, x.resp.ContentLength = err.Status, message.Length, int64(len(body))
+	x.resp.Reason = []byte(http1.StatusText(err.Status))
+	// A request that could not be read leaves no known place where the next one begins.
+	x.writeHead(&x.resp, own, err.Reason == BadRequest || !c.DiscardBody())
+	c.Write(body)
+	c.Finish(nil)
+	x.sent = int64(len(body))
+}
+
+// wantsHTML reports a client that names text/html before any JSON: a browser.
+func (x *Exchange) wantsHTML() bool {
+	i := x.req.Header.Find(message.Accept, 0)
+	if i < 0 {
+		return false
+	}
+	list := x.req.Header.At(i).Value()
+	for len(list) > 0 {
+		var item []byte
+		item, list = message.NextToken(list)
+		for j, c := range item {
+			if c == ';' {
+				item = message.Trim(item[:j])
+				break
+			}
+		}
+		switch {
+		case message.EqualFold(item, "text/html"):
+			return true
+		case message.EqualFold(item, "application/json"), message.EqualFold(item, "application/problem+json"):
+			return false
+		}
+	}
+	return false
+}
+
+// problem is the error's body: RFC 9457 JSON, or a small page. Details of upstreams stay in the log.
+func (x *Exchange) problem(err *Error, html bool) []byte {
+	title := http1.StatusText(err.Status)
+	status := strconv.Itoa(err.Status)
+	if html {
+		b := append([]byte(nil), "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>"...)
+		b = append(b, status+" "+title...)
+		b = append(b, "</title><h1>"+status+" "+title+"</h1><p>Request "...)
+		b = append(b, x.id[:]...)
+		return append(b, "</p></html>\n"...)
+	}
+	b := append([]byte(nil), `{"type":"about:blank","title":"`+title+`","status":`+status...)
+	if err.Reason == BadRequest && err.Err != nil {
+		b = append(b, `,"detail":`...)
+		b = strconv.AppendQuote(b, err.Err.Error()) // our own constant texts, ASCII: Go's quoting is JSON's
+	}
+	b = append(b, `,"reason":"`+err.Reason.String()+`","request_id":"`...)
+	b = append(b, x.id[:]...)
+	return append(b, "\"}\n"...)
+}

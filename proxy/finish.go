@@ -1,0 +1,59 @@
+package proxy
+
+import (
+	"time"
+
+	"github.com/valor-ivx/weir/proxy/message"
+	"github.com/valor-ivx/weir/proxy/observe"
+)
+
+// finish closes the books: metrics on children that were resolved when the snapshot was made, one log line.
+func (x *Exchange) finish() {
+	l := x.client.listener
+	now := x.proxy.options.Now()
+	elapsed := x.since(now)
+	x.route.Metrics[l.Index].Done(x.req.Method, x.req.Proto, x.status, elapsed)
+	if x.group != nil {
+		x.group.Metrics.Done(x.status)
+	}
+	if x.snap.Access != nil {
+		x.log(now, elapsed)
+	}
+	l.Metrics.RequestEnd()
+	x.peer = nil // a resting exchange keeps no old peer alive
+	x.choice, x.attempt = choice{}, attempt{}
+	x.snap, x.route, x.service, x.group, x.cause = nil, nil, nil, nil, nil
+}
+
+func (x *Exchange) log(now int64, elapsed time.Duration) {
+	e := &x.entry
+	*e = observe.Entry{
+		Time: x.proxy.wall(now), Duration: elapsed,
+		Client: x.client.ip, Source: x.client.ip,
+		Method: x.req.Method, MethodName: x.req.MethodName, Target: x.req.Target, Host: x.req.Host, Proto: x.req.Proto,
+		RequestID: x.id[:], BytesOut: x.sent, Status: x.status, TLSVersion: x.client.tls,
+		Listener: x.client.listener.Name, Route: x.route.Name, Attempts: x.attempts, Reason: x.reason.String(),
+		BytesIn: x.client.conn.Received(),
+	}
+	if i := x.req.Header.Find(message.Referer, 0); i >= 0 {
+		e.Referer = x.req.Header.At(i).Value()
+	}
+	if i := x.req.Header.Find(message.UserAgent, 0); i >= 0 {
+		e.UserAgent = x.req.Header.At(i).Value()
+	}
+	if x.service != nil {
+		e.Service = x.service.Name
+	}
+	if x.group != nil {
+		e.Group = x.group.Name
+	}
+	if x.peer != nil {
+		e.Peer = x.peer.Address()
+		if x.headAt > 0 {
+			e.UpstreamStatus = x.status
+			e.UpstreamDuration = time.Duration(now - x.start)
+		}
+	}
+	x.snap.Access.Log(e)
+	*e = observe.Entry{}
+}

@@ -1,0 +1,271 @@
+package proxy
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"github.com/valor-ivx/weir/proxy/http1"
+	"github.com/valor-ivx/weir/proxy/message"
+	"github.com/valor-ivx/weir/upstream"
+)
+
+// forward carries the request to peers until one answers or no further try is safe.
+func (x *Exchange) forward() *Error {
+	s := x.service
+	c := &x.choice
+	if err := x.choose(c); err != nil {
+		return err
+	}
+	s.Budget.Deposit()
+	x.prepare()
+	last := errNoPeer
+	for {
+		now := x.proxy.options.Now()
+		peer := x.pick(c, now)
+		if peer == nil {
+			return last
+		}
+		x.attempts++
+		t := &x.attempt
+		*t = attempt{x: x, peer: peer, group: x.group, began: now}
+		err := t.run()
+		if err == nil {
+			return nil
+		}
+		if !t.retry || x.attempts >= s.Tries {
+			return err
+		}
+		// A dial that failed cost the upstream nothing, so it is not charged; everything else may have been work done twice.
+		if !t.dialFailed && !s.Budget.Withdraw(x.proxy.options.Now()) {
+			return err
+		}
+		s.Metrics.Retried(err.Reason.String())
+		last = err
+	}
+}
+
+// prepare readies the request for its first attempt: fields named by Connection leave, our own lines are put together, a body that is not at hand
+// gets its buffer.
+func (x *Exchange) prepare() {
+	if x.req.Nominates {
+		x.req.Header.DropNominated()
+	}
+	b := append(x.lines[:0], x.client.lines...)
+	if len(x.req.Host) > 0 {
+		b = append(b, "X-Forwarded-Host: "...)
+		b = append(b, x.req.Host...)
+		b = append(b, "\r\n"...)
+	}
+	b = append(b, "X-Request-ID: "...)
+	b = append(b, x.id[:]...)
+	b = append(b, "\r\n"...)
+	if x.req.Upgrade {
+		b = append(b, "Connection: Upgrade\r\n"...)
+		for i := x.req.Header.Find(message.Upgrade, 0); i >= 0; i = x.req.Header.Find(message.Upgrade, i+1) {
+			b = append(b, "Upgrade: "...)
+			b = append(b, x.req.Header.At(i).Value()...)
+			b = append(b, "\r\n"...)
+		}
+	}
+	x.lines = b
+	x.upload.begin(x)
+}
+
+// attempt is one try at one peer. It lies in its Exchange, because the goroutine of an upload refers to it.
+type attempt struct {
+	x     *Exchange
+	peer  *upstream.Peer
+	group *Group
+	conn  *upstream.Conn
+	began int64
+
+	retry      bool // the request may be repeated on another peer
+	dialFailed bool
+}
+
+// run gets a connection and carries the exchange on it. A kept connection that turns out to be dead without a byte of an answer is replaced by a fresh one to the
+// same peer, once: that says nothing about the peer and is not an attempt.
+func (t *attempt) run() *Error {
+	x := t.x
+	x.peer = t.peer
+	t.conn = t.peer.Conn(t.began)
+	if t.conn == nil {
+		if err := t.dial(); err != nil {
+			return err
+		}
+	}
+	err := t.exchange()
+	if err != nil && t.conn.Reused() && t.stale(err) {
+		t.conn.Release(false, 0)
+		if err := t.dial(); err != nil {
+			return err
+		}
+		err = t.exchange()
+	}
+	if err != nil {
+		t.retry = t.stale(err)
+	}
+	t.settle(err)
+	return err
+}
+
+// stale reports whether the connection broke before it was of any use and the request can be said again (RFC 9110 §9.2.2, RFC 9112 §9.3.1): not a byte of an
+// answer, and either not a byte of the request accepted, or a method that may be repeated and a body still at hand.
+func (t *attempt) stale(err *Error) bool {
+	if err.Reason != UpstreamBroken || t.conn.Answered() || t.x.began {
+		return false
+	}
+	if !t.x.upload.replayable() {
+		return false
+	}
+	return t.conn.Sent() == 0 || t.x.req.Method.Idempotent()
+}
+
+func (t *attempt) dial() *Error {
+	x := t.x
+	from := x.proxy.options.Now()
+	conn, err := t.peer.Dial(x.service.ConnectTimeout)
+	now := x.proxy.options.Now()
+	if err == nil {
+		t.group.Metrics.Connect(time.Duration(now - from))
+		t.conn = conn
+		return nil
+	}
+	t.retry, t.dialFailed = x.upload.replayable(), true
+	outcome := upstream.ConnectFailed
+	e := &Error{502, ConnectFailed, err}
+	var dial *upstream.DialError
+	if errors.As(err, &dial) {
+		outcome = dial.Outcome()
+		switch dial.Kind {
+		case upstream.DialRefused:
+			e.Reason = ConnectRefused
+		case upstream.DialTimeout:
+			e.Status, e.Reason = 504, ConnectTimeout
+		}
+	}
+	t.peer.Done(now, time.Duration(now-t.began), outcome)
+	return e
+}
+
+// settle ends the attempt in the peer's books and gives the connection back.
+func (t *attempt) settle(err *Error) {
+	x := t.x
+	now := x.proxy.options.Now()
+	outcome := upstream.Success
+	latency := time.Duration(now - t.began)
+	if x.headAt > 0 {
+		latency = time.Duration(x.headAt - t.began) // how long a body takes is the client's pace as much as the peer's
+	}
+	switch {
+	case err == nil && x.status >= 500:
+		outcome = upstream.ServerError
+	case err == nil:
+	case err.Reason == ResponseTimeout || err.Reason == TotalTimeout:
+		outcome = upstream.TimedOut
+	case err.Reason == UpstreamBroken || err.Reason == UpstreamInvalid || err.Reason == ResponseTruncated || err.Reason == UpgradeFailed:
+		outcome = upstream.Broken
+	default:
+		outcome = upstream.Aborted
+	}
+	t.group.Metrics.Response(time.Duration(now - t.began))
+	t.peer.Done(now, latency, outcome)
+	t.conn.Release(err == nil && !x.tunneled && t.conn.Reusable(), now)
+}
+
+// exchange says the request on the connection and relays the answer.
+func (t *attempt) exchange() *Error {
+	x := t.x
+	t.conn.Begin()
+	t.conn.AwaitWrite(x.proxy.wall(t.began), x.service.IdleTimeout)
+	own := x.lines
+	if len(x.req.Host) == 0 { // HTTP/1.0 may leave it out, HTTP/1.1 may not
+		own = append(own, "Host: "+t.peer.Address()+"\r\n"...)
+	}
+	t.conn.WriteHead(&x.req, x.path, own)
+	x.upload.send(t)
+	err := t.answer()
+	if cause := x.upload.join(x); cause != nil && !x.began {
+		return cause // the request failed first, on the client's side
+	}
+	return err
+}
+
+// answer reads response heads, passing interim ones on, and relays the final one.
+func (t *attempt) answer() *Error {
+	x := t.x
+	for {
+		if err := t.await(); err != nil {
+			return err
+		}
+		if x.resp.Status >= 200 || x.resp.Status == 101 {
+			break
+		}
+		if x.resp.Nominates {
+			x.resp.Header.DropNominated()
+		}
+		x.client.conn.WriteInterim(&x.resp)
+	}
+	x.headAt = x.proxy.options.Now()
+	x.eventStream = x.deadline > 0 && isEventStream(&x.resp.Header)
+	t.group.Metrics.Header(time.Duration(x.headAt - t.began))
+	if x.resp.Status == 101 {
+		return t.tunnel()
+	}
+	return t.relay()
+}
+
+// patience is how long an upstream is waited for at a time. In between the client is looked at: one that has gone need not be waited for.
+const patience = time.Second
+
+// await waits for one response head, up to the response timeout and the total one.
+func (t *attempt) await() *Error {
+	x := t.x
+	now := x.proxy.options.Now()
+	limit, reason := now+int64(x.service.ResponseTimeout), ResponseTimeout
+	if x.deadline > 0 && x.deadline < limit {
+		limit, reason = x.deadline, TotalTimeout
+	}
+	for {
+		slice := min(patience, max(time.Duration(limit-now), time.Millisecond))
+		if err := t.conn.Await(x.proxy.wall(now), slice); err != nil {
+			return &Error{502, UpstreamBroken, err}
+		}
+		err := t.conn.ReadResponse(&x.resp, x.req.Method, x.req.Upgrade)
+		if err == nil {
+			return nil
+		}
+		if err != os.ErrDeadlineExceeded {
+			return upstreamError(err)
+		}
+		if cause := x.upload.failed(); cause != nil {
+			return cause
+		}
+		now = x.proxy.options.Now()
+		if x.upload.running() && reason == ResponseTimeout {
+			limit = now + int64(x.service.ResponseTimeout) // the answer is not due before the request is complete
+		}
+		if now >= limit {
+			return &Error{504, reason, nil}
+		}
+		if x.client.conn.ClientGone() {
+			return &Error{499, ClientGone, nil}
+		}
+	}
+}
+
+// upstreamError tells a response that must not be forwarded from a connection that broke.
+func upstreamError(err error) *Error {
+	var invalid *http1.Error
+	if errors.As(err, &invalid) {
+		return &Error{502, UpstreamInvalid, err}
+	}
+	return &Error{502, UpstreamBroken, err}
+}
+
+func isEventStream(h *message.Header) bool {
+	i := h.Find(message.ContentType, 0)
+	const kind = "text/event-stream"
+	return i >= 0 && len(h.At(i).Value()) >= len(kind) && message.EqualFold(h.At(i).Value()[:len(kind)], kind)
+}

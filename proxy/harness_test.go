@@ -1,0 +1,114 @@
+package proxy_test
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/valor-ivx/weir/balancer"
+	"github.com/valor-ivx/weir/proxy"
+	"github.com/valor-ivx/weir/proxy/http1"
+	"github.com/valor-ivx/weir/proxy/observe"
+	"github.com/valor-ivx/weir/proxy/route"
+	"github.com/valor-ivx/weir/upstream"
+)
+
+// edge is a proxy on a real listener in front of given upstream addresses, one group each.
+type edge struct {
+	t        testing.TB
+	proxy    *proxy.Proxy
+	registry *upstream.Registry
+	metrics  *observe.Metrics
+	address  string
+	route    proxy.Route
+	service  *proxy.Service
+}
+
+type edgeOptions struct {
+	groups    map[string][]string // group → addresses
+	order     []string
+	weights   []uint32
+	whenEmpty balancer.WhenEmpty
+	maxBody   int64
+	timeout   time.Duration
+	response  time.Duration
+	idle      time.Duration
+	http1     http1.ServerOptions
+	tries     int
+}
+
+func defaults(addresses ...string) edgeOptions {
+	return edgeOptions{
+		groups: map[string][]string{"blue": addresses}, order: []string{"blue"}, weights: []uint32{10000},
+		maxBody: 10 << 20, response: 5 * time.Second, idle: 10 * time.Second, tries: 2,
+		http1: http1.ServerOptions{Limits: http1.DefaultLimits(), IdleTimeout: 10 * time.Second, HeaderTimeout: 5 * time.Second, BodyTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second},
+	}
+}
+
+func newEdge(t testing.TB, o edgeOptions) *edge {
+	t.Helper()
+	e := &edge{t: t, metrics: observe.NewMetrics(observe.Build{})}
+	e.registry = upstream.NewRegistry(upstream.Options{})
+	s := &proxy.Service{
+		Name: "api", WhenEmpty: o.whenEmpty, Ticket: new(atomic.Uint64), Tries: o.tries,
+		Budget:         upstream.NewRetryBudget(0.2, 10),
+		ConnectTimeout: 2 * time.Second, ResponseTimeout: o.response, IdleTimeout: o.idle,
+		Metrics: e.metrics.Service("api"),
+	}
+	var shares []balancer.Share
+	for i, name := range o.order {
+		var targets []upstream.Target
+		for _, a := range o.groups[name] {
+			targets = append(targets, upstream.Target{Address: a, Weight: 1})
+		}
+		pool, err := e.registry.Acquire(upstream.PoolOptions{Service: "api", Group: name, Targets: targets, Balance: balancer.PeakEWMA})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(pool.Release)
+		s.Groups = append(s.Groups, proxy.Group{Name: name, Pool: pool, Metrics: e.metrics.Group("api", name), Assigned: new(atomic.Uint64)})
+		shares = append(shares, balancer.Share{Name: name, Weight: o.weights[i]})
+	}
+	s.Split = balancer.NewSplit([]byte("secret"), 1, shares)
+	e.service = s
+	table, err := route.New([]route.Rule{{Name: "all", Kind: route.Prefix, Path: "/"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.route = proxy.Route{Name: "all", Service: s, MaxBody: o.maxBody, Timeout: o.timeout, Metrics: []*observe.Route{e.metrics.Route("http", "all")}}
+	snap := &proxy.Snapshot{Generation: 1, Table: table, Routes: []proxy.Route{e.route},
+		Unrouted: proxy.Route{Name: "-", MaxBody: -1, Metrics: []*observe.Route{e.metrics.Route("http", "-")}}}
+	e.proxy = proxy.New(proxy.Options{Logger: zap.NewNop(), HTTP1: o.http1, Now: e.registry.Now}, snap)
+	e.listen()
+	return e
+}
+
+func (e *edge) listen() {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.address = l.Addr().String()
+	_, port, _ := net.SplitHostPort(e.address)
+	listener := &proxy.Listener{Name: "http", Scheme: "http", Port: port, Metrics: e.metrics.Listener("http")}
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go e.proxy.Serve(conn, listener, 0)
+		}
+	}()
+	e.t.Cleanup(func() {
+		_ = l.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		e.proxy.Shutdown(ctx)
+		e.registry.Close()
+	})
+}

@@ -1,0 +1,203 @@
+package http1
+
+import (
+	"errors"
+	"io"
+	"net"
+	"syscall"
+	"time"
+)
+
+// input is the reading half of a connection: a borrowed block and a window of unread bytes in it.
+//
+// On plain TCP the wait for the first byte holds no block: the read is tried inside the runtime poller's callback, which borrows only when it is
+// about to read. That is what keeps ten thousand idle connections small.
+type input struct {
+	conn  net.Conn
+	raw   syscall.RawConn       // nil when conn is not a plain socket
+	try   func(fd uintptr) bool // readOnce and lookOnce, bound once, so that a read allocates nothing
+	look  func(fd uintptr)
+	buf   []byte // borrowed; nil while idle
+	r, w  int    // unread bytes are buf[r:w]
+	keep  int    // bytes before keep belong to a head still in use: never overwritten
+	alarm alarm
+
+	n   int // result of the last try, or its error
+	err error
+}
+
+func (in *input) init(conn net.Conn) {
+	in.conn = conn
+	if sc, ok := conn.(*net.TCPConn); ok {
+		if raw, err := sc.SyscallConn(); err == nil {
+			in.raw, in.try, in.look = raw, in.readOnce, in.lookOnce
+		}
+	}
+}
+
+// readOnce is the poller's callback: one non-blocking read. It reports false when the socket has nothing, which parks the goroutine.
+func (in *input) readOnce(fd uintptr) bool {
+	borrowed := in.buf == nil
+	if borrowed {
+		in.buf = borrowSmall()
+	}
+	for {
+		n, err := syscall.Read(int(fd), in.buf[in.w:])
+		if err == syscall.EINTR {
+			continue
+		}
+		if err == syscall.EAGAIN {
+			if borrowed {
+				giveBack(in.buf)
+				in.buf = nil
+			}
+			return false
+		}
+		in.n, in.err = n, err
+		return true
+	}
+}
+
+// fill reads once, at least one byte, behind the window. It makes room first: by moving the window down, then by a large block.
+// errFull means that neither is left.
+func (in *input) fill() error {
+	if in.buf != nil && in.w == len(in.buf) && !in.room() {
+		return errFull
+	}
+	n, err := in.read()
+	if n > 0 {
+		in.w += n
+		return nil
+	}
+	if err == nil {
+		return io.EOF
+	}
+	return err
+}
+
+var errFull = errors.New("buffer full")
+
+func (in *input) read() (int, error) {
+	if in.raw == nil {
+		if in.buf == nil {
+			in.buf = borrowSmall()
+		}
+		return in.conn.Read(in.buf[in.w:])
+	}
+	in.n, in.err = 0, nil
+	if err := in.raw.Read(in.try); err != nil {
+		return 0, err
+	}
+	return in.n, in.err
+}
+
+// room makes space behind the window and reports whether there is some.
+func (in *input) room() bool {
+	if in.r > in.keep {
+		copy(in.buf[in.keep:], in.buf[in.r:in.w])
+		in.w -= in.r - in.keep
+		in.r = in.keep
+		return true
+	}
+	if len(in.buf) == smallBlock && in.keep == 0 {
+		big := borrowLarge()
+		copy(big, in.buf[:in.w])
+		giveBack(in.buf)
+		in.buf = big
+		return true
+	}
+	return false
+}
+
+// detach hands the block that holds the kept head to the caller and goes on in a fresh large block, with the unread bytes moved there: the way to
+// read a body while the head's slices stay valid.
+func (in *input) detach() []byte {
+	head := in.buf
+	in.buf = borrowLarge()
+	in.w = copy(in.buf, head[in.r:in.w])
+	in.r, in.keep = 0, 0
+	return head
+}
+
+func (in *input) buffered() []byte { return in.buf[in.r:in.w] }
+
+// rest gives the block back when nothing unread is in it, else moves those bytes to the front.
+func (in *input) rest() {
+	in.keep = 0
+	if in.buf == nil {
+		return
+	}
+	if in.r == in.w {
+		giveBack(in.buf)
+		in.buf, in.r, in.w = nil, 0, 0
+		return
+	}
+	in.w = copy(in.buf, in.buf[in.r:in.w])
+	in.r = 0
+}
+
+// drop gives the block back whatever is in it.
+func (in *input) drop() {
+	if in.buf != nil {
+		giveBack(in.buf)
+	}
+	in.buf, in.r, in.w, in.keep = nil, 0, 0, 0
+}
+
+// within bounds the following reads: they fail between d and 1.25 d from now. Zero d means no bound.
+func (in *input) within(now time.Time, d time.Duration) error {
+	if d <= 0 {
+		if in.alarm.at.IsZero() {
+			return nil
+		}
+		in.alarm.at = time.Time{}
+		return in.conn.SetReadDeadline(time.Time{})
+	}
+	if at, move := in.alarm.due(now, d); move {
+		return in.conn.SetReadDeadline(at)
+	}
+	return nil
+}
+
+// readable peeks without waiting: true when bytes, an end or an error stand at an idle socket.
+func (in *input) readable() bool {
+	if in.r < in.w {
+		return true
+	}
+	n, err := in.peek()
+	return n >= 0 || err
+}
+
+// ended peeks without waiting: true when the peer has shut its side or reset the connection and nothing unread stands before that.
+func (in *input) ended() bool {
+	if in.r < in.w {
+		return false
+	}
+	n, err := in.peek()
+	return n == 0 || err
+}
+
+// peek looks at the socket: n > 0 bytes stand there, 0 its end, -1 nothing yet. Behind TLS it sees records, not what they hold, so it says
+// nothing there.
+func (in *input) peek() (n int, failed bool) {
+	if in.raw == nil {
+		return -1, false
+	}
+	in.n = -1
+	if in.raw.Control(in.look) != nil {
+		return 0, true
+	}
+	return in.n, in.n < 0 && in.err != nil
+}
+
+func (in *input) lookOnce(fd uintptr) {
+	var one [1]byte
+	n, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	in.n, in.err = n, nil
+	if err != nil {
+		in.n = -1
+		if err != syscall.EAGAIN {
+			in.err = err
+		}
+	}
+}

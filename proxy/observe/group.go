@@ -1,0 +1,131 @@
+package observe
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// GroupKey names the series of one group (colour) of a service.
+type GroupKey struct{ Service, Group string }
+
+// Group counts what one group of a service answered and how long its upstreams took. It is safe for concurrent use and stays valid, though no longer
+// exported, after Forget.
+type Group struct {
+	key     GroupKey
+	metrics *Metrics
+
+	connect, header, response prometheus.Observer
+	configured, observed      prometheus.Gauge
+
+	codes codeCounters // written under Metrics.mu, read without
+
+	gone bool // guarded by Metrics.mu
+}
+
+type groupVecs struct {
+	requests                  *prometheus.CounterVec
+	share                     *prometheus.GaugeVec
+	connect, header, response *prometheus.HistogramVec
+}
+
+func newGroupVecs() groupVecs {
+	labels := []string{"service", "group"}
+	histogram := func(name, help string) *prometheus.HistogramVec {
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: durationBuckets()}, labels)
+	}
+	return groupVecs{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_group_requests_total",
+			Help: "Client requests by the group that was answering, each counted once however many attempts it took.",
+		}, []string{"service", "group", "code"}),
+		share: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "weir_group_share",
+			Help: "The group's part of its service's requests, 0 to 1: kind configured is the weight in force, observed what was really sent.",
+		}, []string{"service", "group", "kind"}),
+		connect: histogram("weir_upstream_connect_duration_seconds",
+			"Time to open a new upstream connection, TLS included. A reused connection is not counted."),
+		header: histogram("weir_upstream_header_duration_seconds",
+			"Time from the request sent to the upstream's final response head."),
+		response: histogram("weir_upstream_response_duration_seconds",
+			"Time from the start of an attempt to the end of the upstream's response body."),
+	}
+}
+
+func (v *groupVecs) collectors() []prometheus.Collector {
+	return []prometheus.Collector{v.requests, v.share, v.connect, v.header, v.response}
+}
+
+// Group returns the handle of a group, the same one for the same names as long as Forget keeps them. Its code 200 series and its shares start at 0.
+func (m *Metrics) Group(service, group string) *Group {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key := GroupKey{service, group}
+	if g, ok := m.groups[key]; ok {
+		return g
+	}
+	g := &Group{
+		key: key, metrics: m,
+		connect:    m.group.connect.WithLabelValues(service, group),
+		header:     m.group.header.WithLabelValues(service, group),
+		response:   m.group.response.WithLabelValues(service, group),
+		configured: m.group.share.WithLabelValues(service, group, "configured"),
+		observed:   m.group.share.WithLabelValues(service, group, "observed"),
+	}
+	m.groups[key] = g
+	g.createLocked(200)
+	return g
+}
+
+// Done counts one client request that this group answered, or failed to, with the status the client got.
+func (g *Group) Done(code int) {
+	if c := g.codes.find(code); c != nil {
+		c.Inc()
+		return
+	}
+	g.create(code).Inc()
+}
+
+// Connect observes the opening of one new upstream connection.
+func (g *Group) Connect(d time.Duration) { g.connect.Observe(d.Seconds()) }
+
+// Header observes how long one attempt waited for the response head.
+func (g *Group) Header(d time.Duration) { g.header.Observe(d.Seconds()) }
+
+// Response observes one whole attempt, body included.
+func (g *Group) Response(d time.Duration) { g.response.Observe(d.Seconds()) }
+
+// SetConfiguredShare states the weight in force as a fraction, 0 to 1.
+func (g *Group) SetConfiguredShare(fraction float64) { g.configured.Set(fraction) }
+
+// SetObservedShare states what part of the service's recent requests the group got, 0 to 1.
+func (g *Group) SetObservedShare(fraction float64) { g.observed.Set(fraction) }
+
+func (g *Group) create(code int) *counter {
+	g.metrics.mu.Lock()
+	defer g.metrics.mu.Unlock()
+	return g.createLocked(code)
+}
+
+func (g *Group) createLocked(code int) *counter {
+	if c := g.codes.find(code); c != nil {
+		return c // another request was first
+	}
+	c := orphan()
+	if !g.gone {
+		c = &counter{g.metrics.group.requests.WithLabelValues(g.key.Service, g.key.Group, codeLabel(code))}
+	}
+	g.codes.put(code, c)
+	return c
+}
+
+func (g *Group) forgetLocked() {
+	g.gone = true
+	v, service, group := &g.metrics.group, g.key.Service, g.key.Group
+	g.codes.each(func(code string) { v.requests.DeleteLabelValues(service, group, code) })
+	v.share.DeleteLabelValues(service, group, "configured")
+	v.share.DeleteLabelValues(service, group, "observed")
+	v.connect.DeleteLabelValues(service, group)
+	v.header.DeleteLabelValues(service, group)
+	v.response.DeleteLabelValues(service, group)
+}

@@ -1,0 +1,52 @@
+package observe
+
+// The keys of the JSON logs: Elastic Common Schema names with dots, and what ECS has no name for under "weir.". Nothing logs under a key that is not
+// in this list.
+const (
+	KeyTime          = "@timestamp"
+	KeyLevel         = "log.level"
+	KeyLogger        = "log.logger"
+	KeyMessage       = "message"
+	KeyECSVersion    = "ecs.version"
+	KeyDataset       = "event.dataset"
+	KeyDuration      = "event.duration" // nanoseconds, as ECS says
+	KeyError         = "error.message"
+	KeyStack         = "error.stack_trace"
+	KeyMethod        = "http.request.method"
+	KeyRequestID     = "http.request.id"
+	KeyRequestBytes  = "http.request.body.bytes"
+	KeyReferer       = "http.request.referrer"
+	KeyStatus        = "http.response.status_code"
+	KeyResponseBytes = "http.response.body.bytes"
+	KeyHTTPVersion   = "http.version"
+	KeyURLOriginal   = "url.original" // the request target as received, secrets replaced
+	KeyURLPath       = "url.path"
+	KeyURLQuery      = "url.query"
+	KeyURLDomain     = "url.domain"
+	KeyURLPort       = "url.port"
+	KeyURLScheme     = "url.scheme"
+	KeyClientIP      = "client.ip" // whom the request is for, behind trusted proxies
+	KeySourceIP      = "source.ip" // who opened the connection
+	KeyUserAgent     = "user_agent.original"
+	KeyUserName      = "user.name"
+	KeyTLSVersion    = "tls.version"
+	KeyTLSServerName = "tls.client.server_name"
+	KeyFilePath      = "file.path"
+	KeyServerAddress = "server.address"
+
+	KeyListener         = "weir.listener"
+	KeyRoute            = "weir.route"
+	KeyService          = "weir.service"
+	KeyGroup            = "weir.group"
+	KeyPeer             = "weir.upstream.address"
+	KeyUpstreamStatus   = "weir.upstream.status_code"
+	KeyUpstreamDuration = "weir.upstream.duration" // nanoseconds, all attempts
+	KeyAttempts         = "weir.attempts"
+	KeyReason           = "weir.reason"
+	KeyGeneration       = "weir.generation"
+	KeySignal           = "weir.signal"
+	KeyState            = "weir.state"
+)
+
+// ecsVersion is the schema whose names these are.
+const ecsVersion = "8.17.0"

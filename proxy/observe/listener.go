@@ -1,0 +1,118 @@
+package observe
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Listener counts the connections of one listener and the requests on them. A connection that carries one request at a time (HTTP/1) calls
+// Accepted, then RequestBegin and RequestEnd around each exchange, then Closed: two atomic adds a request, from which active, idle and
+// in-flight all follow. It is safe for concurrent use.
+type Listener struct {
+	name string
+
+	accepted atomic.Uint64 // connections ever, written by Accepted
+	open     atomic.Int64  // connections now, written by Accepted and Closed
+	_        [64]byte      // keeps what every request writes off the cache line that every accept writes
+	busy     atomic.Int64  // requests now, written by RequestBegin and RequestEnd
+
+	leaving bool // guarded by listenerCollector.mu: out of the configuration, still has connections
+}
+
+// Listener returns the handle of a listener, the same one for the same name.
+func (m *Metrics) Listener(name string) *Listener { return m.listeners.get(name) }
+
+// Accepted counts a new connection.
+func (l *Listener) Accepted() {
+	l.accepted.Add(1)
+	l.open.Add(1)
+}
+
+// Closed counts the end of a connection; every Accepted has one.
+func (l *Listener) Closed() { l.open.Add(-1) }
+
+// RequestBegin marks the connection active: its request head is complete.
+func (l *Listener) RequestBegin() { l.busy.Add(1) }
+
+// RequestEnd marks the connection idle again; every RequestBegin has one, before Closed.
+func (l *Listener) RequestEnd() { l.busy.Add(-1) }
+
+// listenerCollector turns the listeners' atomics into metrics when they are scraped, so that a request pays for an integer add and not for a
+// gauge's compare-and-swap loop on a float.
+type listenerCollector struct {
+	connections, accepted, inFlight *prometheus.Desc
+
+	// mu guards the list and the leaving flags. Held by scrapes and configuration changes, never by a request.
+	mu     sync.Mutex
+	byName map[string]*Listener
+}
+
+func newListenerCollector() *listenerCollector {
+	return &listenerCollector{
+		connections: prometheus.NewDesc("weir_connections",
+			"Client connections now: active has a request in flight, idle waits for one.", []string{"listener", "state"}, nil),
+		accepted: prometheus.NewDesc("weir_connections_accepted_total",
+			"Client connections accepted.", []string{"listener"}, nil),
+		inFlight: prometheus.NewDesc("weir_http_requests_in_flight",
+			"Requests being served now, on all listeners.", nil, nil),
+		byName: map[string]*Listener{},
+	}
+}
+
+func (c *listenerCollector) get(name string) *Listener {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l, ok := c.byName[name]
+	if !ok {
+		l = &Listener{name: name}
+		c.byName[name] = l
+	}
+	l.leaving = false
+	return l
+}
+
+// retain marks every listener that keep does not name as leaving.
+func (c *listenerCollector) retain(keep []string) {
+	kept := setOf(keep)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for name, l := range c.byName {
+		l.leaving = !kept[name]
+	}
+	c.sweepLocked()
+}
+
+// sweepLocked drops the listeners that left and whose last connection has ended: until then their requests are still in flight.
+func (c *listenerCollector) sweepLocked() {
+	for name, l := range c.byName {
+		if l.leaving && l.open.Load() == 0 {
+			delete(c.byName, name)
+		}
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *listenerCollector) Describe(out chan<- *prometheus.Desc) {
+	out <- c.connections
+	out <- c.accepted
+	out <- c.inFlight
+}
+
+// Collect implements prometheus.Collector.
+func (c *listenerCollector) Collect(out chan<- prometheus.Metric) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sweepLocked()
+	var total int64
+	for name, l := range c.byName {
+		busy := l.busy.Load()
+		idle := max(l.open.Load()-busy, 0) // the two are read at different moments
+		total += busy
+		out <- prometheus.MustNewConstMetric(c.connections, prometheus.GaugeValue, float64(busy), name, "active")
+		out <- prometheus.MustNewConstMetric(c.connections, prometheus.GaugeValue, float64(idle), name, "idle")
+		out <- prometheus.MustNewConstMetric(c.accepted, prometheus.CounterValue, float64(l.accepted.Load()), name)
+	}
+	out <- prometheus.MustNewConstMetric(c.inFlight, prometheus.GaugeValue, float64(total))
+}

@@ -1,0 +1,54 @@
+package observe
+
+import (
+	"io"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// LoggerOptions says where the process's own log goes.
+type LoggerOptions struct {
+	Level  zap.AtomicLevel // shared with the caller, so that a reload can change it
+	Output io.Writer       // a Sink, or os.Stderr; written to from any goroutine, one whole line a call
+
+	// OnDrop is told how many lines were lost to sampling. May be nil; called from any goroutine.
+	OnDrop func(lines int)
+}
+
+// NewLogger makes the process's own log: JSON, one object a line, ECS keys. Of one message the first 100 in a second are kept and then every
+// hundredth, so that a flood of errors cannot take the processor that serves requests.
+func NewLogger(o LoggerOptions) *zap.Logger {
+	encoder := zapcore.NewJSONEncoder(zapcore.EncoderConfig{
+		TimeKey:       KeyTime,
+		LevelKey:      KeyLevel,
+		NameKey:       KeyLogger,
+		MessageKey:    KeyMessage,
+		StacktraceKey: KeyStack,
+		LineEnding:    zapcore.DefaultLineEnding,
+		EncodeLevel:   zapcore.LowercaseLevelEncoder,
+		EncodeTime: func(t time.Time, enc zapcore.PrimitiveArrayEncoder) {
+			enc.AppendString(string(appendTimestamp(nil, t)))
+		},
+		EncodeDuration: zapcore.NanosDurationEncoder,
+		EncodeName:     zapcore.FullNameEncoder,
+	})
+	core := zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(o.Output)), o.Level)
+	hook := zapcore.SamplerHook(func(_ zapcore.Entry, d zapcore.SamplingDecision) {
+		if d&zapcore.LogDropped != 0 && o.OnDrop != nil {
+			o.OnDrop(1)
+		}
+	})
+	sampled := zapcore.NewSamplerWithOptions(core, time.Second, 100, 100, hook)
+	return zap.New(sampled, zap.AddStacktrace(zapcore.DPanicLevel)).
+		With(zap.String(KeyECSVersion, ecsVersion), zap.String(KeyDataset, "weir.log"))
+}
+
+// Err is the error as a field, under the ECS key: zap.Error would call it "error", which ECS has as an object.
+func Err(err error) zap.Field {
+	if err == nil {
+		return zap.Skip()
+	}
+	return zap.String(KeyError, err.Error())
+}

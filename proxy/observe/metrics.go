@@ -1,0 +1,181 @@
+package observe
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Build names the running binary for weir_build_info.
+type Build struct {
+	Version   string // as `weir version` prints it
+	Revision  string // commit
+	GoVersion string // runtime.Version()
+}
+
+// Result is the outcome of one attempt to reload the configuration, and the value of the label of weir_config_reloads_total.
+type Result string
+
+// The outcomes. Unchanged is a good file with the digest of the one in force.
+const (
+	ReloadSuccess   Result = "success"
+	ReloadFailure   Result = "failure"
+	ReloadUnchanged Result = "unchanged"
+)
+
+// Certificate is one served certificate, for the expiry metric.
+type Certificate struct {
+	Subject  string // first DNS name, else the common name
+	NotAfter time.Time
+}
+
+// Metrics owns the registry and every series of the edge. There is one per process; it outlives reloads and starts no goroutine.
+type Metrics struct {
+	registry *prometheus.Registry
+
+	requests  *prometheus.CounterVec
+	duration  *prometheus.HistogramVec
+	group     groupVecs
+	upstream  upstreamVecs
+	reloads   map[Result]prometheus.Counter // read-only after NewMetrics
+	lastGood  prometheus.Gauge
+	notAfter  *prometheus.GaugeVec
+	logDrops  prometheus.Counter
+	listeners *listenerCollector
+
+	// mu guards the maps and the list below, the gone flag of every handle in them, and the creation and removal of children, so that a request that
+	// still holds a forgotten handle cannot bring its series back. Taken when the configuration changes and when a request is the first of its
+	// kind (a new method, protocol or status on a route); held for map work only, never for I/O.
+	mu       sync.Mutex
+	routes   map[RouteKey]*Route
+	groups   map[GroupKey]*Group
+	targets  map[TargetKey]*Upstream
+	services map[string]*Service
+	subjects []string // of the certificates exported
+}
+
+// durationBuckets are OpenTelemetry's for HTTP durations in seconds, with 1 ms and 2.5 ms below for an edge, whose own share is under a millisecond.
+func durationBuckets() []float64 {
+	return []float64{.001, .0025, .005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}
+}
+
+// NewMetrics makes the registry with every series that needs no configuration, at 0, and the Go and process collectors.
+func NewMetrics(b Build) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_http_requests_total",
+			Help: "Requests answered. The code is what the client got; 499 is a client that left, 000 an exchange without a status between 100 and 599.",
+		}, []string{"listener", "route", "method", "code", "proto"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "weir_http_request_duration_seconds",
+			Help:    "Time from a complete request head to the end of the response.",
+			Buckets: durationBuckets(),
+		}, []string{"route"}),
+		group:    newGroupVecs(),
+		upstream: newUpstreamVecs(),
+		lastGood: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "weir_config_last_reload_successful",
+			Help: "1 when the last reload took the file, 0 when it was refused and the configuration before it stays in force.",
+		}),
+		notAfter: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "weir_tls_certificate_not_after_timestamp_seconds",
+			Help: "When the certificate expires, in Unix time; of several with one subject the earliest.",
+		}, []string{"subject"}),
+		logDrops: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_log_dropped_total",
+			Help: "Log lines lost because the output was stalled or failed. Requests never wait for the log.",
+		}),
+		listeners: newListenerCollector(),
+		routes:    map[RouteKey]*Route{},
+		groups:    map[GroupKey]*Group{},
+		targets:   map[TargetKey]*Upstream{},
+		services:  map[string]*Service{},
+	}
+	m.lastGood.Set(1) // a process that runs was started with a good file
+	m.register(b)
+	return m
+}
+
+// register puts every family into the registry. MustRegister panics only on a name used twice, which the first test of this package meets.
+func (m *Metrics) register(b Build) {
+	reloads := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "weir_config_reloads_total",
+		Help: "Attempts to reload the configuration, by result: success, failure, unchanged.",
+	}, []string{"result"})
+	m.reloads = map[Result]prometheus.Counter{}
+	for _, r := range []Result{ReloadSuccess, ReloadFailure, ReloadUnchanged} {
+		m.reloads[r] = reloads.WithLabelValues(string(r))
+	}
+	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "weir_build_info",
+		Help: "Always 1; the labels name the running binary.",
+	}, []string{"version", "revision", "goversion"})
+	info.WithLabelValues(b.Version, b.Revision, b.GoVersion).Set(1)
+
+	m.registry.MustRegister(m.requests, m.duration, m.lastGood, m.notAfter, m.logDrops, m.listeners, reloads, info)
+	m.registry.MustRegister(m.group.collectors()...)
+	m.registry.MustRegister(m.upstream.collectors()...)
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+}
+
+// Registry is where further collectors (cache, limits, rollout) register themselves.
+func (m *Metrics) Registry() *prometheus.Registry { return m.registry }
+
+// Handler serves the registry in the text and OpenMetrics formats. A broken collector costs its own series, not the scrape, and counts in
+// promhttp_metric_handler_errors_total. Four scrapes at a time are two Prometheus replicas twice over; a fifth gets 503, so that a hostile or stuck
+// scraper cannot pile up buffers.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+		Registry:            m.registry,
+		ErrorHandling:       promhttp.ContinueOnError,
+		EnableOpenMetrics:   true,
+		MaxRequestsInFlight: 4,
+	})
+}
+
+// Reload counts one attempt. Unchanged leaves the last-reload gauge at 1: the file on disk is good and in force.
+func (m *Metrics) Reload(r Result) error {
+	c, ok := m.reloads[r]
+	if !ok {
+		return fmt.Errorf("count reload: unknown result %q", r)
+	}
+	c.Inc()
+	good := 1.0
+	if r == ReloadFailure {
+		good = 0
+	}
+	m.lastGood.Set(good)
+	return nil
+}
+
+// SetCertificates replaces the whole set of certificate expiries.
+func (m *Metrics) SetCertificates(certs []Certificate) {
+	earliest := make(map[string]time.Time, len(certs))
+	for _, c := range certs {
+		if t, ok := earliest[c.Subject]; !ok || c.NotAfter.Before(t) {
+			earliest[c.Subject] = c.NotAfter
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for subject, t := range earliest {
+		m.notAfter.WithLabelValues(subject).Set(float64(t.Unix()))
+	}
+	for _, subject := range m.subjects { // set first, delete after: a scrape in between sees no gap
+		if _, ok := earliest[subject]; !ok {
+			m.notAfter.DeleteLabelValues(subject)
+		}
+	}
+	m.subjects = slices.Collect(maps.Keys(earliest))
+}
+
+// LogDropped adds lost log lines; it is what SinkOptions.OnDrop is set to.
+func (m *Metrics) LogDropped(lines int) { m.logDrops.Add(float64(lines)) }

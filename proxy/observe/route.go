@@ -1,0 +1,123 @@
+package observe
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/valor-ivx/weir/proxy/message"
+)
+
+const (
+	methods = int(message.PATCH) + 1
+	protos  = 5 // unknown, 1.0, 1.1, 2, 3
+)
+
+// RouteKey names the series of one route on one listener.
+type RouteKey struct{ Listener, Route string }
+
+// Route counts what one route answered on one listener. It is safe for concurrent use and stays valid, though no longer exported, after Forget.
+type Route struct {
+	key      RouteKey
+	metrics  *Metrics
+	duration prometheus.Observer // shared by the listeners of a route
+
+	// Written once per entry under Metrics.mu, read without.
+	counters [methods * protos]atomic.Pointer[codeCounters]
+
+	gone bool // guarded by Metrics.mu
+}
+
+// Route returns the handle for a route on a listener, the same one for the same names as long as Forget keeps them. Its GET, 200, HTTP/1.1 series
+// starts at 0. Requests that no route matched need a name of their own, such as "-": it must not be one that a configuration can give.
+func (m *Metrics) Route(listener, route string) *Route {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key := RouteKey{listener, route}
+	if r, ok := m.routes[key]; ok {
+		return r
+	}
+	r := &Route{key: key, metrics: m, duration: m.duration.WithLabelValues(route)}
+	m.routes[key] = r
+	r.createLocked(slot(message.GET, message.HTTP11), 200)
+	return r
+}
+
+// Done counts one finished exchange: its method, protocol, status sent and duration. Zero allocations and no lock, except for the first exchange of
+// its kind.
+func (r *Route) Done(method message.Method, proto message.Proto, code int, d time.Duration) {
+	r.duration.Observe(d.Seconds())
+	at := slot(method, proto)
+	if set := r.counters[at].Load(); set != nil {
+		if c := set.find(code); c != nil {
+			c.Inc()
+			return
+		}
+	}
+	r.create(at, code).Inc()
+}
+
+func (r *Route) create(at, code int) *counter {
+	r.metrics.mu.Lock()
+	defer r.metrics.mu.Unlock()
+	return r.createLocked(at, code)
+}
+
+func (r *Route) createLocked(at, code int) *counter {
+	set := r.counters[at].Load()
+	if set == nil {
+		set = new(codeCounters)
+		r.counters[at].Store(set)
+	}
+	if c := set.find(code); c != nil {
+		return c // another request was first
+	}
+	c := orphan()
+	if !r.gone {
+		method, proto := labelsOf(at)
+		c = &counter{r.metrics.requests.WithLabelValues(r.key.Listener, r.key.Route, method, codeLabel(code), proto)}
+	}
+	set.put(code, c)
+	return c
+}
+
+// forgetLocked removes the route's counters from the export. The duration stays: another listener may share it.
+func (r *Route) forgetLocked() {
+	r.gone = true
+	for i := range r.counters {
+		set := r.counters[i].Load()
+		if set == nil {
+			continue
+		}
+		method, proto := labelsOf(i)
+		set.each(func(code string) {
+			r.metrics.requests.DeleteLabelValues(r.key.Listener, r.key.Route, method, code, proto)
+		})
+	}
+}
+
+// slot is the index of a method and protocol in Route.counters. What is not in the lists shares the slots of the unknown.
+func slot(method message.Method, proto message.Proto) int {
+	p := 0
+	switch proto {
+	case message.HTTP10:
+		p = 1
+	case message.HTTP11:
+		p = 2
+	case message.HTTP2:
+		p = 3
+	case message.HTTP3:
+		p = 4
+	}
+	if int(method) >= methods {
+		method = message.MethodOther
+	}
+	return int(method)*protos + p
+}
+
+// labelsOf undoes slot. The zero Proto, of a request whose version could not be read, prints as "-".
+func labelsOf(at int) (method, proto string) {
+	p := [protos]message.Proto{0, message.HTTP10, message.HTTP11, message.HTTP2, message.HTTP3}[at%protos]
+	return message.Method(at / protos).String(), p.String()
+}

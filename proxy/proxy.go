@@ -1,0 +1,174 @@
+package proxy
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/valor-ivx/weir/proxy/http1"
+)
+
+// Options is what the data path needs for its whole life.
+type Options struct {
+	Logger *zap.Logger
+	HTTP1  http1.ServerOptions
+	// Now is the clock shared with the upstream registry: ns, monotonic, greater than 0.
+	Now func() int64
+}
+
+// Proxy serves accepted connections from the current snapshot. It is a resource: Shutdown ends it. It starts no goroutine of its own except for
+// request bodies and tunnels, which end with their exchange.
+type Proxy struct {
+	options  Options
+	snapshot atomic.Pointer[Snapshot] // written by Publish, loaded once per request
+	base     time.Time                // wall clock and monotonic reading where Now was zero; turns ns into deadlines
+
+	exchanges sync.Pool
+	bodies    sync.Pool
+
+	draining atomic.Bool // set once, by Shutdown
+
+	// mu guards clients; held for a map operation at accept and close, and by Shutdown. No request takes it.
+	mu      sync.Mutex
+	clients map[*client]struct{}
+	gone    sync.Cond // signalled when a client leaves while draining
+}
+
+// New makes a proxy that serves from first.
+func New(o Options, first *Snapshot) *Proxy {
+	p := &Proxy{options: o, clients: map[*client]struct{}{}}
+	p.base = time.Now().Add(-time.Duration(o.Now()))
+	p.gone.L = &p.mu
+	p.snapshot.Store(first)
+	return p
+}
+
+// Publish makes s the snapshot of every request that begins from now on. It cannot fail.
+func (p *Proxy) Publish(s *Snapshot) { p.snapshot.Store(s) }
+
+// Snapshot is the current generation.
+func (p *Proxy) Snapshot() *Snapshot { return p.snapshot.Load() }
+
+// client is one accepted connection.
+type client struct {
+	proxy    *Proxy
+	conn     *http1.ServerConn
+	listener *Listener
+	ip       netip.Addr
+	address  []byte // ip as text
+	lines    []byte // request fields that are the same for all its requests, each with CRLF
+	tls      uint16 // version of crypto/tls, 0 on a plain listener
+
+	idle atomic.Bool // written by the connection's goroutine, read by Shutdown
+	// mu orders Shutdown's interruption of an idle wait before the goroutine's lifting of it.
+	mu sync.Mutex
+}
+
+// Serve carries all requests of one connection and closes it. It runs on the connection's own goroutine. conn is ready for HTTP: TLS handshake
+// done, address being the client's.
+func (p *Proxy) Serve(conn net.Conn, l *Listener, tlsVersion uint16) {
+	c := &client{proxy: p, conn: http1.NewServerConn(conn, &p.options.HTTP1), listener: l, tls: tlsVersion}
+	c.identify(conn.RemoteAddr())
+	l.Metrics.Accepted()
+	p.join(c)
+	for c.next() {
+	}
+	_ = c.conn.Close() // the peer may be gone already; nobody is left to tell
+	p.leave(c)
+	l.Metrics.Closed()
+}
+
+// next waits for one request and serves it; false ends the connection. While it waits nothing is held but the connection itself.
+func (c *client) next() bool {
+	p := c.proxy
+	c.idle.Store(true)
+	if p.draining.Load() {
+		return false
+	}
+	err := c.conn.Wait(p.wall(p.options.Now()))
+	c.idle.Store(false)
+	if p.draining.Load() {
+		c.mu.Lock()
+		if err == nil && c.conn.ResumeReading() != nil {
+			err = http1.ErrIdle
+		}
+		c.mu.Unlock()
+	}
+	if err != nil {
+		return false
+	}
+	x, _ := p.exchanges.Get().(*Exchange)
+	if x == nil {
+		x = new(Exchange)
+	}
+	keep := x.run(c)
+	p.exchanges.Put(x)
+	return keep
+}
+
+// wall turns a reading of Now into the time that deadlines want.
+func (p *Proxy) wall(now int64) time.Time { return p.base.Add(time.Duration(now)) }
+
+func (p *Proxy) join(c *client) {
+	p.mu.Lock()
+	p.clients[c] = struct{}{}
+	p.mu.Unlock()
+}
+
+func (p *Proxy) leave(c *client) {
+	p.mu.Lock()
+	delete(p.clients, c)
+	p.gone.Broadcast()
+	p.mu.Unlock()
+}
+
+// Shutdown lets running exchanges end, refuses new ones on open connections (Connection: close on the response that is being made), and returns when
+// no connection is left. When ctx ends first it closes what is left and reports false.
+func (p *Proxy) Shutdown(ctx context.Context) bool {
+	p.draining.Store(true)
+	p.mu.Lock()
+	for c := range p.clients {
+		c.interrupt()
+	}
+	p.mu.Unlock()
+	stop := context.AfterFunc(ctx, func() {
+		p.mu.Lock()
+		p.gone.Broadcast()
+		p.mu.Unlock()
+	})
+	defer stop()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.clients) > 0 && ctx.Err() == nil {
+		p.gone.Wait()
+	}
+	clean := len(p.clients) == 0
+	for c := range p.clients {
+		_ = c.conn.Conn().Close()
+	}
+	for len(p.clients) > 0 {
+		p.gone.Wait()
+	}
+	return clean
+}
+
+// interrupt wakes an idle connection so that it closes. One that a request has just reached lifts the interruption itself, see next.
+func (c *client) interrupt() {
+	c.mu.Lock()
+	if c.idle.Load() {
+		_ = c.conn.StopReading() // fails only when the connection is closed already
+	}
+	c.mu.Unlock()
+}
+
+// Connections is the number of open client connections.
+func (p *Proxy) Connections() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.clients)
+}

@@ -1,0 +1,72 @@
+package proxy
+
+import "fmt"
+
+// Reason says why an exchange ended other than by forwarding a response. The set is closed: it is a metric label and a log field. Names are RFC 9209
+// §2.3 error types where one fits.
+type Reason uint8
+
+// The reasons.
+const (
+	ReasonNone Reason = iota
+	BadRequest
+	NoRoute
+	UnknownHost
+	MethodRefused
+	BodyTooLarge
+	BodyTimeout
+	ClientGone
+	NoPeer
+	ConnectRefused
+	ConnectTimeout
+	ConnectFailed
+	UpstreamBroken
+	UpstreamInvalid
+	ResponseTruncated
+	ResponseTimeout
+	TotalTimeout
+	UpgradeFailed
+	reasons
+)
+
+var reasonNames = [reasons]string{
+	ReasonNone:        "",
+	BadRequest:        "http_request_error",
+	NoRoute:           "no_route",
+	UnknownHost:       "unknown_host",
+	MethodRefused:     "http_request_denied",
+	BodyTooLarge:      "body_too_large",
+	BodyTimeout:       "client_timeout",
+	ClientGone:        "client_gone",
+	NoPeer:            "destination_unavailable",
+	ConnectRefused:    "connection_refused",
+	ConnectTimeout:    "connection_timeout",
+	ConnectFailed:     "destination_ip_unroutable",
+	UpstreamBroken:    "connection_terminated",
+	UpstreamInvalid:   "http_protocol_error",
+	ResponseTruncated: "http_response_incomplete",
+	ResponseTimeout:   "http_response_timeout",
+	TotalTimeout:      "total_timeout",
+	UpgradeFailed:     "http_upgrade_failed",
+}
+
+// String is the reason as metrics and logs name it; empty for none.
+func (r Reason) String() string { return reasonNames[r] }
+
+// Error ends an exchange with an answer of our own, or with a broken connection where an answer has already begun.
+type Error struct {
+	Status int    // 499 is logged and never sent
+	Reason Reason // label and log field
+	Err    error  // detail for the log; its text reaches the client only for BadRequest
+}
+
+// Error makes it an error.
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return e.Reason.String()
+	}
+	return fmt.Sprintf("%s: %v", e.Reason, e.Err)
+}
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Err }

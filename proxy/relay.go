@@ -1,0 +1,149 @@
+package proxy
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"github.com/valor-ivx/weir/proxy/http1"
+	"github.com/valor-ivx/weir/proxy/message"
+)
+
+// writeHead is the one step that hands a final response head to the client, an upstream's or our own. own are further lines, each ended by CRLF.
+func (x *Exchange) writeHead(resp *message.Response, own []byte, last bool) {
+	b := append(x.lines[:0], own...)
+	b = append(b, "X-Request-ID: "...)
+	b = append(b, x.id[:]...)
+	x.lines = append(b, "\r\n"...)
+	c := x.client.conn
+	c.AwaitWrite(x.proxy.wall(x.proxy.options.Now()))
+	c.WriteHead(resp, x.lines, last || x.req.Close || x.proxy.draining.Load())
+	x.began, x.status = true, resp.Status
+}
+
+// relay passes the final response on, head and body.
+func (t *attempt) relay() *Error {
+	x := t.x
+	c := x.client.conn
+	if x.resp.Nominates {
+		x.resp.Header.DropNominated()
+	}
+	// An answer that is complete before the request is: nobody will read the rest of it, so the connection cannot go on.
+	x.writeHead(&x.resp, nil, x.upload.unfinished())
+	body := t.conn.Body()
+	if moved, err := c.Splice(body, t.renewRelay); moved {
+		x.sent = body.Received()
+		if err != nil {
+			return t.spliceError(err)
+		}
+	} else if err := t.copy(body); err != nil {
+		return err
+	}
+	c.Finish(body.Trailers())
+	if err := c.Err(); err != nil {
+		return &Error{499, ClientGone, err}
+	}
+	return nil
+}
+
+// copy relays a body that goes through this process, sending what was gathered whenever the upstream has nothing more at hand, so that nothing that
+// streams is held back.
+func (t *attempt) copy(body *http1.Body) *Error {
+	x := t.x
+	c := x.client.conn
+	for !body.Complete() {
+		if !body.Buffered() {
+			c.Flush()
+			now := x.proxy.options.Now()
+			if err := t.renew(now); err != nil {
+				return err
+			}
+		}
+		p, err := body.Next()
+		if len(p) > 0 {
+			c.Write(p)
+			x.sent = body.Received()
+		}
+		if c.Err() != nil {
+			return &Error{499, ClientGone, c.Err()}
+		}
+		if err != nil && !body.Complete() {
+			return t.bodyError(err)
+		}
+	}
+	return nil
+}
+
+// renew moves the deadlines before a wait for body bytes: the idle timeout, and the total one for anything but an event stream.
+func (t *attempt) renew(now int64) *Error {
+	x := t.x
+	wait := x.service.IdleTimeout
+	if x.deadline > 0 && !x.streams() {
+		left := time.Duration(x.deadline - now)
+		if left <= 0 {
+			return &Error{504, TotalTimeout, nil}
+		}
+		wait = min(wait, left)
+	}
+	at := x.proxy.wall(now)
+	x.client.conn.AwaitWrite(at)
+	if err := t.conn.Await(at, wait); err != nil {
+		return &Error{502, ResponseTruncated, err}
+	}
+	return nil
+}
+
+func (t *attempt) renewRelay(now time.Time) {
+	t.x.client.conn.AwaitWrite(now)
+	_ = t.conn.Await(now, t.x.service.IdleTimeout) // a closed connection shows at the next move
+}
+
+// streams reports a response that is meant to go on: total timeouts do not cut event streams.
+func (x *Exchange) streams() bool { return x.eventStream }
+
+func (t *attempt) bodyError(err error) *Error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		x := t.x
+		if x.deadline > 0 && !x.streams() && x.proxy.options.Now() >= x.deadline {
+			return &Error{504, TotalTimeout, err}
+		}
+		return &Error{504, ResponseTimeout, err}
+	}
+	var invalid *http1.Error
+	if errors.As(err, &invalid) {
+		return &Error{502, UpstreamInvalid, err}
+	}
+	return &Error{502, ResponseTruncated, err}
+}
+
+// spliceError tells the sides of a broken splice apart as far as the kernel does: reading past an upstream's early end is ErrTruncated, a deadline or a
+// reset is taken for the side that more often causes it, the client's.
+func (t *attempt) spliceError(err error) *Error {
+	if err == http1.ErrTruncated {
+		return &Error{502, ResponseTruncated, err}
+	}
+	return &Error{499, ClientGone, err}
+}
+
+// tunnel answers 101 and joins the two connections until both directions have ended.
+func (t *attempt) tunnel() *Error {
+	x := t.x
+	own := append([]byte(nil), "Connection: Upgrade\r\n"...)
+	for i := x.resp.Header.Find(message.Upgrade, 0); i >= 0; i = x.resp.Header.Find(message.Upgrade, i+1) {
+		own = append(own, "Upgrade: "...)
+		own = append(own, x.resp.Header.At(i).Value()...)
+		own = append(own, "\r\n"...)
+	}
+	x.writeHead(&x.resp, own, false)
+	x.client.conn.Flush()
+	x.tunneled = true
+	if err := x.client.conn.Err(); err != nil {
+		return &Error{499, ClientGone, err}
+	}
+	// A tunnel has no idle limit of ours: whoever speaks in it knows when it is over; TCP keep-alive finds dead peers.
+	if x.client.conn.Conn().SetDeadline(time.Time{}) != nil || t.conn.Conn().SetDeadline(time.Time{}) != nil {
+		return &Error{499, ClientGone, nil}
+	}
+	_, x.sent = http1.Tunnel(x.client.conn, t.conn.ClientConn)
+	return nil
+}

@@ -1,0 +1,81 @@
+package proxy
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/valor-ivx/weir/balancer"
+	"github.com/valor-ivx/weir/proxy/observe"
+	"github.com/valor-ivx/weir/proxy/route"
+	"github.com/valor-ivx/weir/upstream"
+)
+
+// Snapshot is one generation of routing state. It never changes; a reload or a change of weights publishes another. Pointers in it lead to
+// resources that outlive it.
+type Snapshot struct {
+	Generation uint64
+	Table      *route.Table
+	Routes     []Route // in the table's order
+	Unrouted   Route   // metrics of requests that match no route
+	Access     *observe.AccessLog
+}
+
+// Route is what a matched request needs to know.
+type Route struct {
+	Name    string
+	Service *Service
+	MaxBody int64            // bytes of a request body; negative: no limit
+	Timeout time.Duration    // to the end of the response; 0: none
+	Metrics []*observe.Route // by Listener.Index
+}
+
+// Service is one service's generation: how traffic is split over its groups and how it is tried.
+type Service struct {
+	Name            string
+	Split           *balancer.Split
+	WhenEmpty       balancer.WhenEmpty
+	Groups          []Group        // by the split's indices
+	Ticket          *atomic.Uint64 // requests so far; outlives generations so that shares stay exact across them
+	Tries           int            // at most this many peers per request
+	Budget          *upstream.RetryBudget
+	ConnectTimeout  time.Duration
+	ResponseTimeout time.Duration // from the request's last byte to the response head
+	IdleTimeout     time.Duration // between two reads of a response body
+	HashKey         HashKey
+	Metrics         *observe.Service
+}
+
+// Group is one colour of a service.
+type Group struct {
+	Name     string
+	Pool     *upstream.Pool
+	Metrics  *observe.Group
+	Assigned *atomic.Uint64 // requests assigned to it, for the observed share
+}
+
+// HashKey says what a hashing policy hashes.
+type HashKey struct {
+	Source HashSource
+	Name   string // header or cookie name
+}
+
+// HashSource is the kind of a HashKey.
+type HashSource uint8
+
+// The sources. None is for policies that do not hash.
+const (
+	HashNone HashSource = iota
+	HashClientIP
+	HashPath
+	HashHeader
+	HashCookie
+)
+
+// Listener is what the data path knows of the listener a connection came in by.
+type Listener struct {
+	Name    string
+	Index   int    // into Route.Metrics; never reused while the process lives
+	Scheme  string // "http" or "https"
+	Port    string
+	Metrics *observe.Listener
+}

@@ -1,0 +1,184 @@
+package proxy
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/valor-ivx/weir/proxy/http1"
+	"github.com/valor-ivx/weir/proxy/message"
+	"github.com/valor-ivx/weir/upstream"
+)
+
+// replayLimit is how much of a request body is kept for saying it again (nginx and Envoy users know the figure as a body buffer); what is longer
+// goes through once.
+const replayLimit = 64 << 10
+
+// upload is a request's body on its way. A body that arrived with its head is a slice of the connection's buffer and is sent with the head in one write. Any other is
+// pumped by a goroutine of its own, so that an early answer, a 100 or a 413, is seen while the body is still coming; that goroutine is
+// started by start and joined by stop, always within the attempt.
+type upload struct {
+	whole  []byte
+	stream bool
+	body   *http1.Body
+	limit  int64 // bytes; negative: none
+
+	buf  *[replayLimit]byte // borrowed while streaming; what was read so far, unless lost
+	held int
+	lost bool // more was read than is held: the body cannot be said again
+
+	t       *attempt
+	done    chan struct{} // one message per pump, at its end
+	active  bool          // a pump was started and not joined
+	stopped atomic.Bool   // set by stop, read by the pump
+	ended   atomic.Bool   // set by the pump at its end
+	cause   atomic.Pointer[Error]
+}
+
+// begin looks at the request's body.
+func (u *upload) begin(x *Exchange) {
+	u.whole, u.stream, u.held, u.lost, u.limit = nil, false, 0, false, x.route.MaxBody
+	u.cause.Store(nil)
+	if x.req.Framing == message.None {
+		return
+	}
+	u.body = x.client.conn.Body()
+	if whole, ok := u.body.AtHand(); ok {
+		u.whole = whole
+		return
+	}
+	u.stream = true
+	u.buf, _ = x.proxy.bodies.Get().(*[replayLimit]byte)
+	if u.buf == nil {
+		u.buf = new([replayLimit]byte)
+	}
+	if u.done == nil {
+		u.done = make(chan struct{}, 1)
+	}
+}
+
+// release gives the buffer back. The pump has been joined.
+func (u *upload) release(x *Exchange) {
+	if u.buf != nil {
+		x.proxy.bodies.Put(u.buf)
+		u.buf = nil
+	}
+	u.body, u.whole, u.t = nil, nil, nil
+}
+
+// replayable reports whether the whole body, as far as it was read, can be said again.
+func (u *upload) replayable() bool { return !u.lost && !u.active && u.cause.Load() == nil }
+
+// send says the body behind a head that was gathered on t's connection.
+func (u *upload) send(t *attempt) {
+	if !u.stream {
+		if len(u.whole) > 0 {
+			t.conn.Write(u.whole)
+		}
+		t.conn.Finish(nil)
+		return
+	}
+	u.t, u.active = t, true
+	u.stopped.Store(false)
+	u.ended.Store(false)
+	go u.pump(t.conn)
+}
+
+// running reports whether the body is still on its way.
+func (u *upload) running() bool { return u.active && !u.ended.Load() }
+
+// unfinished reports a request body of which something was not read (yet).
+func (u *upload) unfinished() bool { return u.stream && (u.running() || !u.body.Complete()) }
+
+// failed is what stopped the body on the client's side, nil if nothing did.
+func (u *upload) failed() *Error { return u.cause.Load() }
+
+// join waits for the pump, interrupting it if it is not done, and returns what failed on the client's side.
+func (u *upload) join(x *Exchange) *Error {
+	if !u.active {
+		return nil
+	}
+	interrupted := !u.ended.Load()
+	if interrupted {
+		u.stopped.Store(true)
+		_ = x.client.conn.StopReading() // on a closed connection the read has ended by itself
+		_ = u.t.conn.StopWriting()
+	}
+	<-u.done
+	u.active = false
+	if interrupted {
+		_ = x.client.conn.ResumeReading()
+		return nil
+	}
+	return u.cause.Load()
+}
+
+// pump moves the body from the client to the upstream. It is the only writer of the upstream connection and the only reader of the client's while it runs.
+func (u *upload) pump(conn *upstream.Conn) {
+	if u.held > 0 {
+		conn.Write(u.buf[:u.held])
+	}
+	conn.Flush() // the head goes now: the upstream may answer it before the body is there
+	if err := u.move(conn); err != nil && !u.stopped.Load() {
+		u.cause.Store(err)
+		_ = conn.StopReading() // wakes the exchange, which is waiting for an answer that will not come
+	}
+	u.ended.Store(true)
+	u.done <- struct{}{}
+}
+
+func (u *upload) move(conn *upstream.Conn) *Error {
+	x := u.t.x
+	for !u.body.Complete() {
+		now := x.proxy.wall(x.proxy.options.Now())
+		if err := u.renew(now); err != nil {
+			return clientError(err)
+		}
+		if u.lost || u.body.Left() > replayLimit {
+			if moved, err := conn.Splice(u.body, u.renewBoth); moved {
+				u.lost = true
+				return u.spliced(err)
+			}
+		}
+		if u.held == replayLimit {
+			u.lost, u.held = true, 0
+		}
+		n, err := u.body.Read(u.buf[u.held:])
+		if err != nil && !u.body.Complete() {
+			return clientError(err)
+		}
+		if u.limit >= 0 && u.body.Received() > u.limit {
+			return errBodyLarge
+		}
+		conn.Write(u.buf[u.held : u.held+n])
+		if !u.lost {
+			u.held += n
+		}
+		if !u.body.Complete() && !u.body.Buffered() {
+			conn.Flush()
+		}
+		if conn.Err() != nil {
+			return nil // the upstream stopped listening; its answer, if it has one, is on the way
+		}
+	}
+	conn.Finish(u.body.Trailers())
+	return nil
+}
+
+// spliced judges the end of a splice, which does not say which side broke: an unfinished body whose upstream side is still sound is the client's doing.
+func (u *upload) spliced(err error) *Error {
+	if err == nil {
+		u.t.conn.Finish(nil)
+		return nil
+	}
+	if err == http1.ErrTruncated {
+		return clientError(err)
+	}
+	return nil
+}
+
+func (u *upload) renew(now time.Time) error {
+	u.t.conn.AwaitWrite(now, u.t.x.service.IdleTimeout)
+	return u.t.x.client.conn.AwaitBody(now)
+}
+
+func (u *upload) renewBoth(now time.Time) { _ = u.renew(now) } // a closed connection shows at the next move
