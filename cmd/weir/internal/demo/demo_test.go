@@ -23,6 +23,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/valor-ivx/weir/cmd/weir/internal/demo"
+	"github.com/valor-ivx/weir/configs"
+	edgetls "github.com/valor-ivx/weir/tls"
 )
 
 // TestMain lets this binary be the API (started by the demo, which sets VALOR_COLOR) and a demo to be killed.
@@ -148,14 +150,25 @@ func get(t *testing.T, address string) []string {
 func TestBothColoursServeOneSecretAndDatabase(t *testing.T) {
 	o, out, errs := options(t)
 	var blue, green []string
+	o.Certificate = func(dir string) (demo.Certificate, error) {
+		ca, err := edgetls.OpenLocalCA(dir, time.Now())
+		if err != nil {
+			return demo.Certificate{}, err
+		}
+		leaf, err := ca.Leaf([]string{"localhost"}, time.Now())
+		return demo.Certificate{CA: ca.RootFile(), Cert: leaf.Cert, Key: leaf.Key}, err
+	}
 	o.Serve = func(config string, ready func()) int {
 		ready()
+		if _, err := configs.Load(config, os.LookupEnv); err != nil {
+			t.Errorf("the configuration is not valid: %v", err)
+		}
 		blue, green = get(t, o.Blue), get(t, o.Green)
 		b, err := os.ReadFile(config)
 		if err != nil {
 			t.Error(err)
 		}
-		for _, want := range []string{o.HTTP, o.HTTPS, o.Admin, o.Blue, o.Green, `cert = "ca/leaf.pem"`} {
+		for _, want := range []string{o.HTTP, o.HTTPS, o.Admin, o.Blue, o.Green, `cert = "ca/leaf-`} {
 			if !strings.Contains(string(b), want) {
 				t.Errorf("the configuration lacks %s", want)
 			}
