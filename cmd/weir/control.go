@@ -94,7 +94,9 @@ func (sh *shell) logsVerb() *cobra.Command {
 		Use:   "logs",
 		Short: "What concerns the log files",
 		Args:  cobra.NoArgs,
-		RunE:  func(*cobra.Command, []string) error { return usageError{errors.New("logs: say what, as in logs reopen")} },
+		RunE: func(*cobra.Command, []string) error {
+			return usageError{errors.New("logs: say what, as in logs reopen")}
+		},
 	}
 	var a access
 	reopen := &cobra.Command{

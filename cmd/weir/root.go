@@ -79,7 +79,7 @@ func (n *nginxShim) run(cmd *cobra.Command, sh *shell) error {
 	case n.typedConfig:
 		return sh.run(cmd.Context(), runOptions{config: config, drain: defaultDrain})
 	default:
-		_ = cmd.Usage()
+		fmt.Fprint(sh.stderr, cmd.UsageString())
 		return exitError(exitUsage)
 	}
 }

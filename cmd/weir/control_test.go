@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/valor-ivx/weir/proxy/admin"
+)
+
+// fakeControl is one service of two groups. Files in dir steer it: "bad" makes reloads fail, "same" makes
+// them find nothing new, "notready" takes readiness away, "deaf" makes stops do nothing, "race" changes the
+// weights before every write.
+type fakeControl struct {
+	dir    string
+	onStop func()
+
+	mu      sync.Mutex // guards what follows
+	version int
+	weights admin.Weights
+	overlay *admin.Overlay
+}
+
+var since = time.Date(2026, 11, 22, 12, 0, 0, 0, time.Local)
+
+func (f *fakeControl) has(name string) bool {
+	_, err := os.Stat(filepath.Join(f.dir, name))
+	return err == nil
+}
+
+func (f *fakeControl) service() admin.Service {
+	s := admin.Service{Name: "api", Epoch: 1, Version: fmt.Sprint(f.version), Overlay: f.overlay}
+	for i, name := range []string{"blue", "green"} {
+		g := admin.Group{Name: name, Weight: f.weights[name], State: "live", Requests: 1000, ObservedOf: 1000, Targets: []admin.Target{
+			{Address: fmt.Sprintf("127.0.0.1:500%d", 2+i), State: "healthy", InFlight: int64(i), LatencyMS: 2.125},
+		}}
+		share := []float64{99.9, 0.1}[i]
+		g.ObservedShare = &share
+		s.Groups = append(s.Groups, g)
+	}
+	s.Groups[1].Targets = append(s.Groups[1].Targets, admin.Target{Address: "127.0.0.1:5004", State: "unhealthy", LastError: "connection \x1b[31mrefused"})
+	return s
+}
+
+func (f *fakeControl) Status() admin.Status {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := admin.Status{
+		Version: "weir 1.2.3", PID: 42, State: "running", StartedAt: time.Now().Add(-time.Hour), Generation: 4,
+		Config:    admin.ConfigInfo{Path: "/etc/weir/weir.toml", Version: "c", LoadedAt: since},
+		Listeners: []admin.Listener{{Name: "https", Address: "0.0.0.0:443", TLS: true, Protocols: []string{"http/1.1"}, Connections: 7}},
+		Services:  []admin.Service{f.service()},
+	}
+	if f.has("bad") {
+		s.Config.LastReload = &admin.ReloadAttempt{At: since, Trigger: "file", Errors: badConfig}
+		s.Warnings = []string{"something to know"}
+	}
+	return s
+}
+
+var badConfig = []admin.Detail{
+	{File: "weir.toml", Line: 3, Column: 7, Message: "unknown key"}, {File: "weir.toml", Line: 9, Column: 1, Message: "no such service"},
+}
+
+func (f *fakeControl) Service(name string) (admin.Service, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if name != "api" {
+		return admin.Service{}, fmt.Errorf("service %q: %w", name, admin.ErrNotFound)
+	}
+	return f.service(), nil
+}
+
+func (f *fakeControl) set(w admin.Weights, o *admin.Overlay, c admin.Change) (before, after admin.Service, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.has("race") {
+		f.version++
+	}
+	before = f.service()
+	if !c.Match.Given() || !c.Match.Holds(before.Version) {
+		return before, before, admin.ErrConflict
+	}
+	f.weights, f.overlay, f.version = w, o, f.version+1
+	return before, f.service(), nil
+}
+
+func (f *fakeControl) SetWeights(_ context.Context, _ string, w admin.Weights, c admin.Change) (before, after admin.Service, err error) {
+	by, _, _ := strings.Cut(c.By, "@")
+	return f.set(w, &admin.Overlay{Since: since, By: by, Weights: w, FileWeights: admin.Weights{"blue": 10000, "green": 0}}, c)
+}
+
+func (f *fakeControl) ResetWeights(_ context.Context, _ string, c admin.Change) (before, after admin.Service, err error) {
+	return f.set(admin.Weights{"blue": 10000, "green": 0}, nil, c)
+}
+
+func (f *fakeControl) Reload(context.Context, admin.Change) (admin.ReloadResult, error) {
+	switch {
+	case f.has("bad"):
+		return admin.ReloadResult{}, &admin.InvalidError{Title: "configuration not valid", Details: badConfig}
+	case f.has("same"):
+		return admin.ReloadResult{Generation: 4, Unchanged: true}, nil
+	default:
+		return admin.ReloadResult{Generation: 5, Changed: []string{"service.api"}, Warnings: []admin.Detail{{Message: "127.0.0.1:5004 does not answer"}}}, nil
+	}
+}
+
+func (f *fakeControl) Explain(_ context.Context, q admin.ExplainRequest) (admin.Explanation, error) {
+	return admin.Explanation{
+		Steps: []admin.Step{
+			{Phase: "begin", Decision: "client " + q.ClientIP, Reason: fmt.Sprintf("%d headers", len(q.Headers))},
+			{Phase: "match", Decision: `route "api"`, Reason: "longest prefix /"},
+		},
+		Outcome: q.Method + " " + q.URL,
+	}, nil
+}
+
+func (f *fakeControl) Config() admin.ConfigView {
+	return admin.ConfigView{Config: json.RawMessage("{}")}
+}
+
+func (f *fakeControl) Certificates() []admin.Certificate { return nil }
+
+func (f *fakeControl) Ready() []admin.Check {
+	return []admin.Check{{Name: "listeners", OK: !f.has("notready")}}
+}
+
+func (f *fakeControl) Stop(admin.StopMode, admin.Change) error {
+	if !f.has("deaf") {
+		// Not before the answer is written: the client would call it a failure.
+		time.AfterFunc(50*time.Millisecond, f.onStop)
+	}
+	return nil
+}
+
+func (f *fakeControl) ReopenLogs(admin.Change) error { return nil }
