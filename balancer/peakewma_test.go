@@ -181,7 +181,7 @@ func TestPeakEWMAInQueues(t *testing.T) {
 	mean := func(kind balancer.Kind, peers, slow int) time.Duration {
 		total := time.Duration(0)
 		for seed := range uint64(2) {
-			s := &simulation{kind: kind, length: 30 * time.Second, warmup: 5 * time.Second, seed: seed}
+			s := &simulation{kind: kind, length: 20 * time.Second, warmup: 2 * time.Second, seed: seed}
 			capacity := 0.0
 			for i := range peers {
 				median := 5 * ms
@@ -207,5 +207,15 @@ func TestPeakEWMAInQueues(t *testing.T) {
 		if float64(ours) > c.limit*float64(requests) {
 			t.Errorf("%d peers, %d slow: mean %v, least_request %v", c.peers, c.slow, ours, requests)
 		}
+	}
+}
+
+// Forgetting makes nobody better than the best: on a service with a request
+// every five seconds, the peer not heard of for longest would otherwise always
+// be next, whatever the weights.
+func TestPeakEWMAKeepsWeightsOnAQuietService(t *testing.T) {
+	s := (&simulation{rate: 0.2, length: 6 * time.Hour, seed: 1, weights: []float64{1, 3}, backends: fleet(2)}).run()
+	if got := s.share(0); got < 0.22 || got > 0.28 {
+		t.Errorf("weight 1 of 4 has %.3f of the traffic", got)
 	}
 }

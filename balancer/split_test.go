@@ -193,7 +193,7 @@ func TestByKeyRampMovesOnlyTheShareThatChanged(t *testing.T) {
 		}
 		epoch := drawEpoch(t)
 		a, b := balancer.NewSplit(secret, epoch, vector(high)), balancer.NewSplit(secret, epoch, vector(low))
-		const clients = 4000
+		const clients = 1500
 		moved := 0
 		for i := range uint64(clients) {
 			from, to := a.ByKey(client(i)), b.ByKey(client(i))
