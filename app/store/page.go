@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// RunOrder is the column that pages are sorted by. Equal values follow the order of writing.
+// RunOrder is the column that pages are sorted by; the zero value is ByCreation. Equal values follow the order of writing.
 type RunOrder string
 
 const (
@@ -125,7 +125,7 @@ func pageQuery(o Owner, q RunQuery, matches int64, ascending bool) (string, []an
 	}
 	switch {
 	case q.Ticker == "":
-	case q.Order == ByCreation && matches <= fewMatches:
+	case q.Order != ByTicker && matches <= fewMatches:
 		index = "runs_by_ticker"
 		where += ` AND ticker IN (SELECT ticker FROM run_counts
 			WHERE tenant_id = ? AND user_id = ? AND instr(ticker, ?))`

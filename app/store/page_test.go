@@ -119,15 +119,15 @@ var deepQueries = []struct {
 // A list may be slow for want of an index only by failing: without its index a page is an error,
 // never a silent scan of the table. What the indexes buy is in BenchmarkRuns.
 func TestPagesNeverScanTheTable(t *testing.T) {
-	path := database(t)
-	s := open(t, path)
-	create(t, s, ann, 1, "AAPL")
 	queries := map[string][]store.RunQuery{
 		"runs_by_time": {{Limit: 1}, {Limit: 1, Ascending: true}},
 		"runs_by_ticker": {{Limit: 1, Order: store.ByTicker}, {Limit: 1, Ticker: "AAP"},
 			{Limit: 1, Ticker: "AAP", Order: store.ByTicker}},
 	}
 	for index, qs := range queries {
+		path := database(t)
+		s := open(t, path)
+		create(t, s, ann, 1, "AAPL")
 		for _, q := range qs {
 			if page, err := s.Runs(t.Context(), ann, q); err != nil || len(page.Runs) != 1 {
 				t.Errorf("%+v with %s: %v, %v", q, index, page, err)
