@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
 	"go.uber.org/zap"
 
 	"github.com/valor-ivx/weir/app"
@@ -47,8 +48,11 @@ func serve(t *testing.T, c app.Config) (address string, stop func() error) {
 }
 
 func TestServeAndStop(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	address, stop := serve(t, demo(t))
-	res, err := http.Get("http://" + address + "/api/readiness")
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	res, err := (&http.Client{Transport: transport}).Get("http://" + address + "/api/readiness")
 	if err != nil || res.StatusCode != 200 {
 		t.Fatal(res, err)
 	}

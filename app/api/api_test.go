@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"flag"
 	"io"
@@ -222,6 +223,17 @@ func TestUnknownPathsAndMethodsAreProblems(t *testing.T) {
 	}
 }
 
+func TestUnknownQueryParameters(t *testing.T) {
+	s := start(t, nil)
+	for _, path := range []string{"/api/health?t=1", "/api/readiness?t=1", "/metrics?t=1"} {
+		if r := s.send("GET", path, ""); r.code != 200 {
+			t.Errorf("%s: %d", path, r.code)
+		}
+	}
+	s.send("POST", "/api/dcf?compat=false", "{}").refused(t, 422, "query.compat")
+	s.send("GET", "/api/runs/last?ticker=A", "").refused(t, 422, "query.ticker")
+}
+
 func TestProductionDoesNotPretendToKnowUsers(t *testing.T) {
 	s := start(t, func(o *api.Options) { o.Demo = false })
 	for _, c := range [][3]string{{"GET", "/api/runs", ""}, {"GET", "/api/runs/last", ""},
@@ -282,6 +294,17 @@ func TestInternalErrorsAreLoggedAndNotTold(t *testing.T) {
 	}
 	if s.logs.FilterMessage("request failed").FilterField(zap.String("request_id", "find-me")).Len() != 1 {
 		t.Errorf("log %v", s.logs.All())
+	}
+}
+
+func TestClientThatLeftIsNoFailure(t *testing.T) {
+	s := start(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	w := httptest.NewRecorder()
+	s.Config.Handler.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "/api/runs", nil))
+	if w.Code != 499 || s.logs.FilterLevelExact(zapcore.ErrorLevel).Len() != 0 {
+		t.Errorf("status %d, log %v", w.Code, s.logs.All())
 	}
 }
 

@@ -314,7 +314,7 @@ func TestDrainDeadline(t *testing.T) {
 		t.Skip("waits for the drain deadline, 10 s")
 	}
 	t.Parallel()
-	i, answered := slow(t, "1m")
+	i, answered := slow(t, "30s")
 	if code := i.end(syscall.SIGTERM); code != 3 {
 		t.Errorf("exit %d, want 3: %s", code, strings.Join(i.logs, "\n"))
 	}
