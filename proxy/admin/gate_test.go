@@ -4,6 +4,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -54,6 +55,9 @@ func TestListenerOthersCanReachNeedsAToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Were it to serve, the test would wait for ever.
+	guard := time.AfterFunc(5*time.Second, func() { _ = srv.Close() })
+	defer guard.Stop()
 	if err := srv.Serve(l); err == nil || !strings.Contains(err.Error(), "token is required") {
 		t.Fatal(err)
 	}
