@@ -67,6 +67,35 @@ func TestListenerOthersCanReachNeedsAToken(t *testing.T) {
 	}
 }
 
+func TestTokenCanChangeButNotVanishInPublic(t *testing.T) {
+	l, err := net.Listen("tcp", "0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serveOn(t, l, admin.Options{Token: "old"})
+	s.base = "http://127.0.0.1:" + port
+	ask := func(token string) int {
+		res, _ := s.call("GET", "/v1/status", "", "Authorization: Bearer "+token)
+		return res.StatusCode
+	}
+	if ask("old") != 200 || ask("new") != 401 {
+		t.Fatal("the token at start is not the one that counts")
+	}
+	if err := s.server.SetToken(""); err == nil {
+		t.Error("a public listener was left without a token")
+	}
+	if err := s.server.SetToken("new"); err != nil {
+		t.Error(err)
+	}
+	if ask("old") != 401 || ask("new") != 200 {
+		t.Error("the new token is not the one that counts")
+	}
+}
+
 func TestForeignPagesAreRefused(t *testing.T) {
 	for _, c := range []struct {
 		name, method string

@@ -22,6 +22,7 @@ import (
 type site struct {
 	*testing.T
 	control *fakeControl
+	server  *admin.Server
 	audit   *observer.ObservedLogs
 	client  *http.Client
 	base    string
@@ -48,6 +49,7 @@ func serveOn(t *testing.T, l net.Listener, o admin.Options) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.server = srv
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(l) }()
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
