@@ -36,7 +36,7 @@ func (p *rendezvous) Pick(v *View, key uint64) int {
 		if float64(c.Load.InFlight()) >= math.Ceil(perWeight*w) {
 			continue
 		}
-		if s := negLog(mix(key^c.Hash)) / w; s < best {
+		if s := p.score(mix(key^c.Hash), w, ramping); s < best {
 			choice, best = i, s
 		}
 	}
@@ -45,4 +45,13 @@ func (p *rendezvous) Pick(v *View, key uint64) int {
 		return p.draw(v, key, -1)
 	}
 	return choice
+}
+
+// score ranks a peer for a key, least first. Between equal weights the logarithm
+// changes no order, and is left out.
+func (p *rendezvous) score(h uint64, weight float64, ramping bool) float64 {
+	if p.uniform && !ramping {
+		return float64(^h >> 12)
+	}
+	return negLog(h) / weight
 }

@@ -105,7 +105,7 @@ func (l *Load) penalty() float64 {
 	if e == 0 {
 		return 1
 	}
-	return math.Exp2(errorDoublings * e)
+	return double(errorDoublings * e)
 }
 
 // trust is what is left of the last observation at now, in (0,1].
@@ -114,7 +114,14 @@ func (l *Load) trust(now int64) float64 {
 	if age <= 0 {
 		return 1
 	}
-	return math.Exp2(-float64(age) / halfLife)
+	return double(-float64(age) / halfLife)
+}
+
+// double is 2^x, exact at whole x and straight in between: at most 6 % too much,
+// monotone, continuous, and a tenth of the price of math.Exp2, which every pick
+// would pay twice per peer. The exponent field of a float64 is x itself.
+func double(x float64) float64 {
+	return math.Float64frombits(uint64((max(x, -1000) + 1023) * (1 << 52)))
 }
 
 // advance moves the stamp forward to now and returns the time that this caller

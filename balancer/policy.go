@@ -41,6 +41,9 @@ type Options struct {
 // New returns the policy of a kind for one live set. peers is what every View
 // passed to Pick must hold. An unknown kind is PeakEWMA.
 func New(kind Kind, peers []Candidate, o Options) Policy {
+	if len(peers) == 1 {
+		return single{}
+	}
 	switch kind {
 	case LeastRequest:
 		return &leastRequest{roster: newRoster(peers)}

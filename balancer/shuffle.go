@@ -6,7 +6,7 @@ package balancer
 //
 // Eight rounds: a balanced network is a pseudorandom permutation from four on
 // (Luby and Rackoff 1988), and on a domain this small the rest is margin; the
-// tests hold each position to uniformity.
+// tests hold single places and pairs to uniformity.
 type shuffle uint64
 
 const shuffleRounds = 8
@@ -15,9 +15,13 @@ const shuffleRounds = 8
 func (s shuffle) at(x uint64) uint64 {
 	left, right := x/10, x%10
 	for round := range uint64(shuffleRounds) {
-		// Each (round, right) has its own word: 16 > 10 keeps them apart.
-		f := below(mix(uint64(s)^(round<<4|right)*golden), 10)
-		left, right = right, (left+f)%10
+		// One word per round holds the round function whole, six bits for each digit.
+		// It does not depend on the digits, so the words are computed side by side.
+		word := mix(uint64(s) + round*golden)
+		left, right = right, left+(word>>(6*right)&63)*10>>6
+		if right >= 10 {
+			right -= 10
+		}
 	}
 	return left*10 + right
 }

@@ -4,7 +4,6 @@ import (
 	"container/heap"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/valor-ivx/weir/balancer"
@@ -143,12 +142,6 @@ func (s *simulation) mean() time.Duration {
 		sum += l
 	}
 	return sum / time.Duration(len(s.latencies))
-}
-
-func (s *simulation) quantile(q float64) time.Duration {
-	sorted := slices.Clone(s.latencies)
-	slices.Sort(sorted)
-	return sorted[int(math.Ceil(q*float64(len(sorted))))-1]
 }
 
 func steady(d time.Duration) func(time.Duration, *rand.Rand) (time.Duration, bool) {

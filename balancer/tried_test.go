@@ -12,8 +12,10 @@ func TestTriedHoldsItsMembersAndNoMore(t *testing.T) {
 		t.Fatal("the zero value holds peer 0")
 	}
 	for i := range balancer.MaxTried {
-		if !tried.Add(i*1000) || !tried.Add(i*1000) {
-			t.Fatalf("Add(%d) refused", i*1000)
+		for range 2 {
+			if !tried.Add(i * 1000) {
+				t.Fatalf("Add(%d) refused", i*1000)
+			}
 		}
 		if !tried.Has(i*1000) || tried.Has(i*1000+1) || tried.Len() != i+1 {
 			t.Fatalf("after %d: %+v", i*1000, tried)

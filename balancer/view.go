@@ -39,12 +39,13 @@ type View struct {
 
 // roster is what every policy precomputes about its live set.
 type roster struct {
-	n        int
-	mean     float64
-	uniform  bool
-	eldest   int64
-	youngest int64
-	draws    alias
+	n int
+	// mean is the mean weight; uniform says that all are equal.
+	mean    float64
+	uniform bool
+	// eldest and youngest are the least and the greatest Since.
+	eldest, youngest int64
+	draws            alias
 }
 
 func newRoster(peers []Candidate) roster {

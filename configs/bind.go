@@ -13,11 +13,12 @@ import (
 // the first mismatch, gives it no position and matches keys in any letter case.
 type binder struct {
 	*report
+	schema
 }
 
 // table binds a table onto a struct that already holds its defaults.
 func (b binder) table(v reflect.Value, table map[string]any, path string) {
-	fields := fieldsOf(v.Type())
+	fields := b.fields(v.Type())
 	known := make([]string, len(fields))
 	for i, f := range fields {
 		known[i] = f.key
@@ -60,7 +61,7 @@ func (b binder) value(v reflect.Value, raw any, path string, f field) {
 	case v.Kind() == reflect.Pointer:
 		if table, ok := b.asTable(raw, path); ok {
 			inner := reflect.New(v.Type().Elem())
-			setDefaults(inner.Elem())
+			b.setDefaults(inner.Elem())
 			b.table(inner.Elem(), table, path)
 			v.Set(inner)
 		}
@@ -98,7 +99,7 @@ func (b binder) list(v reflect.Value, raw any, path string, f field) {
 	list := reflect.MakeSlice(v.Type(), len(elements), len(elements))
 	for i, e := range elements {
 		if at := list.Index(i); at.Kind() == reflect.Struct {
-			setDefaults(at)
+			b.setDefaults(at)
 		}
 		b.value(list.Index(i), e, joinIndex(path, i), f)
 	}
@@ -113,7 +114,7 @@ func (b binder) named(v reflect.Value, raw any, path string) {
 	names := slices.Sorted(maps.Keys(table))
 	list := reflect.MakeSlice(v.Type(), len(names), len(names))
 	for i, name := range names {
-		setDefaults(list.Index(i))
+		b.setDefaults(list.Index(i))
 		list.Index(i).FieldByName("Name").SetString(name)
 		b.value(list.Index(i), table[name], joinKey(path, name), field{})
 	}

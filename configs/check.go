@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -120,7 +121,7 @@ func (c checker) listeners() {
 		c.key("", "no [[listener]]: nothing could reach this configuration")
 	}
 	names := map[string]string{}
-	bound := &addresses{}
+	bound := &addresses{exact: map[netip.AddrPort]string{}, every: map[uint16]string{}, first: map[uint16]string{}}
 	if a := c.cfg.Admin.Address; a.Network == "tcp" && !c.bad("admin.address") {
 		if ap, err := parseListen(a.Address); err == nil {
 			bound.add(ap, "admin.address")
@@ -158,29 +159,28 @@ func (c checker) listenAddress(path, address string, bound *addresses) {
 }
 
 // addresses finds listeners that the system would refuse to open beside each other: the same port on
-// the same address, or with one of them on every address.
+// the same address, or with one of them on every address. The values are paths.
 type addresses struct {
-	taken []boundAddress
-}
-
-type boundAddress struct {
-	ap   netip.AddrPort
-	path string
+	exact map[netip.AddrPort]string
+	every map[uint16]string // by port, those on every address
+	first map[uint16]string // by port, the first on any
 }
 
 // add gives the path of the address that ap collides with, or "". Port 0 collides with nothing.
 func (a *addresses) add(ap netip.AddrPort, path string) string {
-	if ap.Port() == 0 {
+	port := ap.Port()
+	if port == 0 {
 		return ""
 	}
-	ap = netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
-	for _, b := range a.taken {
-		if b.ap.Port() == ap.Port() && (b.ap.Addr() == ap.Addr() || everyAddress(b.ap.Addr()) || everyAddress(ap.Addr())) {
-			return b.path
-		}
+	ap = netip.AddrPortFrom(ap.Addr().Unmap(), port)
+	other := cmp.Or(a.exact[ap], a.every[port])
+	if everyAddress(ap.Addr()) {
+		other = a.first[port]
+		a.every[port] = cmp.Or(a.every[port], path)
 	}
-	a.taken = append(a.taken, boundAddress{ap, path})
-	return ""
+	a.exact[ap] = cmp.Or(a.exact[ap], path)
+	a.first[port] = cmp.Or(a.first[port], path)
+	return other
 }
 
 func everyAddress(ip netip.Addr) bool { return !ip.IsValid() || ip.IsUnspecified() }

@@ -75,7 +75,7 @@ func (c checker) onlyRoute(rt *Route, path string, seen map[string]string) {
 		hosts = []string{""}
 	}
 	for i, h := range hosts {
-		id := h + " " + rt.Path.String()
+		id := h + " " + rt.Path.id()
 		other, twice := seen[id]
 		if !twice {
 			seen[id] = path

@@ -12,12 +12,13 @@ import (
 // types: "service.api.group.blue.weight: 100 → 75", "route[login]: added". Tables are matched by name,
 // certificates by their file. No line means that the digests are equal too. Secrets are never shown.
 func Diff(old, new *Config) []string {
-	d := &differ{}
+	d := &differ{schema: schema{}}
 	d.table("", reflect.ValueOf(old).Elem(), reflect.ValueOf(new).Elem())
 	return d.lines
 }
 
 type differ struct {
+	schema
 	lines []string
 }
 
@@ -29,7 +30,7 @@ func (d *differ) table(path string, old, new reflect.Value) {
 	if cert, ok := old.Interface().(Certificate); ok {
 		d.contents(path, cert, new.Interface().(Certificate))
 	}
-	for _, f := range fieldsOf(old.Type()) {
+	for _, f := range d.fields(old.Type()) {
 		d.field(joinKey(path, f.key), old.Field(f.index), new.Field(f.index))
 	}
 }
@@ -83,7 +84,7 @@ func (d *differ) scalar(path string, old, new reflect.Value) {
 
 // show prints a value for comparison (exact) or for people (bare words unquoted, absence as "none").
 func (d *differ) show(v reflect.Value, exact bool) string {
-	p := printer{reveal: exact}
+	p := printer{schema: d.schema, reveal: exact}
 	text := p.value(v)
 	if exact {
 		return text

@@ -1,10 +1,15 @@
 package configs
 
-// NotBuiltNames lists what the gate refuses, as messages name it.
+import "strings"
+
+// NotBuiltNames lists what the gate refuses, as messages name it, with the values if only some are.
 func NotBuiltNames() []string {
 	var names []string
 	for _, g := range notBuilt() {
 		names = append(names, g.name())
+		if g.values != nil {
+			names[len(names)-1] += " = " + strings.Join(g.values, " | ")
+		}
 	}
 	return names
 }

@@ -25,6 +25,18 @@ type field struct {
 	min, max string
 }
 
+// schema holds the fields of each type met so far: a file of ten thousand routes has one Route type.
+type schema map[reflect.Type][]field
+
+func (s schema) fields(t reflect.Type) []field {
+	fields, known := s[t]
+	if !known {
+		fields = fieldsOf(t)
+		s[t] = fields
+	}
+	return fields
+}
+
 func fieldsOf(t reflect.Type) []field {
 	var fields []field
 	for i := range t.NumField() {
@@ -53,12 +65,12 @@ func isDuration(t reflect.Type) bool { return t == reflect.TypeFor[time.Duration
 
 // setDefaults fills a struct with the defaults of its tags and those of the structs within.
 // A default that does not parse is a mistake of ours, found by the first test that loads anything.
-func setDefaults(v reflect.Value) {
-	for _, f := range fieldsOf(v.Type()) {
+func (s schema) setDefaults(v reflect.Value) {
+	for _, f := range s.fields(v.Type()) {
 		at := v.Field(f.index)
 		switch {
 		case at.Kind() == reflect.Struct && f.fallback == "" && !isText(at):
-			setDefaults(at)
+			s.setDefaults(at)
 		case at.Kind() == reflect.Slice && f.fallback != "":
 			at.Set(reflect.ValueOf(strings.Split(f.fallback, ",")))
 		case f.fallback != "":

@@ -38,14 +38,13 @@ type gate struct {
 }
 
 func (g gate) matches(segments []string, value any) bool {
-	pattern := strings.Split(g.path, ".")
-	if len(pattern) != len(segments) {
-		return false
-	}
-	for i, p := range pattern {
-		if p != "*" && p != segments[i] {
+	pattern := g.path
+	for i, s := range segments {
+		p, rest, more := strings.Cut(pattern, ".")
+		if p != "*" && p != s || more != (i < len(segments)-1) {
 			return false
 		}
+		pattern = rest
 	}
 	if g.values == nil {
 		return true

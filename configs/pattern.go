@@ -2,8 +2,10 @@ package configs
 
 import (
 	"errors"
+	"net/url"
 	"regexp"
 	"regexp/syntax"
+	"strconv"
 	"strings"
 )
 
@@ -66,31 +68,68 @@ func (p *Pattern) parseRegex(expr string) error {
 }
 
 // checkPath refuses what no request path can equal, because it would be a route that never matches:
-// a target's path is ASCII (RFC 3986 §3.3), has no query, and dot segments are resolved before routing.
+// a request's path has no query, no raw control or backslash, and its dot segments, encoded ones
+// included, are resolved or refused before routing.
 func checkPath(path string) error {
 	if !strings.HasPrefix(path, "/") {
 		return errors.New(`must start with "/" (prefix), "=/" (exact) or "~" (regular expression)`)
 	}
 	for i := range len(path) {
 		switch c := path[i]; {
-		case c <= ' ' || c >= 0x7f:
-			return errors.New("contains a byte that must be percent-encoded")
+		case c <= ' ' || c == 0x7f || c == '\\':
+			return errors.New("contains a character that must be percent-encoded")
 		case c == '?' || c == '#':
 			return errors.New("is a path only: no query and no fragment")
-		case c == '%' && !isPercentEncoded(path[i:]):
+		case c != '%':
+		case len(path) < i+3 || !isHex(path[i+1]) || !isHex(path[i+2]):
 			return errors.New(`contains a "%" that is not followed by two hex digits`)
+		case path[i:i+3] == "%00":
+			return errors.New("contains an encoded NUL")
 		}
 	}
-	for segment := range strings.SplitSeq(path, "/") {
-		if segment == "." || segment == ".." {
-			return errors.New(`contains a "` + segment + `" segment, which no request has after normalisation`)
+	return checkSegments(path)
+}
+
+// checkSegments looks for dot segments the way the most generous server would: everything decoded, "\"
+// as good as "/", and parameters behind ";" cut off.
+func checkSegments(path string) error {
+	decoded, err := url.PathUnescape(path)
+	if err != nil {
+		return errors.New("is not percent-encoded correctly")
+	}
+	for segment := range strings.SplitSeq(strings.ReplaceAll(decoded, `\`, "/"), "/") {
+		name, _, _ := strings.Cut(segment, ";")
+		if name == "." || name == ".." {
+			return errors.New(`contains a "` + name + `" segment, which no request has when it is routed`)
 		}
 	}
 	return nil
 }
 
-func isPercentEncoded(s string) bool {
-	return len(s) >= 3 && isHex(s[1]) && isHex(s[2])
+// id is equal for patterns that match the same: "/%61pi" is "/api", as it is in requests. Encodings of
+// separators, "%" and controls stay, because decoding those would change the structure.
+func (p Pattern) id() string {
+	if p.Kind == PathRegex {
+		return "regex " + p.Text
+	}
+	var b strings.Builder
+	b.WriteString(string(p.Kind) + " ")
+	for i := 0; i < len(p.Text); i++ {
+		c := p.Text[i]
+		if c != '%' {
+			b.WriteByte(c)
+			continue
+		}
+		encoded := p.Text[i : i+3]
+		i += 2
+		n, err := strconv.ParseUint(encoded[1:], 16, 8)
+		if err != nil || n < ' ' || n == 0x7f || n == '/' || n == '\\' || n == '%' {
+			b.WriteString(strings.ToUpper(encoded))
+			continue
+		}
+		b.WriteByte(byte(n))
+	}
+	return b.String()
 }
 
 func isHex(c byte) bool {

@@ -14,19 +14,20 @@ import (
 func (c *Config) TOML() []byte { return c.print(false) }
 
 func (c *Config) print(reveal bool) []byte {
-	p := printer{reveal: reveal}
+	p := printer{schema: schema{}, reveal: reveal}
 	p.table(reflect.ValueOf(c).Elem(), "")
 	return []byte(strings.TrimPrefix(p.out.String(), "\n"))
 }
 
 type printer struct {
+	schema
 	out    strings.Builder
 	reveal bool // secrets as they are: for digests, never for people
 }
 
 // table prints the plain values of a struct first: in TOML they would else belong to the last table.
 func (p *printer) table(v reflect.Value, path string) {
-	fields := fieldsOf(v.Type())
+	fields := p.fields(v.Type())
 	for _, f := range fields {
 		if at := v.Field(f.index); !isTable(at.Type()) && !isUnset(at) {
 			fmt.Fprintf(&p.out, "%s = %s\n", f.key, p.value(at))

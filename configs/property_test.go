@@ -57,6 +57,12 @@ func TestExpansionOperators(t *testing.T) {
 			t.Errorf("%s: got %q, %v; want %q", in, got, err, want)
 		}
 	}
+	for content, want := range map[string]string{"a": "a", "a\n": "a", "a\r\n": "a", "a\n\n": "a\n", "": "", "${SET}": "${SET}"} {
+		file := func(string) ([]byte, error) { return []byte(content), nil }
+		if got, err := configs.Expand("${file:x}", env, file); err != nil || got != want {
+			t.Errorf("file with %q: got %q, %v; want %q", content, got, err, want)
+		}
+	}
 	for _, in := range []string{"${UNSET}", "${EMPTY:?m}", "${UNSET:?m}", "${}", "${SET", "${1A}", "${SET:}", "${SET:=x}", "${file:x}"} {
 		if got, err := configs.Expand(in, env, noFile); err == nil {
 			t.Errorf("%s: got %q, want an error", in, got)

@@ -2,15 +2,16 @@ package configs
 
 import "time"
 
-// Route sends matching requests to a service. The most specific route wins: exact host before
-// wildcard before any; then exact path, then regular expressions in file order, then the longest prefix.
+// Route sends matching requests to a service. The host decides first: exact before wildcard (the longest)
+// before none; only the routes of that host are then looked at: exact path, then regular expressions in
+// file order, then the longest prefix.
 type Route struct {
 	// Label in logs and metrics; unique. Default: first host and path as written.
 	Name string `toml:"name"`
-	// Names this route is for, without port: "example.com", or "*.example.com" for exactly one label
-	// in place of the star. Letter case does not matter. Left out: any host.
+	// Names this route is for, without port: "example.com", or "*.example.com" for every
+	// name below example.com. Letter case does not matter. Left out: any host.
 	Hosts []string `toml:"host"`
-	// "/prefix" (longest wins), "=/exact", or "~regex" (RE2, matched anywhere unless anchored).
+	// "/prefix" (whole segments: "/api" is also /api/x but not /apix), "=/exact", or "~regex" (RE2, matched anywhere unless anchored).
 	Path Pattern `toml:"path" default:"/"`
 	// Name of the service that answers.
 	Service string `toml:"service" required:"check"`

@@ -61,19 +61,23 @@ type Size int64
 // Unlimited is what "off" means for a Size.
 const Unlimited Size = -1
 
-// sizeUnits are tried in this order when printing (largest that divides wins) and parsing ("B" ends
-// every unit, so it comes last).
-var sizeUnits = [...]struct {
+type sizeUnit struct {
 	suffix string
 	bytes  int64
-}{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}
+}
+
+// sizeUnits are tried in this order when printing (largest that divides wins) and parsing ("B" ends
+// every unit, so it comes last).
+func sizeUnits() [5]sizeUnit {
+	return [...]sizeUnit{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}
+}
 
 // String gives the size as it is written in the file: "10MiB", "0B", "off".
 func (s Size) String() string {
 	if s < 0 {
 		return "off"
 	}
-	for _, u := range sizeUnits {
+	for _, u := range sizeUnits() {
 		if int64(s) >= u.bytes && int64(s)%u.bytes == 0 {
 			return strconv.FormatInt(int64(s)/u.bytes, 10) + u.suffix
 		}
@@ -86,7 +90,7 @@ func (s *Size) parseText(text string) error {
 		*s = Unlimited
 		return nil
 	}
-	for _, u := range sizeUnits {
+	for _, u := range sizeUnits() {
 		digits, ok := strings.CutSuffix(text, u.suffix)
 		if !ok || !allDigits(digits) {
 			continue

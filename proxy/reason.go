@@ -53,6 +53,11 @@ var reasonNames = [reasons]string{
 // String is the reason as metrics and logs name it; empty for none.
 func (r Reason) String() string { return reasonNames[r] }
 
+// RetryReasons are the reasons that an attempt can be followed by another for, for metrics that want them ahead.
+func RetryReasons() []string {
+	return []string{ConnectRefused.String(), ConnectTimeout.String(), ConnectFailed.String(), UpstreamBroken.String()}
+}
+
 // Error ends an exchange with an answer of our own, or with a broken connection where an answer has already begun.
 type Error struct {
 	Status int    // 499 is logged and never sent

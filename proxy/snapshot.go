@@ -33,6 +33,7 @@ type Route struct {
 type Service struct {
 	Name            string
 	Split           *balancer.Split
+	Shares          []balancer.Share // what Split was made of
 	WhenEmpty       balancer.WhenEmpty
 	Groups          []Group        // by the split's indices
 	Ticket          *atomic.Uint64 // requests so far; outlives generations so that shares stay exact across them
@@ -51,6 +52,7 @@ type Group struct {
 	Pool     *upstream.Pool
 	Metrics  *observe.Group
 	Assigned *atomic.Uint64 // requests assigned to it, for the observed share
+	Baseline uint64         // Assigned when the weights in force came into force
 }
 
 // HashKey says what a hashing policy hashes.

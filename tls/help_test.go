@@ -26,14 +26,14 @@ var now = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 // authority issues the certificates of one test.
 type authority struct {
-	t      *testing.T
+	t      testing.TB
 	dir    string
 	cert   *x509.Certificate
 	key    crypto.Signer
 	serial int64
 }
 
-func ecKey(t *testing.T) crypto.Signer {
+func ecKey(t testing.TB) crypto.Signer {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -42,7 +42,7 @@ func ecKey(t *testing.T) crypto.Signer {
 	return key
 }
 
-func rsaKey(t *testing.T, bits int) crypto.Signer {
+func rsaKey(t testing.TB, bits int) crypto.Signer {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, bits)
 	if err != nil {
@@ -51,7 +51,7 @@ func rsaKey(t *testing.T, bits int) crypto.Signer {
 	return key
 }
 
-func newAuthority(t *testing.T) *authority {
+func newAuthority(t testing.TB) *authority {
 	t.Helper()
 	a := &authority{t: t, dir: t.TempDir(), key: ecKey(t), serial: 1}
 	template := &x509.Certificate{
@@ -117,7 +117,7 @@ func chainPEM(certs ...*x509.Certificate) []byte {
 	return out
 }
 
-func keyPEM(t *testing.T, key crypto.Signer) []byte {
+func keyPEM(t testing.TB, key crypto.Signer) []byte {
 	t.Helper()
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
@@ -126,7 +126,7 @@ func keyPEM(t *testing.T, key crypto.Signer) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
-func load(t *testing.T, pairs ...edgetls.Pair) *edgetls.Store {
+func load(t testing.TB, pairs ...edgetls.Pair) *edgetls.Store {
 	t.Helper()
 	s, err := edgetls.Load(pairs, now)
 	if err != nil {
@@ -135,7 +135,7 @@ func load(t *testing.T, pairs ...edgetls.Pair) *edgetls.Store {
 	return s
 }
 
-func manager(t *testing.T, pairs ...edgetls.Pair) *edgetls.Manager {
+func manager(t testing.TB, pairs ...edgetls.Pair) *edgetls.Manager {
 	t.Helper()
 	m := edgetls.NewManager()
 	s, err := m.Prepare(pairs, now)
@@ -147,7 +147,7 @@ func manager(t *testing.T, pairs ...edgetls.Pair) *edgetls.Manager {
 }
 
 // serve echoes what TLS clients send on a listener of its own and returns its address. It ends with the test.
-func serve(t *testing.T, config *tls.Config) string {
+func serve(t testing.TB, config *tls.Config) string {
 	t.Helper()
 	config.Time = func() time.Time { return now } // tickets of a fixed clock
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -179,7 +179,7 @@ func serve(t *testing.T, config *tls.Config) string {
 }
 
 // dial makes a handshake and one echo, so that session tickets of TLS 1.3 have arrived. The connection ends with the test.
-func dial(t *testing.T, address string, config *tls.Config) (*tls.Conn, error) {
+func dial(t testing.TB, address string, config *tls.Config) (*tls.Conn, error) {
 	t.Helper()
 	raw, err := net.Dial("tcp", address)
 	if err != nil {

@@ -154,6 +154,7 @@ func TestRedaction(t *testing.T) {
 		{"/a?next=/b?token=s3cret", "/a?next=/b?token=REDACTED"},
 		{"/a?token=", "/a?token="},
 		{"/a?token=&token=s3cret", "/a?token=&token=REDACTED"},
+		{"/a;jsessionid=s3cret?b=c&sid=s3cret?s3cret", "/a;jsessionid=REDACTED?b=c&sid=REDACTED"},
 		{"/a?token==s3cret", "/a?token=REDACTED"},
 		{"/a?token", "/a?token"},
 		{"/a?tokens=3&nottoken=x", "/a?tokens=3&nottoken=x"},

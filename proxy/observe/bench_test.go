@@ -153,3 +153,11 @@ func BenchmarkSinkAppend(b *testing.B) {
 		})
 	}
 }
+
+// The dearest target for redaction: nothing but keys of the length of real ones.
+func BenchmarkHostileTarget(b *testing.B) {
+	sink := benchSink(b, observe.SinkOptions{Output: io.Discard})
+	log := observe.NewAccessLog(observe.JSON, sink)
+	e := observe.Entry{Method: message.GET, Target: append([]byte("/?"), bytes.Repeat([]byte("tokem=1&"), 1000)...)}
+	logBench(b, sink, false, func() { log.Log(&e) })
+}

@@ -11,7 +11,7 @@ import (
 // LoggerOptions says where the process's own log goes.
 type LoggerOptions struct {
 	Level  zap.AtomicLevel // shared with the caller, so that a reload can change it
-	Output io.Writer       // a Sink, or os.Stderr; written to from any goroutine, one whole line a call
+	Output io.Writer       // os.Stderr, or a Sink, whose last lines need its Close: a panic or Fatal does not flush it. One whole line a call
 
 	// OnDrop is told how many lines were lost to sampling. May be nil; called from any goroutine.
 	OnDrop func(lines int)

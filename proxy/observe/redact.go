@@ -12,9 +12,9 @@ const hiddenMark = "REDACTED"
 func DefaultSensitiveKeys() []string {
 	return []string{
 		"token", "access_token", "id_token", "refresh_token", "auth_token", "authtoken", "csrf_token", "jwt", "bearer",
-		"password", "passwd", "passwd_confirm", "password_confirmation", "pwd", "pass", "passphrase",
+		"password", "passwd", "password_confirmation", "new_password", "old_password", "pwd", "pass", "passphrase",
 		"secret", "client_secret", "api_key", "apikey", "access_key", "private_key",
-		"auth", "authorization", "credentials", "session", "session_id", "sessionid", "sid",
+		"auth", "authorization", "credentials", "session", "session_id", "sessionid", "sid", "jsessionid", "phpsessid",
 		"signature", "sig", "x_amz_signature", "x_amz_credential", "x_amz_security_token", "x_goog_signature", "x_goog_credential",
 	}
 }
@@ -47,14 +47,18 @@ func (r *redactor) append(dst, url []byte, escape func(dst, s []byte) []byte) []
 	if bytes.IndexByte(url, '=') < 0 {
 		return escape(dst, url) // no key has a value
 	}
+	query := bytes.IndexByte(url, '?')
 	for {
 		start, end := r.secret(url)
+		if start < query && query < end {
+			end = query // a parameter of the path, such as ;jsessionid=, ends where the query begins
+		}
 		dst = escape(dst, url[:start])
 		if start == len(url) {
 			return dst
 		}
 		dst = append(dst, hiddenMark...)
-		url = url[end:]
+		url, query = url[end:], query-end
 	}
 }
 

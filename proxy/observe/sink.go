@@ -17,7 +17,7 @@ import (
 // SinkOptions says where lines go. Exactly one of Path and Output is set.
 type SinkOptions struct {
 	Path   string    // opened for appending, created 0640: client addresses are nobody else's business
-	Output io.Writer // such as os.Stdout; never closed, except by a Close that ran out of time when it is an io.Closer other than a standard stream
+	Output io.Writer // such as os.Stdout; never closed. The process must ignore SIGPIPE: Go dies of it when a standard stream's reader is gone
 
 	Limit int           // bytes waiting at most, 0 for DefaultSinkLimit; what does not fit is dropped
 	Flush time.Duration // the longest a line waits, 0 for DefaultSinkFlush
@@ -208,7 +208,7 @@ func (s *Sink) ask(ctx context.Context, r request) error {
 }
 
 // Close writes what is waiting, ends the writer and closes the file. When ctx ends first, the rest is given up: the file is taken from under the writer,
-// which frees it from a stalled pipe (a disk that hangs in the kernel keeps its goroutine until the process ends), and the error says so.
+// which frees it from a stalled pipe (an Output of the caller, or a disk that hangs in the kernel, keeps its goroutine until it returns), and the error says so.
 func (s *Sink) Close(ctx context.Context) error {
 	s.mu.Lock()
 	first := !s.closed

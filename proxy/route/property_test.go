@@ -211,3 +211,38 @@ func FuzzMatch(f *testing.F) {
 		}
 	})
 }
+
+// FuzzNew feeds host and path patterns: what is accepted matches the request it is written as, and no warning denies it.
+func FuzzNew(f *testing.F) {
+	for _, s := range [][2]string{
+		{"a.test", "/x"}, {"*.a.test", "=/x"}, {"::1", "/a%2Fb/"}, {"A.Test.", "/%61/é"}, {"10.0.0.1", "~^/a.*$"}, {"[::1", "~("}, {"*", ""}, {"a.test:80", "/../x"}, {"::ffff:1.2.3.4", "/"},
+	} {
+		f.Add(s[0], s[1])
+	}
+	f.Fuzz(func(t *testing.T, host, pattern string) {
+		kind, path := route.ParsePath(pattern)
+		tab, err := route.New([]route.Rule{{Hosts: []string{host}, Kind: kind, Path: path}})
+		if err != nil {
+			return
+		}
+		warnings := tab.Shadowed()
+		asked := host
+		if strings.HasPrefix(host, "*.") {
+			asked = "x" + host[1:]
+		} else if strings.Contains(host, ":") && !strings.HasPrefix(host, "[") {
+			asked = "[" + host + "]:443"
+		}
+		if kind == route.Regex {
+			if got := tab.Match([]byte(asked), []byte("/")); got == route.UnknownHost {
+				t.Fatalf("host %q is not known by the rule for %q", asked, host)
+			}
+			return
+		}
+		if path == "" {
+			path = "/"
+		}
+		if got := tab.Match([]byte(asked), []byte(path)); got != 0 || len(warnings) > 0 {
+			t.Fatalf("rule %q %q gives %d for itself, warnings %q", host, pattern, got, warnings)
+		}
+	})
+}

@@ -94,7 +94,11 @@ const dotAll = "(?s)"
 // suffix with its dot (".example.com").
 func hostPattern(host string) (key string, wild bool, err error) {
 	name := strings.ToLower(host)
-	if addr, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil {
+	literal := name
+	if len(name) > 2 && name[0] == '[' && name[len(name)-1] == ']' {
+		literal = name[1 : len(name)-1]
+	}
+	if addr, err := netip.ParseAddr(literal); err == nil {
 		if addr.Zone() != "" {
 			return "", false, fmt.Errorf("host %q: a zone means nothing to other machines", host)
 		}

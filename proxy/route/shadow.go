@@ -134,11 +134,11 @@ const (
 )
 
 func restOf(parts []*syntax.Regexp) int {
-	any := len(parts) > 0 && parts[0].Op == syntax.OpStar && parts[0].Sub[0].Op == syntax.OpAnyChar
+	everything := len(parts) > 0 && parts[0].Op == syntax.OpStar && parts[0].Sub[0].Op == syntax.OpAnyChar
 	switch {
 	case len(parts) == 0, len(parts) == 1 && parts[0].Op == syntax.OpEmptyMatch:
 		return restNone
-	case any && (len(parts) == 1 || len(parts) == 2 && parts[1].Op == syntax.OpEndText):
+	case everything && (len(parts) == 1 || len(parts) == 2 && parts[1].Op == syntax.OpEndText):
 		return restAny
 	case len(parts) == 1 && parts[0].Op == syntax.OpEndText:
 		return restEnd

@@ -64,7 +64,7 @@ func New(rules []Rule) (*Table, error) {
 }
 
 // Match is the number of the rule that takes the request, or NotFound or UnknownHost. host is the authority as received, with
-// or without port; path is what Canonical returned. It allocates nothing, save one short string for an IPv6 literal not written
+// or without port; path is what Canonical returned; "*" is matched as "/". It allocates nothing, save one short string for an IPv6 literal not written
 // as RFC 5952 has it. Time grows with the number of regexes of the host, not with the number of other rules.
 func (t *Table) Match(host, path []byte) int {
 	b := t.blockOf(host)

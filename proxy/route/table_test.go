@@ -42,6 +42,7 @@ const site = `
 	login   www.example.com          =/login
 	php     www.example.com          ~\.php$
 	tilde   www.example.com          ~^/~[a-z]+/
+	control www.example.com          ~^/ctl%0A%7F$
 	api     www.example.com,api.test /api
 	below   www.example.com          /api/v1/
 	slash   www.example.com          /a%2Fb
@@ -78,6 +79,7 @@ func TestMatch(t *testing.T) {
 		{"www.example.com", "/api/v1/x.php", "php"},
 		{"www.example.com", "/api/v1/x%2Ephp", "php"},
 		{"www.example.com", "/x.php%0A", "www"},
+		{"www.example.com", "/ctl%0a%7f", "control"},
 		{"www.example.com", "/~joe/x", "tilde"},
 		{"www.example.com", "/%7Ejoe/x", "tilde"},
 		{"www.example.com", "/a%2fb/c", "slash"},
@@ -182,6 +184,7 @@ func TestNewRefuses(t *testing.T) {
 		{"a bücher.test /x", "punycode"},
 		{"a a/b /x", `'/' cannot be in a host name`},
 		{"a fe80::1%eth0 /x", "zone"},
+		{"a [::1 /x", `'[' cannot be in a host name`},
 		{"a " + strings.Repeat("a", 254) + " /x", "253"},
 	}
 	for _, c := range cases {
@@ -217,6 +220,7 @@ func TestExplain(t *testing.T) {
 		{"login", "the path is not equal"},
 		{"php", "the regex does not match"},
 		{"tilde", "the regex does not match"},
+		{"control", "the regex does not match"},
 		{"below", "longest prefix: the path is below /api/v1/"},
 		{"slash", "not at or below /a%2Fb"},
 		{"coffee", "not at or below /café"},

@@ -1,0 +1,385 @@
+package api_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"io"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/valor-ivx/weir/app/api"
+	"github.com/valor-ivx/weir/app/metrics"
+	"github.com/valor-ivx/weir/app/store"
+)
+
+var update = flag.Bool("update", false, "rewrite golden files")
+
+// server is the real handler on a real listener over a real database.
+type server struct {
+	*httptest.Server
+	t     testing.TB
+	store *store.Store
+	logs  *observer.ObservedLogs
+
+	// mu guards clock, which the handler reads from its goroutines.
+	mu    sync.Mutex
+	clock time.Time
+}
+
+func start(t testing.TB, edit func(*api.Options)) *server {
+	t.Helper()
+	db, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "test.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	core, logs := observer.New(zapcore.DebugLevel)
+	s := &server{t: t, store: db, logs: logs, clock: time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)}
+	o := api.Options{Build: "v1.2.3", Color: "blue", Demo: true, Store: db, Log: zap.New(core), Now: s.now,
+		Metrics: metrics.New(metrics.Options{Version: "v1.2.3", Color: "blue", Pools: func() []metrics.Pool {
+			return []metrics.Pool{{Name: "write", Stats: db.Pools().Write}}
+		}})}
+	if edit != nil {
+		edit(&o)
+	}
+	s.Server = httptest.NewServer(api.New(o))
+	t.Cleanup(func() { s.Server.Close(); db.Close() })
+	return s
+}
+
+// now moves on by a millisecond a call, so that every run has its own time.
+func (s *server) now() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clock = s.clock.Add(time.Millisecond)
+	return s.clock
+}
+
+type reply struct {
+	code   int
+	header http.Header
+	body   []byte
+}
+
+// send makes one request. headers are pairs.
+func (s *server) send(method, path, body string, headers ...string) reply {
+	s.t.Helper()
+	r, err := http.NewRequestWithContext(s.t.Context(), method, s.URL+path, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	res, err := s.Client().Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return reply{res.StatusCode, res.Header, b}
+}
+
+// into decodes an answer that must have this status and be JSON of its kind.
+func (r reply) into(t testing.TB, code int, v any) {
+	t.Helper()
+	want := "application/json"
+	if code >= 400 {
+		want = "application/problem+json"
+	}
+	if r.code != code || r.header.Get("Content-Type") != want {
+		t.Fatalf("%d %s, want %d %s: %s", r.code, r.header.Get("Content-Type"), code, want, r.body)
+	}
+	if err := json.Unmarshal(r.body, v); err != nil {
+		t.Fatalf("%v: %s", err, r.body)
+	}
+}
+
+type problemBody struct {
+	Title, Detail string
+	Status        int
+	Errors        []struct{ Message, Location string }
+}
+
+// refused checks for a problem+json that names this location, "" for none.
+func (r reply) refused(t testing.TB, code int, location string) problemBody {
+	t.Helper()
+	var p problemBody
+	r.into(t, code, &p)
+	if p.Status != code || p.Title != http.StatusText(code) {
+		t.Errorf("problem %+v, want status %d", p, code)
+	}
+	found := location == ""
+	for _, e := range p.Errors {
+		found = found || e.Location == location
+	}
+	if !found {
+		t.Errorf("problem does not name %s: %s", location, r.body)
+	}
+	return p
+}
+
+func TestHealth(t *testing.T) {
+	s := start(t, nil)
+	r := s.send("GET", "/api/health", "")
+	var got struct{ Status, Timestamp, Version, Color string }
+	r.into(t, 200, &got)
+	if got.Status != "healthy" || got.Version != "v1.2.3" || got.Color != "blue" ||
+		!strings.HasPrefix(got.Timestamp, "2026-05-04T03:02:01") {
+		t.Errorf("health %+v", got)
+	}
+	s.store.Close()
+	if r := s.send("GET", "/api/health", ""); r.code != 200 {
+		t.Errorf("without a database: %d, want 200: health asks nobody", r.code)
+	}
+}
+
+func TestReadinessFollowsTheDatabase(t *testing.T) {
+	s := start(t, nil)
+	type body struct {
+		Status string
+		Checks struct {
+			DB struct {
+				OK     bool
+				Detail string
+			}
+		}
+	}
+	var got body
+	s.send("GET", "/api/readiness", "").into(t, 200, &got)
+	if got.Status != "ready" || !got.Checks.DB.OK {
+		t.Errorf("readiness %+v", got)
+	}
+	s.store.Close()
+	r := s.send("GET", "/api/readiness", "")
+	got = body{}
+	if err := json.Unmarshal(r.body, &got); err != nil || r.code != 503 || got.Status != "degraded" || got.Checks.DB.OK {
+		t.Errorf("readiness %d %s, %v", r.code, r.body, err)
+	}
+	if strings.Contains(string(r.body), "sql") {
+		t.Errorf("the internal error leaks: %s", r.body)
+	}
+}
+
+func TestEveryAnswerCarriesColorAndRequestID(t *testing.T) {
+	s := start(t, nil)
+	for _, path := range []string{"/api/health", "/metrics", "/openapi.json", "/api/runs/last", "/nope", "/api/dcf"} {
+		r := s.send("GET", path, "", "X-Request-ID", "abc.DEF_1-2")
+		if r.header.Get("X-Valor-Color") != "blue" || r.header.Get("X-Request-ID") != "abc.DEF_1-2" {
+			t.Errorf("%s: %d %v", path, r.code, r.header)
+		}
+	}
+	plain := start(t, func(o *api.Options) { o.Color = "" })
+	if r := plain.send("GET", "/api/health", ""); r.header["X-Valor-Color"] != nil {
+		t.Errorf("a colour without a colour: %v", r.header)
+	}
+}
+
+func TestUnsafeRequestIDsAreReplaced(t *testing.T) {
+	s := start(t, nil)
+	seen := map[string]bool{}
+	for _, id := range []string{"", "a b", "a;b", `a"b`, "é", strings.Repeat("x", 129), "{}"} {
+		got := s.send("GET", "/api/health", "", "X-Request-ID", id).header.Get("X-Request-ID")
+		if got == id || len(got) != 36 || seen[got] {
+			t.Errorf("%q → %q", id, got)
+		}
+		seen[got] = true
+	}
+	if long := strings.Repeat("x", 128); s.send("GET", "/api/health", "", "X-Request-ID", long).header.Get("X-Request-ID") != long {
+		t.Error("128 characters were replaced")
+	}
+}
+
+func TestUnknownPathsAndMethodsAreProblems(t *testing.T) {
+	s := start(t, nil)
+	s.send("GET", "/", "").refused(t, 404, "")
+	s.send("GET", "/api/healthXYZ", "").refused(t, 404, "")
+	s.send("GET", "/api/runs/last/x", "").refused(t, 404, "")
+	r := s.send("DELETE", "/api/runs", "")
+	r.refused(t, 405, "")
+	if r.header.Get("Allow") != "GET, HEAD, POST" {
+		t.Errorf("Allow %q", r.header.Get("Allow"))
+	}
+	if r := s.send("HEAD", "/api/health", ""); r.code != 200 || len(r.body) != 0 {
+		t.Errorf("HEAD: %d %q", r.code, r.body)
+	}
+}
+
+func TestProductionDoesNotPretendToKnowUsers(t *testing.T) {
+	s := start(t, func(o *api.Options) { o.Demo = false })
+	for _, c := range [][3]string{{"GET", "/api/runs", ""}, {"GET", "/api/runs/last", ""},
+		{"GET", "/api/runs/01900000-0000-7000-8000-000000000000", ""},
+		{"POST", "/api/runs", `{"inputs":{"ticker":"A"}}`}, {"POST", "/api/runs", `nonsense`}} {
+		p := s.send(c[0], c[1], c[2]).refused(t, 501, "")
+		if p.Detail != "needs authentication, not built yet" {
+			t.Errorf("%v: %q", c, p.Detail)
+		}
+	}
+	if page, err := s.store.Runs(t.Context(), store.Owner{Tenant: "demo", User: "demo"}, store.RunQuery{Limit: 1}); err != nil || page.Total != 0 {
+		t.Errorf("a refused run was stored: %v, %v", page, err)
+	}
+	if r := s.send("POST", "/api/dcf", "{}"); r.code != 200 {
+		t.Errorf("dcf needs no user, and answers %d", r.code)
+	}
+}
+
+func TestFaultsSpareHealth(t *testing.T) {
+	draws := []float64{.049, .05, .9, 0}
+	var mu sync.Mutex
+	s := start(t, func(o *api.Options) {
+		o.Fault = api.Fault{Errors: .05, Random: func() float64 {
+			mu.Lock()
+			defer mu.Unlock()
+			v := draws[0]
+			draws = draws[1:]
+			return v
+		}}
+	})
+	for i, want := range []int{500, 200, 200, 500} {
+		for _, spared := range []string{"/api/health", "/api/readiness", "/metrics"} {
+			if r := s.send("GET", spared, ""); r.code != 200 {
+				t.Errorf("%s: %d", spared, r.code)
+			}
+		}
+		if r := s.send("POST", "/api/dcf", "{}"); r.code != want {
+			t.Errorf("request %d: %d, want %d", i, r.code, want)
+		}
+	}
+}
+
+func TestFaultLatency(t *testing.T) {
+	s := start(t, func(o *api.Options) { o.Fault = api.Fault{Latency: 30 * time.Millisecond} })
+	began := time.Now()
+	if r := s.send("POST", "/api/dcf", "{}"); r.code != 200 || time.Since(began) < 30*time.Millisecond {
+		t.Errorf("%d after %v", r.code, time.Since(began))
+	}
+}
+
+func TestInternalErrorsAreLoggedAndNotTold(t *testing.T) {
+	s := start(t, nil)
+	s.store.Close()
+	r := s.send("GET", "/api/runs", "", "X-Request-ID", "find-me")
+	p := r.refused(t, 500, "")
+	if !strings.Contains(p.Detail, "find-me") || strings.Contains(string(r.body), "sql") {
+		t.Errorf("answer %s", r.body)
+	}
+	if s.logs.FilterMessage("request failed").FilterField(zap.String("request_id", "find-me")).Len() != 1 {
+		t.Errorf("log %v", s.logs.All())
+	}
+}
+
+func TestPanicIsA500(t *testing.T) {
+	s := start(t, func(o *api.Options) {
+		o.Fault = api.Fault{Errors: 1, Random: func() float64 { panic("out of luck") }}
+	})
+	r := s.send("POST", "/api/dcf", "{}")
+	r.refused(t, 500, "")
+	if strings.Contains(string(r.body), "luck") || s.logs.FilterMessage("handler panicked").Len() != 1 {
+		t.Errorf("answer %s", r.body)
+	}
+}
+
+func TestAccessLogHasNoQuery(t *testing.T) {
+	s := start(t, nil)
+	s.send("GET", "/api/runs?search_term=SECRET", "")
+	entries := s.logs.FilterMessage("request").All()
+	if len(entries) != 1 || entries[0].ContextMap()["route"] != "GET /api/runs" ||
+		entries[0].ContextMap()["status"] != int64(200) {
+		t.Fatalf("log %v", entries)
+	}
+	for k, v := range entries[0].ContextMap() {
+		if text, ok := v.(string); ok && strings.Contains(text, "SECRET") {
+			t.Errorf("%s holds the query", k)
+		}
+	}
+}
+
+func TestMetricsExistBeforeTheFirstRequest(t *testing.T) {
+	s := start(t, nil)
+	body := string(s.send("GET", "/metrics", "").body)
+	for _, series := range []string{
+		"valor_runs_created_total 0", `valor_dcf_valuations_total{result="invalid"} 0`,
+		`valor_http_requests_total{code="5xx",method="POST",route="/api/runs"} 0`,
+		`valor_http_requests_total{code="2xx",method="GET",route="/api/runs/{run_id}"} 0`,
+		`valor_http_requests_total{code="4xx",method="any",route="unmatched"} 0`,
+		`valor_http_request_duration_seconds_count{method="POST",route="/api/dcf"} 0`,
+		`valor_db_connections{pool="write",state="in_use"} 0`, `valor_db_connections_max{pool="write"} 1`,
+		`valor_build_info{color="blue",version="v1.2.3"} 1`, `valor_http_requests_in_flight 1`,
+	} {
+		if !strings.Contains(body, series+"\n") {
+			t.Errorf("missing %s", series)
+		}
+	}
+}
+
+func TestMetricsCount(t *testing.T) {
+	s := start(t, nil)
+	s.send("POST", "/api/runs", `{"inputs":{"ticker":"A"}}`)
+	s.send("POST", "/api/runs", `{}`)
+	s.send("POST", "/api/dcf", `{}`)
+	s.send("POST", "/api/dcf", `{"wacc":9}`)
+	s.send("GET", "/api/runs/nonsense", ``)
+	s.send("GET", "/"+strings.Repeat("x", 100), ``)
+	body := string(s.send("GET", "/metrics", "").body)
+	for _, series := range []string{
+		"valor_runs_created_total 1",
+		`valor_dcf_valuations_total{result="ok"} 1`, `valor_dcf_valuations_total{result="invalid"} 1`,
+		`valor_http_requests_total{code="2xx",method="POST",route="/api/runs"} 1`,
+		`valor_http_requests_total{code="4xx",method="POST",route="/api/runs"} 1`,
+		`valor_http_requests_total{code="4xx",method="GET",route="/api/runs/{run_id}"} 1`,
+		`valor_http_requests_total{code="4xx",method="any",route="unmatched"} 1`,
+	} {
+		if !strings.Contains(body, series+"\n") {
+			t.Errorf("missing %s", series)
+		}
+	}
+	if strings.Contains(body, "xxx") || strings.Contains(body, "nonsense") {
+		t.Error("a client chose a label")
+	}
+}
+
+// TestOpenAPIDocument holds the interface: a change of it has to be seen in review.
+func TestOpenAPIDocument(t *testing.T) {
+	var got bytes.Buffer
+	if err := json.Indent(&got, start(t, nil).send("GET", "/openapi.json", "").body, "", "  "); err != nil {
+		t.Fatal(err)
+	}
+	got.WriteByte('\n')
+	const golden = "testdata/openapi.json"
+	if *update {
+		if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got.Bytes(), want) {
+		t.Errorf("the document differs from %s; run with -update and review the change", golden)
+	}
+}
+
+func near(t *testing.T, name string, got, want float64) {
+	t.Helper()
+	if !(math.Abs(got-want) <= 1e-9) {
+		t.Errorf("%s = %.12f, want %.9f", name, got, want)
+	}
+}

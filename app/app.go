@@ -1,0 +1,156 @@
+// Package app is the bundled API service, Valor IVX: configuration from the environment, a
+// database, an HTTP server, and a shutdown that finishes what it began.
+//
+// It is what the edge is shown in front of, and it does not know the edge: it imports nothing else
+// of this module.
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/valor-ivx/weir/app/api"
+	"github.com/valor-ivx/weir/app/metrics"
+	"github.com/valor-ivx/weir/app/store"
+)
+
+// ErrDrain says that requests were still running when the drain deadline passed, and were cut.
+var ErrDrain = errors.New("drain deadline passed")
+
+const (
+	// drainTimeout is below the 30 s after which container platforms kill.
+	drainTimeout = 10 * time.Second
+	// idleTimeout exceeds the 60 s for which the edge keeps an idle upstream connection: the side
+	// that sends requests must be the one to close, or a request meets a closing connection.
+	idleTimeout = 90 * time.Second
+	// headTimeout and readTimeout bound slow senders; writeTimeout bounds slow readers. The largest
+	// answer, a page of a hundred runs, is about 7 MB.
+	headTimeout  = 10 * time.Second
+	readTimeout  = 30 * time.Second
+	writeTimeout = 60 * time.Second
+	maxHead      = 64 << 10
+)
+
+// Service is a resource: it owns a listener and a store. Serve runs it and releases both.
+type Service struct {
+	listener net.Listener
+	server   *http.Server
+	store    *store.Store
+	log      *zap.Logger
+}
+
+// Open does everything that can fail: the database with its migrations, the certificate, the
+// listener, which is last because from then on clients can connect.
+func Open(ctx context.Context, c Config, build string, log *zap.Logger) (_ *Service, err error) {
+	certificate, err := loadCertificate(c)
+	if err != nil {
+		return nil, fmt.Errorf("open service: %w", err)
+	}
+	db, err := store.Open(ctx, store.Options{Path: c.DatabasePath})
+	if err != nil {
+		return nil, fmt.Errorf("open service: %w", err)
+	}
+	var lc net.ListenConfig
+	listener, err := lc.Listen(ctx, "tcp", c.Address)
+	if err != nil {
+		return nil, fmt.Errorf("open service: %w", errors.Join(err, db.Close()))
+	}
+	for _, w := range c.Warnings {
+		log.Warn(w)
+	}
+	errorLog, err := zap.NewStdLogAt(log, zap.WarnLevel)
+	if err != nil {
+		return nil, fmt.Errorf("open service: %w", errors.Join(err, listener.Close(), db.Close()))
+	}
+	return &Service{
+		listener: listener, store: db, log: log,
+		server: &http.Server{
+			Handler: handler(c, build, db, log), TLSConfig: certificate, ErrorLog: errorLog,
+			ReadHeaderTimeout: headTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+			IdleTimeout: idleTimeout, MaxHeaderBytes: maxHead,
+		},
+	}, nil
+}
+
+// Addr is where the service listens, which differs from the configuration for port 0.
+func (s *Service) Addr() net.Addr { return s.listener.Addr() }
+
+// Serve answers until ctx ends, then lets running requests finish for drainTimeout and closes the
+// store. Its one goroutine ends with the server. It returns ErrDrain when requests had to be cut.
+func (s *Service) Serve(ctx context.Context) error {
+	served := make(chan error, 1)
+	go func() { served <- s.accept() }()
+	s.log.Info("listening", zap.Stringer("address", s.Addr()), zap.Bool("tls", s.server.TLSConfig != nil))
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve: %w", errors.Join(err, s.store.Close()))
+	case <-ctx.Done():
+	}
+	s.log.Info("draining", zap.Duration("deadline", drainTimeout))
+	// Not derived from ctx, which has just ended.
+	drain, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	err := s.server.Shutdown(drain)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = errors.Join(ErrDrain, s.server.Close())
+	}
+	<-served
+	if err := errors.Join(err, s.store.Close()); err != nil {
+		return fmt.Errorf("stop: %w", err)
+	}
+	s.log.Info("stopped")
+	return nil
+}
+
+func (s *Service) accept() error {
+	if s.server.TLSConfig != nil {
+		return s.server.ServeTLS(s.listener, "", "")
+	}
+	return s.server.Serve(s.listener)
+}
+
+func handler(c Config, build string, db *store.Store, log *zap.Logger) http.Handler {
+	return api.New(api.Options{
+		Build: build, Color: c.Color, Demo: c.Demo, Store: db, Log: log, Now: time.Now,
+		Fault: api.Fault{Errors: c.FaultErrors, Latency: c.FaultLatency, Random: rand.Float64},
+		Metrics: metrics.New(metrics.Options{Version: build, Color: c.Color, Pools: func() []metrics.Pool {
+			p := db.Pools()
+			return []metrics.Pool{{Name: "write", Stats: p.Write}, {Name: "read", Stats: p.Read}}
+		}}),
+	})
+}
+
+func loadCertificate(c Config) (*tls.Config, error) {
+	if c.TLSCert == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+	if err != nil {
+		return nil, fmt.Errorf("load certificate: %w", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
+// NewLogger writes one JSON object a line. color is on every line, so that the interleaved output
+// of two instances can be told apart.
+func NewLogger(w io.Writer, color string) *zap.Logger {
+	enc := zap.NewProductionEncoderConfig()
+	enc.TimeKey, enc.EncodeTime = "time", zapcore.RFC3339NanoTimeEncoder
+	enc.EncodeDuration = zapcore.SecondsDurationEncoder
+	core := zapcore.NewCore(zapcore.NewJSONEncoder(enc), zapcore.Lock(zapcore.AddSync(w)), zap.InfoLevel)
+	log := zap.New(core)
+	if color != "" {
+		log = log.With(zap.String("color", color))
+	}
+	return log
+}

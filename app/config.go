@@ -1,0 +1,165 @@
+package app
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Config is everything the environment says. It is a value; Load makes valid ones.
+type Config struct {
+	Address string // host:port to listen on
+	// DatabasePath is the SQLite file.
+	DatabasePath string
+	// Secret signs tokens once there are accounts. It is never logged.
+	Secret  Secret
+	Color   string
+	Demo    bool
+	TLSCert string // both or neither
+	TLSKey  string
+
+	FaultErrors  float64 // share of requests to fail, demo only
+	FaultLatency time.Duration
+
+	// Warnings are for the log, once there is one.
+	Warnings []string
+}
+
+// Secret prints as a placeholder, so that no log or error can leak it.
+type Secret string
+
+// String implements fmt.Stringer.
+func (Secret) String() string { return "[redacted]" }
+
+// GoString implements fmt.GoStringer.
+func (Secret) GoString() string { return "[redacted]" }
+
+// minSecret is the key length below which HMAC-SHA-256 is weaker than its hash (RFC 7518, 3.2).
+const minSecret = 32
+
+// Load reads the VALOR_* variables and reports every error at once.
+func Load(getenv func(string) string) (Config, error) {
+	env := func(name, fallback string) string {
+		if v := getenv(name); v != "" {
+			return v
+		}
+		return fallback
+	}
+	c := Config{
+		Address: env("VALOR_ADDRESS", "127.0.0.1:5002"),
+		Color:   env("VALOR_COLOR", ""),
+		TLSCert: env("VALOR_TLS_CERT", ""),
+		TLSKey:  env("VALOR_TLS_KEY", ""),
+	}
+	var errs []error
+	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+
+	switch mode := env("VALOR_ENV", "production"); mode {
+	case "production":
+	case "demo":
+		c.Demo = true
+	default:
+		fail("VALOR_ENV: %q is neither production nor demo", mode)
+	}
+	if _, _, err := net.SplitHostPort(c.Address); err != nil {
+		fail("VALOR_ADDRESS: %q is not host:port", c.Address)
+	}
+	if !isColor(c.Color) {
+		fail("VALOR_COLOR: %q is not 1 to 32 of a-z, 0-9 and -", c.Color)
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		fail("VALOR_TLS_CERT and VALOR_TLS_KEY: set both or neither")
+	}
+	var err error
+	if c.DatabasePath, err = databasePath(env("VALOR_DATABASE", "file:valor.db")); err != nil {
+		errs = append(errs, err)
+	}
+	if err := cacheSupported(env("VALOR_CACHE", "memory")); err != nil {
+		errs = append(errs, err)
+	}
+	errs = append(errs, c.loadSecret(getenv("VALOR_JWT_SECRET")),
+		c.loadFault(getenv("VALOR_FAULT_ERRORS"), getenv("VALOR_FAULT_LATENCY")))
+	if err := errors.Join(errs...); err != nil {
+		return Config{}, err
+	}
+	return c, nil
+}
+
+func databasePath(v string) (string, error) {
+	if path, ok := strings.CutPrefix(v, "file:"); ok {
+		// The pragmas are ours: parameters would be silently void, so they are refused.
+		if path == "" || strings.ContainsAny(path, "?#") || strings.HasPrefix(path, ":memory:") {
+			return "", fmt.Errorf("VALOR_DATABASE: %q is not file:PATH with a plain path", v)
+		}
+		return path, nil
+	}
+	if strings.HasPrefix(v, "postgres://") || strings.HasPrefix(v, "postgresql://") {
+		return "", errors.New("VALOR_DATABASE: postgres is not supported yet, use file:PATH")
+	}
+	return "", errors.New("VALOR_DATABASE: the value is not file:PATH")
+}
+
+func cacheSupported(v string) error {
+	switch {
+	case v == "memory":
+		return nil
+	case strings.HasPrefix(v, "redis://"), strings.HasPrefix(v, "rediss://"):
+		return errors.New("VALOR_CACHE: redis is not supported yet, use memory")
+	}
+	return errors.New("VALOR_CACHE: the value is not memory")
+}
+
+func (c *Config) loadSecret(v string) error {
+	switch {
+	case v == "" && c.Demo:
+		// 26 letters of base32 carry 128 bits and more; two make a key of 52 bytes.
+		c.Secret = Secret(rand.Text() + rand.Text())
+		c.Warnings = append(c.Warnings, "VALOR_JWT_SECRET is not set: generated one for this process alone")
+		return nil
+	case v == "":
+		return errors.New("VALOR_JWT_SECRET: required in production")
+	case len(v) < minSecret:
+		return fmt.Errorf("VALOR_JWT_SECRET: needs %d bytes or more", minSecret)
+	}
+	c.Secret = Secret(v)
+	return nil
+}
+
+func (c *Config) loadFault(share, latency string) error {
+	if share == "" && latency == "" {
+		return nil
+	}
+	if !c.Demo {
+		return errors.New("VALOR_FAULT_ERRORS and VALOR_FAULT_LATENCY: only with VALOR_ENV=demo")
+	}
+	var errs []error
+	if share != "" {
+		v, err := strconv.ParseFloat(share, 64)
+		if err != nil || !(v >= 0 && v <= 1) {
+			errs = append(errs, fmt.Errorf("VALOR_FAULT_ERRORS: %q is not a share from 0 to 1", share))
+		}
+		c.FaultErrors = v
+	}
+	if latency != "" {
+		v, err := time.ParseDuration(latency)
+		if err != nil || v < 0 || v > time.Minute {
+			errs = append(errs, fmt.Errorf("VALOR_FAULT_LATENCY: %q is not a time from 0 to 1m", latency))
+		}
+		c.FaultLatency = v
+	}
+	c.Warnings = append(c.Warnings, "faults are injected on purpose (VALOR_FAULT_ERRORS, VALOR_FAULT_LATENCY)")
+	return errors.Join(errs...)
+}
+
+func isColor(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-') {
+			return false
+		}
+	}
+	return len(s) <= 32
+}

@@ -1,0 +1,103 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Owner scopes a query to one user of one tenant.
+type Owner struct{ Tenant, User string }
+
+// Run is one saved valuation. The JSON fields are stored and returned byte for byte; MCSettings,
+// Results and ClientTimestamp may be empty.
+type Run struct {
+	ID              string
+	Ticker          string
+	Inputs          json.RawMessage
+	MCSettings      json.RawMessage
+	Results         json.RawMessage
+	ClientTimestamp string
+	CreatedAt       time.Time // kept to the microsecond, in UTC
+}
+
+const runColumns = `run_id, ticker, inputs, mc_settings, results, client_timestamp, created_at`
+
+// CreateRun writes the run and its owner's counts together. When it returns nil the run is durable
+// against the death of this process.
+func (s *Store) CreateRun(ctx context.Context, o Owner, r Run) (err error) {
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("create run: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, tx.Rollback())
+		}
+	}()
+	_, err = tx.ExecContext(ctx, `INSERT INTO runs
+		(tenant_id, user_id, `+runColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		o.Tenant, o.User, r.ID, r.Ticker, string(r.Inputs), text(r.MCSettings), text(r.Results),
+		text([]byte(r.ClientTimestamp)), r.CreatedAt.UnixMicro())
+	if err != nil {
+		return fmt.Errorf("create run: insert: %w", err)
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO run_counts (tenant_id, user_id, ticker, runs)
+		VALUES (?1, ?2, '', 1), (?1, ?2, ?3, 1)
+		ON CONFLICT (tenant_id, user_id, ticker) DO UPDATE SET runs = runs + 1`,
+		o.Tenant, o.User, r.Ticker)
+	if err != nil {
+		return fmt.Errorf("create run: count: %w", err)
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("create run: commit: %w", err)
+	}
+	return nil
+}
+
+// Run returns one run of the owner, or ErrNotFound.
+func (s *Store) Run(ctx context.Context, o Owner, id string) (Run, error) {
+	return scanRun(s.read.QueryRowContext(ctx, `SELECT `+runColumns+` FROM runs
+		WHERE run_id = ? AND tenant_id = ? AND user_id = ?`, id, o.Tenant, o.User))
+}
+
+// LastRun returns the owner's newest run, or ErrNotFound.
+func (s *Store) LastRun(ctx context.Context, o Owner) (Run, error) {
+	return scanRun(s.read.QueryRowContext(ctx, `SELECT `+runColumns+` FROM runs
+		WHERE tenant_id = ? AND user_id = ? ORDER BY created_at DESC, seq DESC LIMIT 1`,
+		o.Tenant, o.User))
+}
+
+// row is *sql.Row and *sql.Rows.
+type row interface{ Scan(dest ...any) error }
+
+func scanRun(from row) (Run, error) {
+	var r Run
+	var inputs string
+	var settings, results, stamp sql.NullString
+	var created int64
+	err := from.Scan(&r.ID, &r.Ticker, &inputs, &settings, &results, &stamp, &created)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Run{}, fmt.Errorf("read run: %w", ErrNotFound)
+	}
+	if err != nil {
+		return Run{}, fmt.Errorf("read run: %w", err)
+	}
+	r.Inputs = json.RawMessage(inputs)
+	r.MCSettings, r.Results = raw(settings), raw(results)
+	r.ClientTimestamp = stamp.String
+	r.CreatedAt = time.UnixMicro(created).UTC()
+	return r, nil
+}
+
+func text(b []byte) sql.NullString { return sql.NullString{String: string(b), Valid: len(b) > 0} }
+
+func raw(s sql.NullString) json.RawMessage {
+	if !s.Valid {
+		return nil
+	}
+	return json.RawMessage(s.String)
+}

@@ -1,0 +1,78 @@
+// Command valor-api runs the bundled API service. It is configured by VALOR_* variables; docs/api.md
+// lists them.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"go.uber.org/zap"
+
+	"github.com/valor-ivx/weir/app"
+)
+
+// version is set by the linker (-X main.version=v1.2.3) and by nothing else.
+var version string
+
+// Exit codes, the same as weir's.
+const (
+	exitOK      = 0
+	exitFailed  = 1 // invalid configuration or failed start
+	exitUsage   = 2
+	exitDrained = 3 // requests were cut at the drain deadline
+)
+
+func main() {
+	switch {
+	case len(os.Args) == 1:
+		os.Exit(run())
+	case len(os.Args) == 2 && os.Args[1] == "version":
+		fmt.Println("valor-api", buildVersion())
+	default:
+		fmt.Fprintln(os.Stderr, "usage: valor-api [version]")
+		os.Exit(exitUsage)
+	}
+}
+
+func run() int {
+	config, err := app.Load(os.Getenv)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return exitFailed
+	}
+	log := app.NewLogger(os.Stdout, config.Color)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+
+	service, err := app.Open(ctx, config, buildVersion(), log)
+	if err != nil {
+		log.Error("failed to start", zap.Error(err))
+		return exitFailed
+	}
+	switch err := service.Serve(ctx); {
+	case errors.Is(err, app.ErrDrain):
+		log.Warn("stopped", zap.Error(err))
+		return exitDrained
+	case err != nil:
+		log.Error("stopped", zap.Error(err))
+		return exitFailed
+	}
+	return exitOK
+}
+
+// buildVersion falls back to what the Go tool recorded.
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}

@@ -1,0 +1,129 @@
+package observe_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+// contract is what scrapes, dashboards and alerts rely on: every name, type and label, and what stands in the first scrape.
+var contract = []struct {
+	name, kind string
+	labels     []string
+}{
+	{"weir_build_info", "gauge", []string{"goversion", "revision", "version"}},
+	{"weir_config_last_reload_successful", "gauge", nil},
+	{"weir_config_reloads_total", "counter", []string{"result"}},
+	{"weir_connections", "gauge", []string{"listener", "state"}},
+	{"weir_connections_accepted_total", "counter", []string{"listener"}},
+	{"weir_group_requests_total", "counter", []string{"code", "group", "service"}},
+	{"weir_group_share", "gauge", []string{"group", "kind", "service"}},
+	{"weir_http_request_duration_seconds", "histogram", []string{"route"}},
+	{"weir_http_requests_in_flight", "gauge", nil},
+	{"weir_http_requests_total", "counter", []string{"code", "listener", "method", "proto", "route"}},
+	{"weir_log_dropped_total", "counter", nil},
+	{"weir_tls_certificate_not_after_timestamp_seconds", "gauge", []string{"subject"}},
+	{"weir_upstream_connect_duration_seconds", "histogram", []string{"group", "service"}},
+	{"weir_upstream_ejections_total", "counter", []string{"group", "reason", "service", "target"}},
+	{"weir_upstream_header_duration_seconds", "histogram", []string{"group", "service"}},
+	{"weir_upstream_response_duration_seconds", "histogram", []string{"group", "service"}},
+	{"weir_upstream_retries_total", "counter", []string{"reason", "service"}},
+	{"weir_upstream_up", "gauge", []string{"group", "service", "target"}},
+}
+
+func TestContractNamesAndLabels(t *testing.T) {
+	families, err := populated().Registry().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got, want []string
+	for _, f := range families {
+		if !strings.HasPrefix(f.GetName(), "weir_") {
+			continue
+		}
+		if f.GetHelp() == "" {
+			t.Errorf("%s has no help", f.GetName())
+		}
+		var labels []string
+		for _, l := range f.GetMetric()[0].GetLabel() {
+			labels = append(labels, l.GetName())
+		}
+		got = append(got, fmt.Sprintf("%s %s %v", f.GetName(), strings.ToLower(f.GetType().String()), labels))
+	}
+	for _, c := range contract {
+		want = append(want, fmt.Sprintf("%s %s %v", c.name, c.kind, c.labels))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("contract against scrape (-want +got):\n%s", diff)
+	}
+}
+
+// Prometheus' own rules for names, units and help.
+func TestMetricsLint(t *testing.T) {
+	problems, err := testutil.GatherAndLint(populated().Registry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+func TestMetricsDocumentation(t *testing.T) {
+	families, err := populated().Registry().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc strings.Builder
+	doc.WriteString("# Metrics\n\nServed at `/metrics` on the admin listener, as text or OpenMetrics. Generated from the code by " +
+		"`go test ./proxy/observe -update`; do not edit.\n\nLabels come only from the configuration, never from clients. " +
+		"Every series stands at 0 from the first scrape; methods, protocols and codes beyond GET, HTTP/1.1 and 200 appear with their first request. " +
+		"The series of what a reload removes go with it.\n\n" +
+		"| name | type | labels | meaning |\n|---|---|---|---|\n")
+	others := map[string]bool{}
+	for _, f := range families {
+		if !strings.HasPrefix(f.GetName(), "weir_") {
+			others[strings.SplitN(f.GetName(), "_", 2)[0]] = true
+			continue
+		}
+		var labels []string
+		for _, l := range f.GetMetric()[0].GetLabel() {
+			labels = append(labels, "`"+l.GetName()+"`")
+		}
+		fmt.Fprintf(&doc, "| `%s` | %s | %s | %s |\n", f.GetName(), strings.ToLower(f.GetType().String()), strings.Join(labels, ", "), f.GetHelp())
+	}
+	if !others["go"] || !others["process"] {
+		t.Errorf("Go and process collectors are missing: %v", others)
+	}
+	doc.WriteString("\nDurations have the classic buckets, in seconds: ")
+	for _, f := range families {
+		if f.GetName() == "weir_http_request_duration_seconds" {
+			for _, b := range f.GetMetric()[0].GetHistogram().GetBucket() {
+				fmt.Fprintf(&doc, "%g ", b.GetUpperBound())
+			}
+		}
+	}
+	doc.WriteString("and +Inf.\n\nBesides these the Go runtime (`go_…`), the process (`process_…`) and the scrape itself (`promhttp_…`).\n")
+
+	path := filepath.Join("..", "..", "docs", "metrics.md")
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(doc.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(have), doc.String()); diff != "" {
+		t.Errorf("docs/metrics.md is out of date, run go test ./proxy/observe -update (-have +want):\n%s", diff)
+	}
+}

@@ -1,0 +1,273 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/valor-ivx/weir/configs"
+	"github.com/valor-ivx/weir/proxy/observe"
+	edgetls "github.com/valor-ivx/weir/tls"
+	"github.com/valor-ivx/weir/upstream"
+)
+
+// prepared is everything that a new generation needs and that could fail. Until commit, undo takes it back without a trace.
+type prepared struct {
+	plan     *plan
+	store    *edgetls.Store
+	logs     *logs
+	opened   []*listener // new sockets
+	sockets  []*listener // all, in the file's order
+	pools    map[poolKey]*upstream.Pool
+	fresh    []*upstream.Pool // pools that the generation in force does not have
+	warnings []string
+}
+
+// applied is what a successful apply did.
+type applied struct {
+	generation uint64
+	unchanged  bool
+	changed    []string
+	warnings   []string
+}
+
+// apply puts a loaded configuration in force, or leaves everything as it was.
+func (s *Server) apply(ctx context.Context, cfg *configs.Config, trigger string) (applied, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping.Load() {
+		return applied{}, errStopping
+	}
+	old := s.current.Load()
+	digest := cfg.Digest()
+	if old != nil && old.digest == digest {
+		return applied{generation: old.number, unchanged: true, changed: []string{}, warnings: old.warnings}, nil
+	}
+	p, err := s.prepare(cfg, old)
+	if err != nil {
+		return applied{}, err
+	}
+	p.warnings = append(p.warnings, s.awaitPeers(ctx, p)...)
+	g := s.commit(p, old, digest)
+	s.retire(old, g)
+	result := applied{generation: g.number, changed: []string{}, warnings: g.warnings}
+	if old != nil {
+		result.changed = configs.Diff(old.plan.config, cfg)
+	}
+	s.log.Info("configuration in force", zap.Uint64(observe.KeyGeneration, g.number), zap.String("weir.trigger", trigger),
+		zap.Strings("weir.changed", result.changed), zap.Strings("weir.warnings", g.warnings))
+	return result, nil
+}
+
+var errStopping = errors.New("weir is stopping")
+
+// prepare does all that can fail, and takes it back when something does.
+func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err error) {
+	p = &prepared{pools: map[poolKey]*upstream.Pool{}}
+	defer func() {
+		if err != nil {
+			p.undo(s.logs.Load())
+		}
+	}()
+	if err = unchangeable(cfg, old); err != nil {
+		return p, err
+	}
+	if p.plan, err = compile(cfg); err != nil {
+		return p, err
+	}
+	for _, shadowed := range p.plan.table.Shadowed() {
+		p.warnings = append(p.warnings, shadowed)
+	}
+	var pairs []edgetls.Pair
+	for _, c := range cfg.TLS.Certificates {
+		pairs = append(pairs, edgetls.Pair{Cert: c.Cert, Key: c.Key})
+	}
+	if p.store, err = s.certs.Prepare(pairs, time.Now()); err != nil {
+		return p, err
+	}
+	p.warnings = append(p.warnings, p.store.Warnings()...)
+	if p.logs, err = s.openLogs(cfg.Log, s.logs.Load()); err != nil {
+		return p, err
+	}
+	if err = s.openListeners(p, cfg, old); err != nil {
+		return p, err
+	}
+	return p, s.acquirePools(p, old)
+}
+
+// unchangeable refuses what a running process cannot change; saying so beats applying half of a file.
+func unchangeable(cfg *configs.Config, old *generation) error {
+	if old == nil {
+		return nil
+	}
+	was := old.plan.config.Admin
+	switch {
+	case was.Address != cfg.Admin.Address:
+		return fmt.Errorf("admin.address cannot change from %s to %s while weir runs: restart it", was.Address, cfg.Admin.Address)
+	case was.StateDir != cfg.Admin.StateDir:
+		return fmt.Errorf("admin.state_dir cannot change from %s to %s while weir runs: restart it", was.StateDir, cfg.Admin.StateDir)
+	}
+	return nil
+}
+
+func (s *Server) openListeners(p *prepared, cfg *configs.Config, old *generation) error {
+	for _, c := range cfg.Listeners {
+		var from *listener
+		for _, l := range s.listeners {
+			if l.config.Address == c.Address {
+				from = l
+			}
+		}
+		if from != nil && from.same(c, cfg.TLS.MinVersion, old.plan.config.TLS.MinVersion) {
+			p.sockets = append(p.sockets, from)
+			continue
+		}
+		l, err := s.openListener(c, cfg.TLS.MinVersion, from)
+		if err != nil {
+			return err
+		}
+		p.opened = append(p.opened, l)
+		p.sockets = append(p.sockets, l)
+	}
+	return nil
+}
+
+func (s *Server) acquirePools(p *prepared, old *generation) error {
+	for _, o := range p.plan.pools {
+		pool, err := s.registry.Acquire(o)
+		if err != nil {
+			return fmt.Errorf("service %s, group %s: %w", o.Service, o.Group, err)
+		}
+		key := poolKey{o.Service, o.Group}
+		p.pools[key] = pool
+		if old == nil || old.pools[key] != pool {
+			p.fresh = append(p.fresh, pool)
+		}
+	}
+	return nil
+}
+
+// undo releases what prepare acquired. Sockets that the generation in force uses are not touched.
+func (p *prepared) undo(inForce *logs) {
+	for _, pool := range p.pools {
+		pool.Release()
+	}
+	for _, l := range p.opened {
+		if !l.inherited {
+			_ = l.socket.Close()
+		}
+	}
+	_ = p.logs.closeBut(inForce)
+}
+
+// awaitPeers waits until every new peer has been probed once, at most one probe's timeout, and says which groups have nobody alive: a dead new
+// target is a warning, because a deploy may name it before it starts.
+func (s *Server) awaitPeers(ctx context.Context, p *prepared) (warnings []string) {
+	var longest time.Duration
+	for _, pool := range p.fresh {
+		if h := pool.Options().Health; h != nil {
+			longest = max(longest, h.Timeout)
+		}
+	}
+	// The probe's own timeout plus what starting it takes.
+	ctx, cancel := context.WithTimeout(ctx, longest+100*time.Millisecond)
+	defer cancel()
+	for _, pool := range p.fresh {
+		if pool.Options().Health == nil {
+			continue
+		}
+		pool.WaitKnown(ctx)
+		for _, peer := range pool.Snapshot() {
+			if peer.State != upstream.Healthy {
+				warnings = append(warnings, fmt.Sprintf("service %s, group %s: target %s is %s: %s", pool.Options().Service, pool.Options().Group,
+					peer.Address, peer.State, orUnknown(peer.LastError)))
+			}
+		}
+	}
+	return warnings
+}
+
+func orUnknown(s string) string {
+	if s == "" {
+		return "no probe has ended yet"
+	}
+	return s
+}
+
+// commit puts a prepared generation in force. Nothing here can fail.
+func (s *Server) commit(p *prepared, old *generation, digest [32]byte) *generation {
+	g := &generation{number: 1, loaded: time.Now(), digest: digest, plan: p.plan, pools: p.pools, warnings: p.warnings, sockets: p.sockets}
+	if old != nil {
+		g.number = old.number + 1
+	}
+	s.logs.Store(p.logs)
+	s.level.SetLevel(level(p.plan.config.Log.Level))
+	s.admin.SetToken(p.plan.config.Admin.Token.Reveal())
+	s.certs.Commit(p.store)
+	s.exportCertificates(p.store)
+	g.build(s, old)
+	s.current.Store(g)
+	s.proxy.Publish(g.snapshot)
+	for _, l := range s.listeners {
+		if l.successor(p.opened) {
+			l.handOver()
+		}
+	}
+	for _, l := range p.opened {
+		l.start()
+	}
+	return g
+}
+
+// successor reports whether one of the new listeners goes on with l's socket.
+func (l *listener) successor(opened []*listener) bool {
+	for _, o := range opened {
+		if o.socket == l.socket {
+			return true
+		}
+	}
+	return false
+}
+
+// retire lets go of what the new generation does not have: sockets, pools, log outputs, metric series. Requests under way keep what they hold.
+func (s *Server) retire(old, g *generation) {
+	for _, l := range s.listeners {
+		if !l.in(g.sockets) && !l.successor(g.sockets) {
+			if err := l.close(); err != nil {
+				s.log.Warn("close listener", zap.String(observe.KeyListener, l.config.Name), observe.Err(err))
+			}
+		}
+	}
+	s.listeners = g.sockets
+	if old != nil {
+		for _, pool := range old.pools {
+			pool.Release()
+		}
+		if old.logs != g.logs {
+			if err := old.logs.closeBut(g.logs); err != nil {
+				s.log.Warn("close log", observe.Err(err))
+			}
+		}
+	}
+	s.metrics.Forget(s.inventory(g))
+}
+
+func (l *listener) in(list []*listener) bool {
+	for _, o := range list {
+		if o == l {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Server) exportCertificates(store *edgetls.Store) {
+	var list []observe.Certificate
+	for _, e := range store.NotAfter() {
+		list = append(list, observe.Certificate{Subject: e.Subject, NotAfter: e.NotAfter})
+	}
+	s.metrics.SetCertificates(list)
+}

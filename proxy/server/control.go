@@ -1,0 +1,122 @@
+package server
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/BurntSushi/toml"
+	"go.uber.org/zap"
+
+	"github.com/valor-ivx/weir/proxy/admin"
+)
+
+// control is the Server as the admin API sees it.
+type control struct{ s *Server }
+
+var _ admin.Control = control{}
+
+// Status implements admin.Control.
+func (c control) Status() admin.Status { return c.s.status() }
+
+// Service implements admin.Control.
+func (c control) Service(name string) (admin.Service, error) {
+	g := c.s.current.Load()
+	if g.services[name] == nil {
+		return admin.Service{}, admin.ErrNotFound
+	}
+	return c.s.describe(g, name), nil
+}
+
+// SetWeights implements admin.Control.
+func (c control) SetWeights(ctx context.Context, service string, w admin.Weights, ch admin.Change) (before, after admin.Service, err error) {
+	return c.s.setWeights(ctx, service, w, ch)
+}
+
+// ResetWeights implements admin.Control.
+func (c control) ResetWeights(ctx context.Context, service string, ch admin.Change) (before, after admin.Service, err error) {
+	return c.s.resetWeights(ctx, service, ch)
+}
+
+// Reload implements admin.Control.
+func (c control) Reload(ctx context.Context, ch admin.Change) (admin.ReloadResult, error) {
+	g := c.s.current.Load()
+	if !ch.Match.Holds(hex.EncodeToString(g.digest[:8])) {
+		return admin.ReloadResult{}, admin.ErrConflict
+	}
+	result, err := c.s.reload(ctx, "admin")
+	switch {
+	case errors.Is(err, errStopping):
+		return admin.ReloadResult{}, admin.ErrStopping
+	case err != nil:
+		return admin.ReloadResult{}, &admin.InvalidError{Title: "Configuration refused", Details: details(err)}
+	}
+	r := admin.ReloadResult{Generation: result.generation, Unchanged: result.unchanged, Changed: result.changed}
+	for _, w := range result.warnings {
+		r.Warnings = append(r.Warnings, admin.Detail{Message: w})
+	}
+	g = c.s.current.Load()
+	for _, note := range g.runtime.notes(g.plan.config) {
+		r.Warnings = append(r.Warnings, admin.Detail{Message: note})
+	}
+	return r, nil
+}
+
+// Config implements admin.Control.
+func (c control) Config() admin.ConfigView {
+	g := c.s.current.Load()
+	view := admin.ConfigView{Path: c.s.options.ConfigPath, Generation: g.number, Version: hex.EncodeToString(g.digest[:8])}
+	var tree map[string]any
+	err := toml.Unmarshal(g.plan.config.TOML(), &tree)
+	if err == nil {
+		view.Config, err = json.Marshal(tree)
+	}
+	if err != nil { // what we print ourselves reads back; if it ever does not, say so instead of an empty answer
+		view.Config, _ = json.Marshal(map[string]string{"error": fmt.Sprintf("print configuration: %v", err)})
+	}
+	return view
+}
+
+// Certificates implements admin.Control.
+func (c control) Certificates() []admin.Certificate {
+	list := []admin.Certificate{}
+	for _, i := range c.s.certs.Store().List() {
+		list = append(list, admin.Certificate{
+			Subject: i.Subject, Names: i.Names, Issuer: i.Issuer, Serial: i.Serial, KeyType: i.KeyType,
+			NotBefore: i.NotBefore, NotAfter: i.NotAfter, Source: i.File,
+		})
+	}
+	return list
+}
+
+// Ready implements admin.Control.
+func (c control) Ready() []admin.Check {
+	g := c.s.current.Load()
+	stopping := c.s.stopping.Load()
+	checks := []admin.Check{
+		{Name: "config", OK: g != nil},
+		{Name: "listeners", OK: g != nil && !stopping},
+		{Name: "not_draining", OK: !stopping},
+	}
+	if g != nil {
+		checks[0].Detail = fmt.Sprintf("generation %d", g.number)
+		checks[1].Detail = fmt.Sprintf("%d open", len(g.sockets))
+	}
+	return checks
+}
+
+// Stop implements admin.Control.
+func (c control) Stop(mode admin.StopMode, ch admin.Change) error {
+	c.s.log.Info("stop asked for", zap.String("weir.by", ch.By), zap.Stringer("weir.mode", mode))
+	select {
+	case c.s.stops <- mode:
+		return nil
+	default:
+		return admin.ErrStopping // two are under way already
+	}
+}
+
+// ReopenLogs implements admin.Control.
+func (c control) ReopenLogs(admin.Change) error { return c.s.reopenLogs() }

@@ -1,0 +1,67 @@
+package server
+
+import (
+	"sync/atomic"
+
+	"github.com/valor-ivx/weir/upstream"
+)
+
+// serviceCounters is what a service counts across generations, so that exact shares and retry budgets do not start anew with a reload. Owned by Server
+// (under mu); the atomics are written by requests.
+type serviceCounters struct {
+	ticket atomic.Uint64
+	groups map[string]*groupCounters
+	budget *upstream.RetryBudget
+	ratio  float64 // of budget
+}
+
+type groupCounters struct {
+	assigned atomic.Uint64
+	baseline uint64 // assigned when the weights last changed; under Server.mu
+}
+
+// minRetries is the floor of every retry budget, in retries per second: a service too quiet to earn any may still lose a connection.
+const minRetries = upstream.DefaultRetriesPerSecond
+
+// countersOf returns the counters of a service, making what is missing.
+func (s *Server) countersOf(service string, ratio float64, groups []string) *serviceCounters {
+	c := s.counters[service]
+	if c == nil {
+		c = &serviceCounters{groups: map[string]*groupCounters{}}
+		s.counters[service] = c
+	}
+	if c.budget == nil || c.ratio != ratio {
+		c.budget, c.ratio = upstream.NewRetryBudget(ratio, floor(ratio)), ratio
+	}
+	for _, g := range groups {
+		if c.groups[g] == nil {
+			c.groups[g] = &groupCounters{}
+		}
+	}
+	return c
+}
+
+// floor is none where the file says that nothing may be retried.
+func floor(ratio float64) int {
+	if ratio == 0 {
+		return 0
+	}
+	return minRetries
+}
+
+// rebase makes observed shares count from now: they describe the weights in force.
+func (c *serviceCounters) rebase() {
+	for _, g := range c.groups {
+		g.baseline = g.assigned.Load()
+	}
+}
+
+// exportShares sets the gauges of observed shares.
+func (s *Server) exportShares() {
+	for _, service := range s.current.Load().services {
+		for i := range service.Groups {
+			share, _ := observedShare(service, i)
+			service.Groups[i].Metrics.SetObservedShare(share)
+		}
+	}
+}

@@ -1,0 +1,142 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/valor-ivx/weir/configs"
+	"github.com/valor-ivx/weir/proxy"
+	"github.com/valor-ivx/weir/proxy/admin"
+	"github.com/valor-ivx/weir/proxy/route"
+)
+
+// Explain implements admin.Control: the data path's decisions for a request, in its order, from the snapshot in force, without sending anything.
+func (c control) Explain(_ context.Context, q admin.ExplainRequest) (admin.Explanation, error) {
+	g := c.s.current.Load()
+	u, err := url.Parse(q.URL)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return admin.Explanation{}, &admin.InvalidError{Title: "Invalid request", Details: []admin.Detail{{Pointer: "/url", Message: "must be an absolute http or https URL"}}}
+	}
+	e := explanation{g: g, request: q, url: u}
+	e.Generation = g.number
+	if e.begin() && e.match() && e.admit() {
+		e.choose()
+	}
+	return e.Explanation, nil
+}
+
+// explanation is one being put together; each phase reports whether the next one is reached.
+type explanation struct {
+	admin.Explanation
+	g       *generation
+	request admin.ExplainRequest
+	url     *url.URL
+	route   *proxy.Route
+}
+
+func (e *explanation) step(phase, decision, reason string, args ...any) {
+	e.Steps = append(e.Steps, admin.Step{Phase: phase, Decision: decision, Reason: fmt.Sprintf(reason, args...)})
+}
+
+func (e *explanation) end(outcome string, args ...any) bool {
+	e.Outcome = fmt.Sprintf(outcome, args...)
+	return false
+}
+
+func (e *explanation) begin() bool {
+	ip := e.request.ClientIP
+	if ip == "" {
+		ip = "127.0.0.1"
+	}
+	e.step("begin", "client "+ip, "the address of the connection: no proxy in front is trusted")
+	e.step("begin", fmt.Sprintf("generation %d", e.g.number), "loaded once for the whole request")
+	method := strings.ToUpper(e.request.Method)
+	if method == "CONNECT" || method == "TRACE" {
+		e.step("match", "405", "%s is never forwarded", method)
+		return e.end("405 method not allowed")
+	}
+	return true
+}
+
+func (e *explanation) match() bool {
+	path, err := route.Canonical(nil, []byte(pathOf(e.url)))
+	if err != nil {
+		e.step("match", "400", "%v", err)
+		return e.end("400 %v", err)
+	}
+	if string(path) != pathOf(e.url) {
+		e.step("match", "path "+string(path), "dot segments resolved")
+	}
+	table := e.g.snapshot.Table
+	for _, s := range table.Explain([]byte(e.url.Host), path) {
+		decision := "passed over"
+		if s.Chosen {
+			decision = "chosen"
+		}
+		e.step("match", fmt.Sprintf("route %s %s", s.Name, decision), "host %s, path %s: %s", s.Hosts, s.Path, s.Reason)
+	}
+	i := table.Match([]byte(e.url.Host), path)
+	if i < 0 {
+		if i == route.UnknownHost {
+			return e.end("404 no route for host %s", e.url.Host)
+		}
+		return e.end("404 no route")
+	}
+	e.route = &e.g.snapshot.Routes[i]
+	return true
+}
+
+func pathOf(u *url.URL) string {
+	if p := u.EscapedPath(); p != "" {
+		return p
+	}
+	return "/"
+}
+
+func (e *explanation) admit() bool {
+	limit := "any size"
+	if e.route.MaxBody >= 0 {
+		limit = "up to " + configs.Size(e.route.MaxBody).String()
+	}
+	e.step("admit", "body "+limit, "max_body of route %s; a larger one is 413", e.route.Name)
+	return true
+}
+
+// choose shows the split and who could serve each group; which group a request without stickiness gets is a matter of its number, so shares are shown.
+func (e *explanation) choose() {
+	s := e.route.Service
+	var live []string
+	for i := range s.Groups {
+		group := &s.Groups[i]
+		d := describeGroup(s, i)
+		reason := fmt.Sprintf("weight %s %%", d.Weight)
+		if o, ok := e.g.runtime.Services[s.Name]; ok && e.g.voids[s.Name] == "" {
+			reason += " by runtime overlay of " + o.By
+		}
+		e.step("choose", fmt.Sprintf("group %s %s", group.Name, d.State), "%s", reason)
+		for _, t := range d.Targets {
+			e.step("choose", fmt.Sprintf("target %s %s", t.Address, t.State), "in flight %d, latency %.1f ms%s", t.InFlight, t.LatencyMS, suffix(t))
+		}
+		if d.Weight > 0 && d.State == "live" {
+			live = append(live, fmt.Sprintf("%s (%s %%)", group.Name, d.Weight))
+		}
+	}
+	if len(live) == 0 {
+		e.end("503 unless an unhealthy target answers after all: no group with weight has a live target")
+		return
+	}
+	e.step("forward", fmt.Sprintf("up to %d tries", s.Tries), "connect %s, response %s; only what is safe to repeat is repeated", s.ConnectTimeout, s.ResponseTimeout)
+	e.end("forwarded to %s: %s", s.Name, strings.Join(live, ", "))
+}
+
+func suffix(t admin.Target) string {
+	switch {
+	case t.EjectedUntil != nil:
+		return ", ejected until " + t.EjectedUntil.Format("15:04:05")
+	case t.LastError != "":
+		return ", last error: " + t.LastError
+	}
+	return ""
+}

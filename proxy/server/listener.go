@@ -1,0 +1,151 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/valor-ivx/weir/configs"
+	"github.com/valor-ivx/weir/proxy"
+	"github.com/valor-ivx/weir/proxy/observe"
+)
+
+// handshakeTimeout bounds a TLS handshake: a client that needs longer has lost its connection or is holding one open on purpose.
+const handshakeTimeout = 10 * time.Second
+
+// listener is one open socket of the data path: its goroutine accepts, and each connection gets one of its own. It survives reloads as long as the file
+// names its address with the same kind.
+type listener struct {
+	server    *Server
+	config    configs.Listener
+	socket    net.Listener
+	data      *proxy.Listener
+	tls       *tls.Config // nil: plain
+	inherited bool        // the socket was another listener's: taking this one back must not close it
+	open      atomic.Int64
+	done      chan struct{} // closed when the accept loop has ended
+
+	// mu guards handshakes, so that shutdown can end those that have not become connections of the proxy yet.
+	mu         sync.Mutex
+	handshakes map[net.Conn]struct{}
+}
+
+// openListener binds the socket, or takes over that of a listener on the same address; accepting begins with start.
+func (s *Server) openListener(c configs.Listener, minVersion string, from *listener) (*listener, error) {
+	var socket net.Listener
+	var err error
+	if from != nil {
+		socket = from.socket
+	} else if socket, err = net.Listen("tcp", c.Address); err != nil {
+		return nil, fmt.Errorf("open listener %s: %w", c.Name, err)
+	}
+	_, port, err := net.SplitHostPort(socket.Addr().String())
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open listener %s: %w", c.Name, err), socket.Close())
+	}
+	l := &listener{server: s, config: c, socket: socket, inherited: from != nil, done: make(chan struct{}), handshakes: map[net.Conn]struct{}{}}
+	l.data = &proxy.Listener{Name: c.Name, Index: s.listenerIndex(c.Name), Scheme: "http", Port: port, Metrics: s.metrics.Listener(c.Name)}
+	if c.TLS {
+		l.data.Scheme = "https"
+		version := uint16(tls.VersionTLS12)
+		if minVersion == "1.3" {
+			version = tls.VersionTLS13
+		}
+		l.tls = s.certs.Config(c.Protocols, version)
+	}
+	return l, nil
+}
+
+// same reports whether a listener of the new file is this one: nothing that a socket is made of differs.
+func (l *listener) same(c configs.Listener, minVersion, oldMinVersion string) bool {
+	return l.config.Address == c.Address && l.config.Name == c.Name && l.config.TLS == c.TLS && (!c.TLS || minVersion == oldMinVersion)
+}
+
+func (l *listener) start() { go l.accept() }
+
+// accept ends when the socket is closed. A shortage of files or memory is waited out: closing the listener for it would turn a peak into an outage.
+func (l *listener) accept() {
+	defer close(l.done)
+	pause := time.Duration(0)
+	for {
+		conn, err := l.socket.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+			go l.serve(conn)
+		case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded): // closed, or handed over
+			return
+		default:
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			l.server.log.Warn("accept failed", zap.String(observe.KeyListener, l.config.Name), observe.Err(err))
+			time.Sleep(pause)
+		}
+	}
+}
+
+func (l *listener) serve(conn net.Conn) {
+	l.open.Add(1)
+	defer l.open.Add(-1)
+	if l.tls == nil {
+		l.server.proxy.Serve(conn, l.data, 0)
+		return
+	}
+	secure := tls.Server(conn, l.tls)
+	if !l.handshake(conn, secure) {
+		_ = conn.Close() // nothing was agreed: there is nobody to say goodbye to
+		return
+	}
+	l.server.proxy.Serve(secure, l.data, secure.ConnectionState().Version)
+}
+
+func (l *listener) handshake(conn net.Conn, secure *tls.Conn) bool {
+	l.mu.Lock()
+	l.handshakes[conn] = struct{}{}
+	l.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), handshakeTimeout)
+	err := secure.HandshakeContext(ctx)
+	cancel()
+	l.mu.Lock()
+	delete(l.handshakes, conn)
+	l.mu.Unlock()
+	if err != nil {
+		// Scanners do this all day: it is not worth a line unless somebody is looking.
+		l.server.log.Debug("handshake failed", zap.String(observe.KeyListener, l.config.Name), observe.Err(err))
+	}
+	return err == nil
+}
+
+// close stops accepting. Connections go on.
+func (l *listener) close() error {
+	err := l.socket.Close()
+	<-l.done
+	return err
+}
+
+// handOver ends the accept loop and leaves the socket open for its successor, so that not one connection in the backlog is lost.
+func (l *listener) handOver() {
+	socket, ok := l.socket.(*net.TCPListener)
+	if !ok {
+		return
+	}
+	_ = socket.SetDeadline(time.Unix(1, 0)) // fails only on a closed socket, whose loop has ended
+	<-l.done
+	_ = socket.SetDeadline(time.Time{})
+}
+
+// abandon ends the handshakes that are under way.
+func (l *listener) abandon() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for conn := range l.handshakes {
+		_ = conn.Close()
+	}
+}

@@ -1,0 +1,227 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/valor-ivx/weir/configs"
+	"github.com/valor-ivx/weir/proxy/admin"
+	"github.com/valor-ivx/weir/proxy/observe"
+)
+
+// Run serves until ctx ends, a stop signal or a stop by the admin API, and returns the exit code. It prints why it could not start.
+//
+// TERM and INT drain until the deadline, QUIT drains without one, a second of any of them ends at once. HUP reloads, USR1 reopens logs.
+func Run(ctx context.Context, o Options, signals <-chan os.Signal) int {
+	s, err := start(o)
+	if err != nil {
+		for _, line := range lines(err) {
+			_, _ = fmt.Fprintln(o.Stderr, line)
+		}
+		return exitFailed
+	}
+	if err := s.writePID(); err != nil {
+		_, _ = fmt.Fprintln(o.Stderr, err)
+		s.drain(ctx, signals, admin.StopNow)
+		return exitFailed
+	}
+	s.watcher = newWatcher(s.log)
+	s.watcher.watch(s.current.Load().plan.config.Files)
+	if o.Ready != nil {
+		o.Ready(s)
+	}
+	mode := s.wait(ctx, signals)
+	s.watcher.close()
+	clean := s.drain(ctx, signals, mode)
+	if s.options.PIDFile != "" {
+		_ = os.Remove(s.options.PIDFile) // a successor may have replaced or removed it
+	}
+	if !clean && mode != admin.StopNow {
+		return exitExpired
+	}
+	return exitClean
+}
+
+// wait is the life of a running edge: signals, file changes and housekeeping, until something says stop.
+func (s *Server) wait(ctx context.Context, signals <-chan os.Signal) admin.StopMode {
+	housekeeping := time.NewTicker(time.Second)
+	defer housekeeping.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return admin.StopGracefully
+		case mode := <-s.stops:
+			return mode
+		case <-housekeeping.C:
+			s.keepHouse()
+		case <-s.watcher.changed:
+			s.reload(ctx, "file")
+		case sig := <-signals:
+			switch sig {
+			case syscall.SIGHUP:
+				s.reload(ctx, "signal")
+			case syscall.SIGUSR1:
+				if err := s.reopenLogs(); err != nil {
+					s.log.Error("reopen logs", observe.Err(err))
+				}
+			case syscall.SIGTERM, syscall.SIGINT:
+				return admin.StopGracefully
+			case syscall.SIGQUIT:
+				s.options.DrainTimeout = 0
+				return admin.StopGracefully
+			default:
+				s.log.Warn("signal ignored", zap.String(observe.KeySignal, sig.String()))
+			}
+		}
+	}
+}
+
+// keepHouse does once a second what need not be done per request.
+func (s *Server) keepHouse() {
+	s.exportShares()
+	if s.targets.left.Swap(false) {
+		s.mu.Lock()
+		s.metrics.Forget(s.inventory(s.current.Load()))
+		s.mu.Unlock()
+	}
+}
+
+// reload loads the file again and puts it in force, for whoever asks: the result is counted, kept for status and returned; signals and the file watch have
+// nobody to return it to, so for them it is logged.
+func (s *Server) reload(ctx context.Context, trigger string) (applied, error) {
+	cfg, err := configs.Load(s.options.ConfigPath, os.LookupEnv)
+	var result applied
+	if err == nil {
+		result, err = s.apply(ctx, cfg, trigger)
+	}
+	attempt := &admin.ReloadAttempt{At: time.Now(), OK: err == nil, Trigger: trigger, Errors: details(err)}
+	s.attempt.Store(attempt)
+	outcome := observe.ReloadSuccess
+	switch {
+	case err != nil:
+		outcome = observe.ReloadFailure
+	case result.unchanged:
+		outcome = observe.ReloadUnchanged
+	}
+	_ = s.metrics.Reload(outcome) // the set of results is closed and these are in it
+	if err != nil && trigger != "admin" {
+		s.log.Error("reload refused, the configuration in force stays", zap.String("weir.trigger", trigger), observe.Err(err))
+	}
+	if err == nil && s.watcher != nil {
+		s.watcher.watch(cfg.Files)
+	}
+	return result, err
+}
+
+// lines are the parts of an error as a person reads them: one per mistake.
+func lines(err error) []string {
+	var list configs.Errors
+	if errors.As(err, &list) {
+		out := make([]string, len(list))
+		for i, e := range list {
+			out[i] = e.Error()
+		}
+		return out
+	}
+	return []string{"weir: " + err.Error()}
+}
+
+// details are the same for the admin API.
+func details(err error) []admin.Detail {
+	if err == nil {
+		return nil
+	}
+	var list configs.Errors
+	if errors.As(err, &list) {
+		out := make([]admin.Detail, len(list))
+		for i, e := range list {
+			out[i] = admin.Detail{File: e.File, Line: e.Line, Column: e.Col, Message: e.Message}
+		}
+		return out
+	}
+	return []admin.Detail{{Message: err.Error()}}
+}
+
+func (s *Server) writePID() error {
+	if s.options.PIDFile == "" {
+		return nil
+	}
+	return writeDurably(s.options.PIDFile, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644)
+}
+
+func (s *Server) reopenLogs() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return s.logs.Load().sink.Reopen(ctx)
+}
+
+// drain ends the edge: readiness fails, listeners close, requests end on their own until the deadline, then what is left is closed; the admin API goes
+// last. It reports whether everything ended on its own.
+func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin.StopMode) bool {
+	s.stopping.Store(true)
+	s.log.Info("stopping", zap.String("weir.mode", mode.String()))
+	s.mu.Lock() // a reload under way ends first; later ones see stopping
+	for _, l := range s.listeners {
+		_ = l.close() // a socket that cannot be closed is closed by the end of the process
+		l.abandon()
+	}
+	s.mu.Unlock()
+	limit, cancel := s.deadline(mode)
+	defer cancel()
+	go func() { // ends with limit
+		for {
+			select {
+			case <-limit.Done():
+				return
+			case again := <-s.stops:
+				if again == admin.StopNow {
+					cancel()
+				}
+			case sig := <-signals:
+				if sig == syscall.SIGTERM || sig == syscall.SIGINT || sig == syscall.SIGQUIT {
+					cancel()
+				}
+			}
+		}
+	}()
+	clean := s.proxy.Shutdown(limit)
+	cancel()
+	s.mu.Lock()
+	for _, pool := range s.current.Load().pools {
+		pool.Release()
+	}
+	s.mu.Unlock()
+	s.registry.Close()
+	s.closeAdmin(ctx)
+	s.log.Info("stopped", zap.Bool("weir.clean", clean))
+	_ = s.logs.Load().closeBut(nil)
+	return clean
+}
+
+func (s *Server) deadline(mode admin.StopMode) (context.Context, context.CancelFunc) {
+	if mode == admin.StopNow {
+		done, cancel := context.WithCancel(context.Background())
+		cancel()
+		return done, cancel
+	}
+	if s.options.DrainTimeout > 0 {
+		return context.WithTimeout(context.Background(), s.options.DrainTimeout)
+	}
+	return context.WithCancel(context.Background())
+}
+
+// closeAdmin lets answers in flight (the one to `weir stop` among them) be written.
+func (s *Server) closeAdmin(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if s.admin.Shutdown(ctx) != nil {
+		_ = s.admin.Close()
+	}
+}

@@ -1,0 +1,200 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/valor-ivx/weir/configs"
+	"github.com/valor-ivx/weir/proxy"
+	"github.com/valor-ivx/weir/proxy/admin"
+	"github.com/valor-ivx/weir/proxy/http1"
+	"github.com/valor-ivx/weir/proxy/observe"
+	edgetls "github.com/valor-ivx/weir/tls"
+	"github.com/valor-ivx/weir/upstream"
+)
+
+// Server is one running edge: the resources that outlive a configuration and the generation in force.
+type Server struct {
+	options  Options
+	started  time.Time
+	level    zap.AtomicLevel
+	log      *zap.Logger
+	metrics  *observe.Metrics
+	registry *upstream.Registry
+	certs    *edgetls.Manager
+	proxy    *proxy.Proxy
+	admin    *admin.Server
+	overlay  overlayFile
+	secret   []byte
+
+	logs     atomic.Pointer[logs] // written by apply; read by the logger
+	stopping atomic.Bool          // set once, when the process begins to end
+	stops    chan admin.StopMode  // from the admin API to Run
+	watcher  *watcher
+
+	// targets holds the metric handles of upstream targets, for the registry's events, which come with the registry's lock held.
+	targets targetMetrics
+
+	// mu orders everything that changes what is served: apply, setWeights, resetWeights, shutdown. The data path never takes it. It is held
+	// across a reload's wait for probes, so status reads current instead.
+	mu        sync.Mutex
+	indexes   map[string]int // listener name → proxy.Listener.Index, for the life of the process
+	names     []string       // by index
+	counters  map[string]*serviceCounters
+	listeners []*listener
+	runtime   overlay
+
+	current atomic.Pointer[generation] // what is in force; written under mu
+	attempt atomic.Pointer[admin.ReloadAttempt]
+}
+
+// generation is a configuration in force with what it holds. It never changes; retiring it releases its pools.
+type generation struct {
+	number   uint64
+	loaded   time.Time
+	digest   [sha256.Size]byte
+	plan     *plan
+	pools    map[poolKey]*upstream.Pool
+	services map[string]*proxy.Service
+	snapshot *proxy.Snapshot
+	logs     *logs
+	runtime  overlay // the overlay that went into the snapshot
+	voids    map[string]string
+	warnings []string
+	sockets  []*listener
+}
+
+type poolKey struct{ service, group string }
+
+// http1Options bound clients. They are not configurable yet; the values are what nginx users have by default (client_header_timeout 60 s is
+// theirs; 10 s is what a head of one packet needs at most, and slow heads are an attack far more often than a modem).
+func http1Options() http1.ServerOptions {
+	return http1.ServerOptions{
+		Limits:      http1.DefaultLimits(),
+		IdleTimeout: 75 * time.Second, HeaderTimeout: 10 * time.Second,
+		BodyTimeout: 60 * time.Second, WriteTimeout: 60 * time.Second,
+	}
+}
+
+// start brings the edge up: state, configuration, listeners, admin. On error nothing is left open.
+func start(o Options) (s *Server, err error) {
+	cfg, err := configs.Load(o.ConfigPath, os.LookupEnv)
+	if err != nil {
+		return nil, err
+	}
+	s = &Server{
+		options: o, started: time.Now(), level: zap.NewAtomicLevelAt(level(cfg.Log.Level)),
+		certs: edgetls.NewManager(), stops: make(chan admin.StopMode, 2),
+		indexes: map[string]int{}, counters: map[string]*serviceCounters{},
+	}
+	s.metrics = observe.NewMetrics(observe.Build{Version: o.Version})
+	s.log = observe.NewLogger(observe.LoggerOptions{Level: s.level, Output: output{s}, OnDrop: s.metrics.LogDropped})
+	s.targets.metrics = s.metrics
+	defer func() {
+		if err != nil {
+			s.release()
+		}
+	}()
+	if s.secret, err = openState(cfg.Admin.StateDir); err != nil {
+		return s, err
+	}
+	s.overlay = overlayFile{filepath.Join(cfg.Admin.StateDir, "overlay.json")}
+	var unreadable error
+	if s.runtime, unreadable = s.overlay.load(); unreadable != nil {
+		if err = s.overlay.setAside(); err != nil {
+			return s, errors.Join(unreadable, err)
+		}
+	}
+	s.registry = upstream.NewRegistry(upstream.Options{Logger: s.log, Events: s.targets.events()})
+	s.proxy = proxy.New(proxy.Options{Logger: s.log, HTTP1: http1Options(), Now: s.registry.Now}, nil)
+	control, err := s.openAdmin(cfg)
+	if err != nil {
+		return s, err
+	}
+	if _, err = s.apply(context.Background(), cfg, "start"); err != nil {
+		_ = control.Close()
+		return s, err
+	}
+	if unreadable != nil {
+		s.log.Error("runtime overlay set aside: the file's weights are in force", observe.Err(unreadable))
+	}
+	s.serveAdmin(control)
+	return s, nil
+}
+
+// openAdmin makes the admin API and binds its listener.
+func (s *Server) openAdmin(cfg *configs.Config) (net.Listener, error) {
+	var err error
+	s.admin, err = admin.New(admin.Options{Control: control{s}, Log: s.log, Metrics: s.metrics.Handler(), Token: cfg.Admin.Token.Reveal()})
+	if err != nil {
+		return nil, err
+	}
+	a := cfg.Admin.Address
+	if a.Network == "unix" {
+		removeStaleSocket(a.Address)
+	}
+	l, err := net.Listen(a.Network, a.Address)
+	if err != nil {
+		return nil, fmt.Errorf("open admin address: %w", err)
+	}
+	return l, nil
+}
+
+// removeStaleSocket removes a unix socket that nobody answers on, as a killed predecessor leaves it.
+func removeStaleSocket(path string) {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode()&os.ModeSocket == 0 {
+		return
+	}
+	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
+		_ = c.Close()
+		return
+	}
+	_ = os.Remove(path) // the bind that follows says what is wrong if this did not work
+}
+
+// serveAdmin's goroutine ends when the admin server is shut down, at the very end of the process.
+func (s *Server) serveAdmin(l net.Listener) {
+	go func() {
+		if err := s.admin.Serve(l); err != nil {
+			s.log.Error("admin API ended", observe.Err(err))
+		}
+	}()
+}
+
+// release closes what start opened, when it did not come to the end.
+func (s *Server) release() {
+	for _, l := range s.listeners {
+		_ = l.socket.Close()
+	}
+	if s.registry != nil {
+		s.registry.Close()
+	}
+	if l := s.logs.Load(); l != nil {
+		_ = l.closeBut(nil)
+	}
+}
+
+// listenerIndex is the index of a listener's metrics in every snapshot from now on.
+func (s *Server) listenerIndex(name string) int {
+	i, ok := s.indexes[name]
+	if !ok {
+		i = len(s.names)
+		s.indexes[name] = i
+		s.names = append(s.names, name)
+	}
+	return i
+}
+
+// Address is where the i-th listener of the file listens; for tests and for those that configured port 0.
+func (s *Server) Address(i int) string { return s.current.Load().sockets[i].socket.Addr().String() }

@@ -1,0 +1,133 @@
+package server
+
+import (
+	"crypto/sha256"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"go.uber.org/zap"
+
+	"github.com/valor-ivx/weir/proxy/observe"
+)
+
+const (
+	// settle is how long files must be quiet before they are looked at: editors and ConfigMap swaps come as a burst of events.
+	settle = 200 * time.Millisecond
+	// pollEvery finds what events do not tell: NFS, overlay mounts, a full inotify table.
+	pollEvery = 30 * time.Second
+)
+
+// watcher tells when the contents of the configuration's files have changed. It watches folders, because a file that is replaced by rename, or a
+// ConfigMap's ..data link, is another inode; an event is only a hint, the contents decide. It owns one goroutine, ended by close.
+type watcher struct {
+	changed chan struct{} // one message per change, capacity 1
+	log     *zap.Logger
+	events  *fsnotify.Watcher // nil where the system has none: polling does
+	quit    chan struct{}
+	done    chan struct{}
+
+	mu    sync.Mutex // guards files and sum; held while the files are read
+	files []string
+	sum   [sha256.Size]byte
+}
+
+func newWatcher(log *zap.Logger) *watcher {
+	w := &watcher{changed: make(chan struct{}, 1), log: log, quit: make(chan struct{}), done: make(chan struct{})}
+	var err error
+	if w.events, err = fsnotify.NewWatcher(); err != nil {
+		log.Warn("no file events, polling", observe.Err(err))
+		w.events = nil
+	}
+	go w.run()
+	return w
+}
+
+// watch replaces the set of files; their present contents are what changes are measured against.
+func (w *watcher) watch(files []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.files, w.sum = files, digest(files)
+	if w.events == nil {
+		return
+	}
+	for _, f := range files {
+		// Where the file really is may be another folder than the link to it; both can change.
+		dirs := []string{filepath.Dir(f)}
+		if real, err := filepath.EvalSymlinks(f); err == nil {
+			dirs = append(dirs, filepath.Dir(real))
+		}
+		for _, dir := range dirs {
+			if err := w.events.Add(dir); err != nil {
+				w.log.Warn("cannot watch folder, polling", zap.String(observe.KeyFilePath, dir), observe.Err(err))
+			}
+		}
+	}
+}
+
+func (w *watcher) run() {
+	defer close(w.done)
+	poll := time.NewTicker(pollEvery)
+	defer poll.Stop()
+	quiet := time.NewTimer(time.Hour)
+	quiet.Stop()
+	var events chan fsnotify.Event
+	var errs chan error
+	if w.events != nil {
+		events, errs = w.events.Events, w.events.Errors
+	}
+	for {
+		select {
+		case <-w.quit:
+			return
+		case <-events:
+			quiet.Reset(settle)
+		case err := <-errs:
+			w.log.Warn("file events", observe.Err(err))
+			quiet.Reset(settle) // events were lost: look
+		case <-quiet.C:
+			w.look()
+		case <-poll.C:
+			w.look()
+		}
+	}
+}
+
+// look compares contents and tells once per change, so that a bad file is complained about once and not at every event.
+func (w *watcher) look() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	sum := digest(w.files)
+	if sum == w.sum {
+		return
+	}
+	w.sum = sum
+	select {
+	case w.changed <- struct{}{}:
+	default: // one is waiting already and will read what is there then
+	}
+}
+
+func digest(files []string) (sum [sha256.Size]byte) {
+	h := sha256.New()
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		inner := sha256.Sum256(b)
+		h.Write(inner[:])
+		if err != nil {
+			h.Write([]byte(err.Error()))
+		}
+	}
+	h.Sum(sum[:0])
+	return sum
+}
+
+func (w *watcher) close() {
+	close(w.quit)
+	<-w.done
+	if w.events != nil {
+		_ = w.events.Close()
+	}
+}

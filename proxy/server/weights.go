@@ -1,0 +1,121 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/valor-ivx/weir/balancer"
+	"github.com/valor-ivx/weir/configs"
+	"github.com/valor-ivx/weir/proxy/admin"
+	"github.com/valor-ivx/weir/proxy/observe"
+)
+
+// setWeights puts an operator's weights in force: durably first, then for the next request.
+func (s *Server) setWeights(_ context.Context, name string, w admin.Weights, c admin.Change) (before, after admin.Service, err error) {
+	return s.change(name, c, func(g *generation) (overlay, error) {
+		if err := w.Check(g.groupNames(name)); err != nil {
+			return overlay{}, err
+		}
+		set := serviceOverlay{Weights: map[string]uint32{}, Since: time.Now().UTC(), By: c.By}
+		for group, weight := range w {
+			set.Weights[group] = uint32(weight)
+		}
+		return s.runtime.with(name, set), nil
+	})
+}
+
+// resetWeights drops a service's overlay.
+func (s *Server) resetWeights(_ context.Context, name string, c admin.Change) (before, after admin.Service, err error) {
+	return s.change(name, c, func(*generation) (overlay, error) { return s.runtime.without(name), nil })
+}
+
+// change is every write to the overlay: check under the lock, save, publish. The save is the only step that can fail after the checks, and nothing is
+// in force before it has succeeded.
+func (s *Server) change(name string, c admin.Change, next func(*generation) (overlay, error)) (before, after admin.Service, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := s.current.Load()
+	switch {
+	case s.stopping.Load():
+		return before, after, admin.ErrStopping
+	case g.services[name] == nil:
+		return before, after, admin.ErrNotFound
+	}
+	before = s.describe(g, name)
+	if !c.Match.Holds(before.Version) {
+		return before, after, admin.ErrConflict
+	}
+	runtime, err := next(g)
+	if err != nil {
+		return before, after, err
+	}
+	if err := s.overlay.save(runtime); err != nil {
+		return before, after, err
+	}
+	s.runtime = runtime
+	changed := *g
+	changed.build(s, g)
+	s.current.Store(&changed)
+	s.proxy.Publish(changed.snapshot)
+	after = s.describe(&changed, name)
+	s.log.Info("weights in force", zap.String(observe.KeyService, name), zap.String("weir.by", c.By),
+		zap.Stringer("weir.before", before.Weights()), zap.Stringer("weir.after", after.Weights()))
+	return before, after, nil
+}
+
+func (g *generation) groupNames(service string) []string {
+	var names []string
+	for _, share := range g.sharesOf(service) {
+		names = append(names, share.Name)
+	}
+	return names
+}
+
+// overlayLines say which services a runtime overlay overrides, for check and reload: what the file says is then not what is in force.
+func overlayLines(cfg *configs.Config) []string {
+	o, err := overlayFile{filepath.Join(cfg.Admin.StateDir, "overlay.json")}.load()
+	if err != nil {
+		if os.IsPermission(err) {
+			return nil // check may run as somebody who may not read the state; weir itself says it at start
+		}
+		return []string{err.Error()}
+	}
+	return o.notes(cfg)
+}
+
+// notes describe an overlay against a file, one line per service.
+func (o overlay) notes(cfg *configs.Config) (list []string) {
+	for i := range cfg.Services {
+		c := &cfg.Services[i]
+		set, ok := o.Services[c.Name]
+		if !ok {
+			continue
+		}
+		file := fileShares(c)
+		shares, void := o.shares(c.Name, file)
+		if void != "" {
+			list = append(list, fmt.Sprintf("service %s: runtime overlay of %s by %s is void: %s", c.Name, set.Since.Format(time.RFC3339), set.By, void))
+			continue
+		}
+		list = append(list, fmt.Sprintf("service %s: file %s, overlay %s since %s by %s", c.Name, slashed(file), slashed(shares), set.Since.Format(time.RFC3339), set.By))
+	}
+	return list
+}
+
+// slashed is "75/25" in the order of group names.
+func slashed(shares []balancer.Share) string {
+	shares = slices.Clone(shares)
+	slices.SortFunc(shares, func(a, b balancer.Share) int { return strings.Compare(a.Name, b.Name) })
+	words := make([]string, len(shares))
+	for i, s := range shares {
+		words[i] = configs.Weight(s.Weight).String()
+	}
+	return strings.Join(words, "/")
+}

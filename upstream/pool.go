@@ -1,0 +1,140 @@
+package upstream
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+// Pool is one group of one service: the members that its targets name now, and the live set made of them.
+type Pool struct {
+	registry *Registry
+	key      string
+	options  PoolOptions // complete; never written after newPool
+
+	live  atomic.Pointer[LiveSet] // written under Registry.mu, read by requests
+	picks pickState
+
+	// The control plane's; Registry.mu guards them.
+	refs    int
+	retired bool
+	members []*Peer // by address
+	leaving []*Peer // left with requests in flight, for status
+	sources []*source
+	known   chan struct{} // closed while nothing is Unknown
+	bornAt  int64         // when the live set last went from nobody to somebody, ns
+	wake    *time.Timer   // for the next ejection that ends by time; nil: none
+}
+
+func newPool(r *Registry, key string, o PoolOptions) *Pool {
+	return &Pool{registry: r, key: key, options: o, known: make(chan struct{})}
+}
+
+// Options is the description, with its defaults filled in. It must not be changed.
+func (p *Pool) Options() PoolOptions { return p.options }
+
+// Live is who may get requests now: one atomic load, never nil.
+func (p *Pool) Live() *LiveSet { return p.live.Load() }
+
+// WaitKnown waits until no peer is Unknown any more and every name was looked up once, or until ctx ends. A peer is Unknown for one probe at
+// most, so a ctx of one probe timeout (and the time of a look-up, where there are names) loses nothing. What is Unknown after that counts as not
+// healthy: WhenNoneHealthy decides if nobody else is there.
+func (p *Pool) WaitKnown(ctx context.Context) {
+	p.registry.mu.Lock()
+	known := p.known
+	p.registry.mu.Unlock()
+	select {
+	case <-known:
+	case <-ctx.Done():
+	}
+}
+
+// Release gives one reference back. The last one retires the pool: probes and look-ups that nobody else needs stop, resting connections of addresses
+// that nobody else has are closed. Requests that hold its live set finish on it: they may still pick and dial.
+func (p *Pool) Release() {
+	r := p.registry
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p.refs == 0 {
+		panic("upstream: pool released more often than acquired")
+	}
+	if p.refs--; p.refs == 0 {
+		p.retire()
+	}
+}
+
+// open starts the look-ups and publishes the first live set. Registry.mu is held, in all that follows.
+func (p *Pool) open() {
+	for _, t := range p.options.Targets {
+		if k, ok := t.source(); ok {
+			p.sources = append(p.sources, p.registry.subscribe(k, p))
+		}
+	}
+	p.reconcile()
+}
+
+// retire undoes open. It is safe to call twice: Close may come before the last Release.
+func (p *Pool) retire() {
+	if p.retired {
+		return
+	}
+	p.retired = true
+	delete(p.registry.pools, p.key)
+	if p.wake != nil {
+		p.wake.Stop()
+	}
+	for _, s := range p.sources {
+		p.registry.unsubscribe(s, p)
+	}
+	for _, m := range p.members {
+		p.registry.detach(m)
+	}
+	select {
+	case <-p.known:
+	default:
+		close(p.known) // nobody will find out any more
+	}
+}
+
+// reconcile makes the members what the targets name now. The new live set is published before anything of those who left is taken down.
+func (p *Pool) reconcile() {
+	wanted := p.wanted()
+	var kept, gone []*Peer
+	for _, m := range p.members {
+		if w, ok := wanted[m.address]; ok {
+			m.weight = w
+			delete(wanted, m.address)
+			kept = append(kept, m)
+		} else {
+			gone = append(gone, m)
+		}
+	}
+	for address, w := range wanted {
+		kept = append(kept, p.registry.attach(p, address, w))
+	}
+	sortPeers(kept)
+	p.members = kept
+	p.publish(p.registry.now())
+	for _, m := range gone {
+		p.registry.detach(m)
+		if m.InFlight() > 0 {
+			p.leaving = append(p.leaving, m)
+		}
+	}
+}
+
+// wanted is the share of each address. What several targets name has the sum of their shares.
+func (p *Pool) wanted() map[string]float64 {
+	shares := make(map[string]float64)
+	for _, t := range p.options.Targets {
+		k, ok := t.source()
+		if !ok {
+			shares[canonical(t.Address)] += t.Weight
+			continue
+		}
+		for _, place := range p.registry.sources[k].found {
+			shares[place.at(t)] += t.Weight * place.share
+		}
+	}
+	return shares
+}
