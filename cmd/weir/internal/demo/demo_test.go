@@ -336,7 +336,7 @@ func TestBusyPortsAreNamedAllAtOnce(t *testing.T) {
 			}
 		}
 	}
-	if strings.Contains(err.Error(), "--blue") {
+	if strings.Contains(err.Error(), "--blue") || strings.Contains(err.Error(), "another weir demo") {
 		t.Error("names a port that is free")
 	}
 	if _, err := os.Stat(o.Dir); !errors.Is(err, os.ErrNotExist) {
@@ -369,6 +369,11 @@ func TestMissingAPIIsSaid(t *testing.T) {
 func TestSecondDemoInAFolderIsRefused(t *testing.T) {
 	o, _, _ := options(t)
 	o.Serve = func(string, func()) int {
+		same := o
+		same.HTTP, same.HTTPS, same.Admin, same.Blue, same.Green = o.Blue, o.Blue, o.Green, o.Blue, o.Green
+		if _, err := demo.Run(t.Context(), same); err == nil || !strings.Contains(err.Error(), "another weir demo is probably running") {
+			t.Error(err)
+		}
 		p, _, _ := options(t)
 		p.Dir = o.Dir
 		if _, err := demo.Run(t.Context(), p); err == nil || !strings.Contains(err.Error(), "another weir demo runs in") {
