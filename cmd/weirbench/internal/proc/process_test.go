@@ -149,10 +149,13 @@ func TestStopIsGentleFirst(t *testing.T) {
 
 func TestStopKillsTheStubbornAndTheirChildren(t *testing.T) {
 	hold := fifo(t)
-	p, out := shell(t, proc.AnyCore, "exec 0<>"+hold+"; trap '' TERM; (read x <&0) & echo $!; while :; do read x; done")
+	p, out := shell(t, proc.AnyCore, "exec 3<>"+hold+"; trap '' TERM; (read x <&3) & echo $!; while :; do read x <&3; done")
 	var child int
 	if _, err := fmt.Sscan(line(t, out), &child); err != nil {
 		t.Fatal(err)
+	}
+	if tree, err := proc.Tree(p.PID()); err != nil || len(tree) != 2 || tree[1] != child {
+		t.Fatalf("tree %v, %v; want the shell and %d", tree, err, child)
 	}
 	err := p.Stop(200 * time.Millisecond)
 	if err == nil || !strings.Contains(err.Error(), "killed") {
