@@ -1,0 +1,8 @@
+package main
+
+import (
+	"context"
+	"io"
+)
+
+func runLoad(context.Context, []string, io.Writer, io.Writer) error { return errUsage }
