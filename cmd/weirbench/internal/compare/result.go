@@ -45,6 +45,18 @@ type Row struct {
 // Value is a float whose NaN ("no figure") is null in JSON.
 type Value float64
 
+// NewRow makes a judged row of values round by round, NaN where there is none.
+func NewRow(f Figure, rounds map[peer.Name][]float64) *Row {
+	w := &Row{Figure: f, Values: make(map[peer.Name][]Value)}
+	for n, values := range rounds {
+		for _, v := range values {
+			w.add(n, v)
+		}
+	}
+	w.judge()
+	return w
+}
+
 // MarshalJSON implements json.Marshaler.
 func (v Value) MarshalJSON() ([]byte, error) {
 	if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {

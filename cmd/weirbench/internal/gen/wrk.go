@@ -30,6 +30,9 @@ type WrkResult struct {
 	Failed   int
 }
 
+// ErrNone means that not one request was answered.
+var ErrNone = errors.New("not one request was answered")
+
 // Run runs wrk and returns its count. A run with failures is returned as an error: requests that fail
 // cost something else than what is being measured.
 func (w Wrk) Run(ctx context.Context) (WrkResult, error) {
@@ -85,7 +88,7 @@ func ParseWrk(text string) (WrkResult, error) {
 		return WrkResult{}, fmt.Errorf("parse wrk: %w", err)
 	}
 	if r.Requests == 0 {
-		return WrkResult{}, errors.New("parse wrk: not one request was answered")
+		return WrkResult{}, fmt.Errorf("parse wrk: %w", ErrNone)
 	}
 	failed := regexp.MustCompile(`(?m)^\s*(?:Non-2xx or 3xx responses: (\d+)|Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+))`)
 	for _, m := range failed.FindAllStringSubmatch(text, -1) {

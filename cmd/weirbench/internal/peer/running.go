@@ -17,8 +17,8 @@ import (
 // readyWithin is how long a server may take to listen; stopWithin how long it may take to end before
 // it is killed. Both are far above what a healthy one needs, even while others compile.
 const (
-	readyWithin = 15 * time.Second
-	stopWithin  = 6 * time.Second
+	readyWithin = 30 * time.Second
+	stopWithin  = 20 * time.Second
 )
 
 // Running is a server that listens. Its owner calls Stop.
