@@ -33,8 +33,11 @@ http {
 `, user, filepath.Join(dir, "nginx.pid"), filepath.Join(dir, "error.log"), connections, temp.String(), many)
 }
 
-// nginx is tuned as measurement showed best for it: request bodies up to 128 KiB in memory instead
-// of a temporary file, response buffering as by default but never to disk.
+// nginx is tuned as measurement showed best for it. Request bodies up to 128 KiB stay in memory
+// instead of a temporary file. Responses are buffered as by default, but never to disk and in larger
+// buffers: with the default of 8 × 4 KiB a 100 MiB body costs it more than twice the CPU, and smaller
+// steps (32 KiB with the default head buffer, 8 × 64 KiB) lay in between. Reading request bodies
+// unbuffered (proxy_request_buffering off) did not help its 64 KiB POSTs.
 func (j Job) nginx(dir string) string {
 	var b strings.Builder
 	b.WriteString(nginxTop(dir, j.Files-100))
@@ -43,7 +46,8 @@ func (j Job) nginx(dir string) string {
 	} else {
 		b.WriteString("  access_log off;\n")
 	}
-	b.WriteString("  client_body_buffer_size 128k;\n  client_max_body_size 0;\n  proxy_max_temp_file_size 0;\n")
+	b.WriteString("  client_body_buffer_size 128k;\n  client_max_body_size 0;\n" +
+		"  proxy_buffers 16 32k;\n  proxy_buffer_size 16k;\n  proxy_max_temp_file_size 0;\n")
 	b.WriteString("  upstream origin {\n")
 	if len(j.Origins) > 1 {
 		b.WriteString("    zone origin 64k;\n    least_conn;\n")
