@@ -204,7 +204,8 @@ func (b *bench) try(ctx context.Context, s scenario, n peer.Name, label string) 
 	if err != nil {
 		return nil, err
 	}
-	t.proxy, err = peer.Start(ctx, n, b.binaries[n], t.dir, b.ProxyCore, job)
+	program := peer.Program{Name: n, Binary: b.binaries[n], Dir: t.dir, Core: b.ProxyCore}
+	t.proxy, err = peer.Start(ctx, program, job)
 	if err != nil {
 		return nil, err
 	}

@@ -54,7 +54,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		plot.Downsample(plotPoints))
 	stairs := Stairs(steps)
 	var begin time.Time
-	err = attack(ctx, targets, stairs, stairs.Total(), func(hit *vegeta.Result) error {
+	err = run{targets: targets, pacer: stairs, length: stairs.Total()}.attack(ctx, func(hit *vegeta.Result) error {
 		if begin.IsZero() {
 			begin = hit.Timestamp // results come in the order they end; the first hit was sent at about zero
 		}
@@ -105,10 +105,14 @@ func orElse[T comparable](value, otherwise T) T {
 // capacity is the rate of good answers that a closed loop gets.
 func capacity(ctx context.Context, targets []vegeta.Target) (float64, error) {
 	var m vegeta.Metrics
-	err := attack(ctx, targets, vegeta.Rate{}, probeFor, func(hit *vegeta.Result) error {
+	closed := run{
+		targets: targets, pacer: vegeta.Rate{}, length: probeFor,
+		opts: []func(*vegeta.Attacker){vegeta.Workers(probeWorkers), vegeta.MaxWorkers(probeWorkers)},
+	}
+	err := closed.attack(ctx, func(hit *vegeta.Result) error {
 		m.Add(hit)
 		return nil
-	}, vegeta.Workers(probeWorkers), vegeta.MaxWorkers(probeWorkers))
+	})
 	if err != nil {
 		return 0, err
 	}
@@ -119,9 +123,17 @@ func capacity(ctx context.Context, targets []vegeta.Target) (float64, error) {
 	return m.Throughput, nil
 }
 
+// run is one use of vegeta.
+type run struct {
+	targets []vegeta.Target
+	pacer   vegeta.Pacer
+	length  time.Duration
+	opts    []func(*vegeta.Attacker) // over those every run has
+}
+
 // attack sends at the pacer's pace and hands over every result. When ctx ends it stops sending and
 // waits for what is in flight.
-func attack(ctx context.Context, targets []vegeta.Target, p vegeta.Pacer, d time.Duration, each func(*vegeta.Result) error, more ...func(*vegeta.Attacker)) error {
+func (r run) attack(ctx context.Context, each func(*vegeta.Result) error) error {
 	opts := slices.Concat([]func(*vegeta.Attacker){
 		vegeta.MaxWorkers(workers),
 		vegeta.Connections(workers), // idle connections kept: fewer would make it a test of handshakes
@@ -130,11 +142,11 @@ func attack(ctx context.Context, targets []vegeta.Target, p vegeta.Pacer, d time
 		vegeta.Proxy(nil),
 		// The demo's certificate comes from its own CA; what is tested is load, not trust.
 		vegeta.TLSConfig(&tls.Config{InsecureSkipVerify: true}),
-	}, more)
+	}, r.opts)
 	attacker := vegeta.NewAttacker(opts...)
 	defer context.AfterFunc(ctx, func() { attacker.Stop() })()
 	var first error
-	for hit := range attacker.Attack(inTurn(targets), p, d, "weir") {
+	for hit := range attacker.Attack(inTurn(r.targets), r.pacer, r.length, "weir") {
 		if first == nil {
 			if first = each(hit); first != nil {
 				attacker.Stop()

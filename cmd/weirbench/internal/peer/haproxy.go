@@ -49,7 +49,7 @@ defaults
 		b.WriteString("  balance leastconn\n")
 	}
 	for i, o := range j.Origins {
-		fmt.Fprintf(&b, "  server origin%d %v pool-max-conn 512\n", i, o)
+		fmt.Fprintf(&b, "  server origin%d %v\n", i, o)
 	}
 	return b.String()
 }

@@ -130,8 +130,7 @@ func TestProxiesServeAlike(t *testing.T) {
 				if secure {
 					job.TLS, base = cert, "https://"+listen.String()
 				}
-				dir := t.TempDir()
-				r, err := peer.Start(t.Context(), n, binary, dir, proc.AnyCore, job)
+				r, err := peer.Start(t.Context(), peer.Program{Name: n, Binary: binary, Dir: t.TempDir(), Core: proc.AnyCore}, job)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -207,7 +206,8 @@ func TestStartReportsWhatTheServerSaid(t *testing.T) {
 	job := jobs(t)["plain"]
 	job.Files = 4096
 	job.TLS = &peer.Certificate{Both: "/does/not/exist.pem"}
-	_, err := peer.Start(t.Context(), peer.HAProxy, binary, t.TempDir(), proc.AnyCore, job)
+	program := peer.Program{Name: peer.HAProxy, Binary: binary, Dir: t.TempDir(), Core: proc.AnyCore}
+	_, err := peer.Start(t.Context(), program, job)
 	if err == nil || !strings.Contains(err.Error(), "does/not/exist") {
 		t.Errorf("Start = %v", err)
 	}

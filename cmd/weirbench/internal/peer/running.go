@@ -29,19 +29,27 @@ type Running struct {
 	out  *os.File
 }
 
-// Start writes the proxy's configuration into dir, starts it on the core and waits until it listens.
-func Start(ctx context.Context, n Name, binary, dir string, core int, j Job) (*Running, error) {
-	name := map[Name]string{Nginx: "nginx.conf", HAProxy: "haproxy.cfg", Weir: "weir.toml"}[n]
-	conf, err := writeConfig(dir, name, j.Config(n, dir))
+// Program is a proxy to start.
+type Program struct {
+	Name   Name
+	Binary string // path, as Binary returns it
+	Dir    string // for its configuration and everything it writes; made if missing
+	Core   int    // the only core it may run on, or proc.AnyCore
+}
+
+// Start writes the proxy's configuration for the job, starts it and waits until it listens.
+func Start(ctx context.Context, p Program, j Job) (*Running, error) {
+	name := map[Name]string{Nginx: "nginx.conf", HAProxy: "haproxy.cfg", Weir: "weir.toml"}[p.Name]
+	conf, err := writeConfig(p.Dir, name, j.Config(p.Name, p.Dir))
 	if err != nil {
 		return nil, err
 	}
 	args := map[Name][]string{
-		Nginx:   {"-e", filepath.Join(dir, "error.log"), "-p", dir, "-c", conf},
+		Nginx:   {"-e", filepath.Join(p.Dir, "error.log"), "-p", p.Dir, "-c", conf},
 		HAProxy: {"-db", "-f", conf},
 		Weir:    {"run", "-c", conf},
-	}[n]
-	return start(ctx, string(n), dir, proc.Command{Path: binary, Args: args, Core: core}, j.Listen)
+	}[p.Name]
+	return start(ctx, string(p.Name), p.Dir, proc.Command{Path: p.Binary, Args: args, Core: p.Core}, j.Listen)
 }
 
 // PID is the server's main process.
