@@ -5,6 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -34,6 +36,11 @@ func runCompare(ctx context.Context, args []string, out, diag io.Writer) error {
 		fmt.Fprintln(diag, err)
 		return errUsage
 	}
+	lock, err := proc.Lock(filepath.Join(os.TempDir(), "weirbench.lock"))
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
 	ctx, cancel := context.WithTimeout(ctx, *timeout)
 	defer cancel()
 	o := compare.Options{
