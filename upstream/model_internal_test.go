@@ -237,6 +237,8 @@ func (m *machine) use(t *rapid.T) {
 // settle lets every check and look-up come to its answer (a name that failed long is asked again after 33 s), then holds everything to the model.
 func (m *machine) settle(t *rapid.T) {
 	pass(40 * time.Second)
+	m.world.mu.Lock()
+	defer m.world.mu.Unlock()
 	for _, name := range modelNames {
 		if now := m.world.names[name]; len(now) > 0 && m.looksUp(name) && !slices.Equal(now, m.world.lastGood[name]) {
 			t.Fatalf("%s is %v and was looked up as %v", name, now, m.world.lastGood[name])
