@@ -1,0 +1,97 @@
+package upstream_test
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/valor-ivx/weir/balancer"
+	"github.com/valor-ivx/weir/upstream"
+)
+
+// Requests go on while pools are replaced, targets come and go, health flaps and peers are ejected: every request finds a peer and a connection,
+// and in the end nothing is in flight and nothing rests where nobody is.
+func TestReloadsUnderLoad(t *testing.T) {
+	var backends []*backend
+	for range 4 {
+		backends = append(backends, newBackend(t))
+	}
+	r := newRegistry(t, upstream.Options{})
+	describe := func(generation int) upstream.PoolOptions {
+		o := upstream.PoolOptions{
+			Service: "api", Group: "blue", SlowStart: time.Second, MaxIdle: 1 + generation%7,
+			Health:   &upstream.HealthOptions{Path: "/", Interval: 20 * time.Millisecond},
+			Ejection: &upstream.EjectionOptions{Consecutive: 5, MaxEjected: 0.5, Base: 10 * time.Millisecond},
+		}
+		for i, b := range backends {
+			if i != generation%len(backends) {
+				o.Targets = append(o.Targets, upstream.Target{Address: b.address, Weight: float64(1 + i)})
+			}
+		}
+		return o
+	}
+	first := acquire(t, r, describe(0))
+	waitKnown(t, first)
+	var current atomic.Pointer[upstream.Pool]
+	current.Store(first)
+
+	const workers, each, reloads = 4, 1500, 200
+	var wg sync.WaitGroup
+	var lost, dialled, reused atomic.Int64
+	for worker := range workers {
+		wg.Go(func() {
+			for i := range each {
+				now := r.Now()
+				var tried balancer.Tried
+				peer := current.Load().Live().Pick(uint64(i), now, &tried)
+				if peer == nil {
+					lost.Add(1)
+					continue
+				}
+				c := peer.Conn(now)
+				if c != nil {
+					reused.Add(1)
+				} else {
+					var err error
+					if c, err = peer.Dial(0); err != nil {
+						lost.Add(1)
+						peer.Done(r.Now(), 0, upstream.ConnectFailed)
+						continue
+					}
+					dialled.Add(1)
+				}
+				outcome := upstream.Success
+				if worker == 0 && i/10%2 == 0 {
+					outcome = upstream.Broken
+				}
+				now = r.Now()
+				c.Release(outcome == upstream.Success, now)
+				peer.Done(now, time.Millisecond, outcome)
+			}
+		})
+	}
+	for generation := 1; generation <= reloads; generation++ {
+		backends[generation%2].unready.Store(generation%3 == 0)
+		next := acquire(t, r, describe(generation))
+		old := current.Swap(next)
+		old.Release()
+		_ = next.Snapshot()
+	}
+	wg.Wait()
+	last := current.Load()
+	for _, s := range last.Snapshot() {
+		if s.InFlight != 0 {
+			t.Errorf("%s has %d in flight", s.Address, s.InFlight)
+		}
+	}
+	last.Release()
+	for _, s := range last.Snapshot() {
+		if s.Idle != 0 {
+			t.Errorf("%d connections to %s rest after the last release", s.Idle, s.Address)
+		}
+	}
+	if lost.Load() != 0 || reused.Load() == 0 {
+		t.Errorf("%d requests lost; %d connections dialled, %d reused", lost.Load(), dialled.Load(), reused.Load())
+	}
+}
