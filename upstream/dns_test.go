@@ -33,15 +33,8 @@ type nameServer struct {
 func newNameServer(t *testing.T) *nameServer {
 	t.Helper()
 	s := &nameServer{zone: map[string][]string{}, rcode: map[string]int{}, asked: map[string]int{}}
-	packet, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.address = packet.LocalAddr().String()
-	stream, err := net.Listen("tcp", s.address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	packet, stream := twinPorts(t)
+	s.address = stream.Addr().String()
 	for _, server := range []*dns.Server{{PacketConn: packet, Handler: s}, {Listener: stream, Handler: s}} {
 		started := make(chan struct{})
 		server.NotifyStartedFunc = func() { close(started) }
@@ -54,6 +47,24 @@ func newNameServer(t *testing.T) *nameServer {
 		})
 	}
 	return s
+}
+
+// twinPorts binds one port number for UDP and TCP: the number that is free for one may be taken for the other, then another one is.
+func twinPorts(t *testing.T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	for range 50 {
+		stream, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		packet, err := net.ListenPacket("udp", stream.Addr().String())
+		if err == nil {
+			return packet, stream
+		}
+		_ = stream.Close()
+	}
+	t.Fatal("no port is free for both UDP and TCP")
+	return nil, nil
 }
 
 // set replaces the records of a name: "A 1 10.0.0.1" is type, TTL and data.
@@ -272,10 +283,11 @@ func TestNamesFollowTheirRecords(t *testing.T) {
 
 func TestServiceRecordsMakePeers(t *testing.T) {
 	s := newNameServer(t)
-	s.set("_http._tcp.api.example", "SRV 30 10 30 5001 a.example.", "SRV 30 10 10 5002 b.example.", "SRV 30 20 1 5003 backup.example.")
+	s.set("_http._tcp.api.example", "SRV 1 10 30 5001 a.example.", "SRV 30 10 10 5002 b.example.", "SRV 30 20 1 5003 backup.example.")
 	s.set("a.example", "A 30 10.0.0.1")
 	s.set("b.example", "A 30 10.0.0.2", "AAAA 30 fd00::2")
-	r := newRegistry(t, upstream.Options{Resolver: s.resolver(t, "", "")})
+	events := newRecord()
+	r := newRegistry(t, upstream.Options{Resolver: s.resolver(t, "", "options attempts:1\n"), Events: events.events()})
 	p := acquire(t, r, upstream.PoolOptions{Targets: []upstream.Target{
 		{SRV: "_http._tcp.api.example", Weight: 2}, {Address: netip.MustParseAddrPort("10.0.0.9:80").String(), Weight: 1},
 	}})
@@ -288,6 +300,11 @@ func TestServiceRecordsMakePeers(t *testing.T) {
 	want := map[string]float64{"10.0.0.1:5001": 3, "10.0.0.2:5002": 1, "[fd00::2]:5002": 1, "10.0.0.9:80": 1}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("weights %v, want %v", got, want)
+	}
+	s.answerWith("_http._tcp.api.example", "SRV", dns.RcodeServerFailure)
+	events.await(t, "resolved _http._tcp.api.example false", 1)
+	if got := liveAddresses(p); len(got) != len(want) {
+		t.Errorf("live after SERVFAIL: %v", got)
 	}
 }
 

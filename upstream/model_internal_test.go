@@ -45,12 +45,14 @@ type world struct {
 	answers map[string]bool
 	names   map[string][]string // addresses; nil: the look-up fails
 
+	asked    int                 // probes and look-ups
 	lastGood map[string][]string // what was answered last, for names that some pool looks up
 }
 
 func (w *world) probe(_ context.Context, address string, _ HealthOptions) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.asked++
 	if !w.answers[address] {
 		return errors.New("down")
 	}
@@ -61,6 +63,7 @@ func (w *world) probe(_ context.Context, address string, _ HealthOptions) error 
 func (w *world) LookupIP(ctx context.Context, family, host string) ([]netip.Addr, time.Duration, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.asked++
 	if w.names[host] == nil || ctx.Err() != nil {
 		return nil, 0, errors.New("SERVFAIL")
 	}
@@ -386,6 +389,11 @@ func TestRegistryAgainstModel(t *testing.T) {
 				m.held = m.held[1:]
 			}
 			m.check(rt)
+			asked := m.world.asked
+			pass(time.Hour)
+			if m.world.asked != asked {
+				rt.Fatal("probes or look-ups go on after the last release")
+			}
 			if n := len(m.registry.endpoints); n != 0 {
 				rt.Fatal(fmt.Sprint(n, " addresses stayed after the last release"))
 			}
