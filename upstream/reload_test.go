@@ -18,20 +18,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 		backends = append(backends, newBackend(t))
 	}
 	r := newRegistry(t, upstream.Options{})
-	describe := func(generation int) upstream.PoolOptions {
-		o := upstream.PoolOptions{
-			Service: "api", Group: "blue", SlowStart: time.Second, MaxIdle: 1 + generation%7,
-			Health:   &upstream.HealthOptions{Path: "/", Interval: 20 * time.Millisecond},
-			Ejection: &upstream.EjectionOptions{Consecutive: 5, MaxEjected: 0.5, Base: 10 * time.Millisecond},
-		}
-		for i, b := range backends {
-			if i != generation%len(backends) {
-				o.Targets = append(o.Targets, upstream.Target{Address: b.address, Weight: float64(1 + i)})
-			}
-		}
-		return o
-	}
-	first := acquire(t, r, describe(0))
+	first := acquire(t, r, generationOf(backends, 0))
 	waitKnown(t, first)
 	var current atomic.Pointer[upstream.Pool]
 	current.Store(first)
@@ -57,7 +44,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 	}
 	for generation := 1; generation <= reloads; generation++ {
 		backends[generation%2].unready.Store(generation%3 == 0)
-		next := acquire(t, r, describe(generation))
+		next := acquire(t, r, generationOf(backends, generation))
 		old := current.Swap(next)
 		old.Release()
 		_ = next.Snapshot()
@@ -101,4 +88,19 @@ func request(r *upstream.Registry, p *upstream.Pool, key uint64, o upstream.Outc
 	c.Release(o == upstream.Success, now)
 	peer.Done(now, time.Millisecond, o)
 	return how
+}
+
+// generationOf is the n-th description of one group: another limit, and another backend left out.
+func generationOf(backends []*backend, n int) upstream.PoolOptions {
+	o := upstream.PoolOptions{
+		Service: "api", Group: "blue", SlowStart: time.Second, MaxIdle: 1 + n%7,
+		Health:   &upstream.HealthOptions{Path: "/", Interval: 20 * time.Millisecond},
+		Ejection: &upstream.EjectionOptions{Consecutive: 5, MaxEjected: 0.5, Base: 10 * time.Millisecond},
+	}
+	for i, b := range backends {
+		if i != n%len(backends) {
+			o.Targets = append(o.Targets, upstream.Target{Address: b.address, Weight: float64(1 + i)})
+		}
+	}
+	return o
 }
