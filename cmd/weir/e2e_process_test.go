@@ -53,7 +53,7 @@ func start(t *testing.T, cmd *exec.Cmd) *process {
 	return p
 }
 
-func tail(s string) string { return s[max(0, len(s)-2000):] }
+func tail(s string) string { return s[max(0, len(s)-4000):] }
 
 func (p *process) signal(s syscall.Signal) {
 	p.t.Helper()

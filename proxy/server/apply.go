@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -114,13 +115,10 @@ func unchangeable(cfg *configs.Config, old *generation) error {
 }
 
 func (s *Server) openListeners(p *prepared, cfg *configs.Config, old *generation) error {
+	taken := map[*listener]bool{}
 	for _, c := range cfg.Listeners {
-		var from *listener
-		for _, l := range s.listeners {
-			if l.config.Address == c.Address {
-				from = l
-			}
-		}
+		from := s.predecessor(c, taken)
+		taken[from] = true
 		if from != nil && from.same(c, cfg.TLS.MinVersion, old.plan.config.TLS.MinVersion) {
 			p.sockets = append(p.sockets, from)
 			continue
@@ -133,6 +131,20 @@ func (s *Server) openListeners(p *prepared, cfg *configs.Config, old *generation
 		p.sockets = append(p.sockets, l)
 	}
 	return nil
+}
+
+// predecessor is the open listener whose socket c goes on with: the one with its address, and of several (on port 0) the one with its name.
+func (s *Server) predecessor(c configs.Listener, taken map[*listener]bool) (from *listener) {
+	for _, l := range s.listeners {
+		switch {
+		case l.config.Address != c.Address || taken[l]:
+		case l.config.Name == c.Name:
+			return l
+		case !strings.HasSuffix(c.Address, ":0"): // on port 0 another name is another listener
+			from = l
+		}
+	}
+	return from
 }
 
 func (s *Server) acquirePools(p *prepared, old *generation) error {
@@ -175,6 +187,7 @@ func (s *Server) awaitPeers(ctx context.Context, p *prepared) (warnings []string
 	// The probe's own timeout plus what starting it takes.
 	ctx, cancel := context.WithTimeout(ctx, longest+100*time.Millisecond)
 	defer cancel()
+	defer context.AfterFunc(s.ending, cancel)() // a stop does not wait for probes
 	for _, pool := range p.fresh {
 		if pool.Options().Health == nil {
 			continue

@@ -28,6 +28,9 @@ func (s *Server) status() admin.Status {
 			Name: l.config.Name, Address: l.socket.Addr().String(), TLS: l.tls != nil, Protocols: l.config.Protocols, Connections: l.open.Load(),
 		})
 	}
+	if s.aside != "" {
+		st.Warnings = append(st.Warnings, s.aside)
+	}
 	for i := range g.plan.config.Services {
 		st.Services = append(st.Services, s.describe(g, g.plan.config.Services[i].Name))
 	}
