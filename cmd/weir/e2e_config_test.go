@@ -160,6 +160,17 @@ func (e *edge) unmendable(t *testing.T, c conf, generation int) {
 	}
 }
 
+func TestE2EPIDFileRefused(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	config := filepath.Join(dir, "weir.toml")
+	save(t, config, newConf(dir, "127.0.0.1:1", "127.0.0.1:2").String())
+	e := launch(t, dir, config, "--pid", filepath.Join(dir, "no", "such", "folder.pid"))
+	if code := e.wait(10 * time.Second); code != 1 || !strings.Contains(e.errs.String(), "folder.pid") {
+		t.Errorf("exit %d, %q", code, e.errs.String())
+	}
+}
+
 // TestE2EPortsBusyAtStart: whoever comes second says so and leaves the first alone.
 func TestE2EPortsBusyAtStart(t *testing.T) {
 	t.Parallel()

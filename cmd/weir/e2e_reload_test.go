@@ -121,7 +121,11 @@ func TestE2EReloadUnderLoad(t *testing.T) {
 	var orphan *keptAlive // a connection by the listener that a reload took away
 	ways := []string{"signal", "admin", "signal", "admin", "rename", "admin", "signal", "admin", "signal", "write"}
 	n := count(50, 1000)
+	files := 0
 	for i := range n {
+		if i == 20 {
+			files = e2eFiles(t, r.process)
+		}
 		r.turn(ways[i%len(ways)])
 		if i%10 == 0 {
 			orphan = dialKept(t, r.third)
@@ -146,6 +150,10 @@ func TestE2EReloadUnderLoad(t *testing.T) {
 	if _, _, err := kept.do("GET", "/kept", ""); err != nil {
 		t.Errorf("the TLS connection of before: %v", err)
 	}
+	left := e2eFiles(t, r.process)
+	if left > files+8 { // resting upstream connections come and go
+		t.Errorf("%d open files after %d reloads, %d after 20", left, n, files)
+	}
 	requests := traffic.stop()
 	seen, frames := events.finish("the event stream"), socket.finish("the WebSocket")
 	if ok := r.metric("weir_config_last_reload_successful"); ok != "1" {
@@ -153,8 +161,61 @@ func TestE2EReloadUnderLoad(t *testing.T) {
 	}
 	r.stop()
 	measured(t, "reloads under load (signal, admin, rename, write in place; weights, route, listener, targets, certificate)",
-		"%d reloads, %d requests on 4 connections, 0 lost, 0 connections closed, slowest %s; event stream %d events, WebSocket %d echoes, both unbroken",
-		n, requests, time.Duration(traffic.longest.Load()).Round(time.Millisecond), seen, frames)
+		"%d reloads, %d requests on 4 connections, 0 lost, 0 connections closed, slowest %s; event stream %d events, WebSocket %d echoes, both unbroken; open files %d after 20 reloads, %d at the end",
+		n, requests, time.Duration(traffic.longest.Load()).Round(time.Millisecond), seen, frames, files, left)
+}
+
+// e2eFiles is how many descriptors a process has open.
+func e2eFiles(t *testing.T, p *process) int {
+	t.Helper()
+	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
+	if err != nil {
+		t.Skipf("count open files: %v", err)
+	}
+	return len(list)
+}
+
+// TestE2EReloadHandOver gives one address from listener to listener while new connections keep coming: not one is refused or reset.
+func TestE2EReloadHandOver(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	at := freeAddress(t)
+	c := newConf(dir, newBackend(t, "blue").address, "127.0.0.1:1")
+	named := func(name string) string {
+		c := c
+		c.listeners = fmt.Sprintf("[[listener]]\nname = %q\naddress = %q\n", name, at)
+		return c.String()
+	}
+	e := runFile(t, dir, named("l0"))
+	quit, done := make(chan struct{}), make(chan struct{})
+	dials := 0
+	go func() {
+		defer close(done)
+		client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+		for {
+			select {
+			case <-quit:
+				return
+			default:
+			}
+			res, err := client.Get("http://" + at + "/")
+			if err != nil {
+				t.Errorf("connection %d: %v", dials, err)
+				return
+			}
+			_ = res.Body.Close()
+			dials++
+		}
+	}()
+	n := count(20, 300)
+	for i := range n {
+		replace(t, e.config, named(fmt.Sprintf("l%d", (i+1)%3)))
+		e.must("reload")
+	}
+	close(quit)
+	<-done
+	e.stop()
+	measured(t, "one address handed from listener to listener under new connections", "%d times, %d connections, 0 lost", n, dials)
 }
 
 // runFile is run with the file's text.

@@ -185,7 +185,7 @@ func (s *Server) awaitPeers(ctx context.Context, p *prepared) (warnings []string
 		}
 	}
 	// The probe's own timeout plus what starting it takes.
-	ctx, cancel := context.WithTimeout(ctx, longest+100*time.Millisecond)
+	ctx, cancel := context.WithTimeout(ctx, min(longest+100*time.Millisecond, mostProbeWait))
 	defer cancel()
 	defer context.AfterFunc(s.ending, cancel)() // a stop does not wait for probes
 	for _, pool := range p.fresh {
@@ -202,6 +202,9 @@ func (s *Server) awaitPeers(ctx context.Context, p *prepared) (warnings []string
 	}
 	return warnings
 }
+
+// mostProbeWait bounds the wait where a probe may take minutes: a start that listens to nobody and hears no signal for longer looks like one that hangs.
+const mostProbeWait = 5 * time.Second
 
 func orUnknown(s string) string {
 	if s == "" {

@@ -17,7 +17,7 @@ type serviceCounters struct {
 
 type groupCounters struct {
 	assigned atomic.Uint64
-	baseline uint64 // assigned when the weights last changed; under Server.mu
+	baseline uint64 // assigned when the weights were last set or changed; under Server.mu
 }
 
 // minRetries is the floor of every retry budget, in retries per second: a service too quiet to earn any may still lose a connection.

@@ -87,7 +87,7 @@ func describeGroup(service *proxy.Service, i int) admin.Group {
 	return d
 }
 
-// observedShare is the part of the service's assignments since its weights last changed that fell on group i.
+// observedShare is the part of the service's assignments since its weights were last set or changed that fell on group i.
 func observedShare(service *proxy.Service, i int) (share float64, of uint64) {
 	var mine uint64
 	for j := range service.Groups {

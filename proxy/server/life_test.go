@@ -45,6 +45,7 @@ func TestLife(t *testing.T) {
 			"conflict":       l.conflict,
 			"kill or start":  l.killOrStart,
 			"hundred":        l.hundred,
+			"same weights":   l.sameWeights,
 			"restart server": l.restart,
 		})
 	})
@@ -138,6 +139,16 @@ func (l *life) reloadBad(t *rapid.T) {
 func (l *life) setWeights(t *rapid.T) {
 	l.t = t
 	l.overlay = rapid.IntRange(0, 100).Draw(t, "blue")
+	l.call(http.StatusOK, "PUT", "/v1/services/api/weights", fmt.Sprintf(`{"blue":%d,"green":%d}`, l.overlay, 100-l.overlay))
+}
+
+// sameWeights sets what is in force after some requests: a new block begins all the same.
+func (l *life) sameWeights(t *rapid.T) {
+	l.t = t
+	for range rapid.IntRange(1, 99).Draw(t, "requests") {
+		l.client.get(t)
+	}
+	l.overlay = l.inForce()
 	l.call(http.StatusOK, "PUT", "/v1/services/api/weights", fmt.Sprintf(`{"blue":%d,"green":%d}`, l.overlay, 100-l.overlay))
 }
 

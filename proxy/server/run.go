@@ -28,23 +28,15 @@ func Run(ctx context.Context, o Options, signals <-chan os.Signal) int {
 		return exitFailed
 	}
 	reloaded := s.startReloader(ctx)
-	mode, failed := admin.StopNow, s.writePID()
-	if failed != nil {
-		_, _ = fmt.Fprintln(o.Stderr, failed)
-	} else {
-		if o.Ready != nil {
-			o.Ready(s)
-		}
-		mode = s.wait(ctx, signals)
+	if o.Ready != nil {
+		o.Ready(s)
 	}
+	mode := s.wait(ctx, signals)
 	s.stopping.Store(true)
 	s.end()
 	<-reloaded
 	s.watcher.close()
 	clean := s.drain(ctx, signals, mode)
-	if failed != nil {
-		return exitFailed
-	}
 	if s.options.PIDFile != "" {
 		_ = os.Remove(s.options.PIDFile) // a successor may have replaced or removed it
 	}

@@ -134,6 +134,11 @@ func start(o Options) (s *Server, err error) {
 		_ = control.Close()
 		return s, err
 	}
+	// Before the admin API says that weir is ready: whoever waits for that may read the file next.
+	if err = s.writePID(); err != nil {
+		_ = control.Close()
+		return s, err
+	}
 	if s.aside != "" {
 		s.log.Error("runtime overlay set aside: the file's weights are in force", observe.Err(unreadable))
 	}
