@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -325,4 +326,37 @@ func TestE2EReloadLatest(t *testing.T) {
 	}
 	r.stop()
 	measured(t, "bursts of 7 writes and 3 signals", "%d bursts, the last file is in force after each", n)
+}
+
+// TestE2EReloadOvertaken writes the next file while a reload still waits for a probe of the one before, and lets the wait end at once: the watch must not take
+// the next file for the one that was just put in force.
+func TestE2EReloadOvertaken(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	c := newConf(dir, newBackend(t, "blue").address, "127.0.0.1:1")
+	e := run(t, dir, c)
+	c.service = "health = { path = \"/ready\", interval = \"30s\", timeout = \"30s\" }\n"
+	n := count(3, 20)
+	for i := range n {
+		silent, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		slow := c
+		slow.blues = append([]string{silent.Addr().String()}, c.blues...)
+		replace(t, e.config, slow.weights(50).String())
+		e.signal(syscall.SIGHUP)
+		probe, err := silent.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		replace(t, e.config, c.weights(60+i).String())
+		_ = probe.Close() // the probe has failed: the peer is known, the reload goes on
+		eventually(t, 5*time.Second, "the file that was written during the reload is in force", func() bool {
+			return int(e.status().Services[0].Weights()["blue"]) == 100*(60+i)
+		})
+		_ = silent.Close()
+	}
+	e.stop()
+	measured(t, "a file written while the reload before it waits for a probe", "%d times, each in force in the end", n)
 }
