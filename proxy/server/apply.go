@@ -78,9 +78,7 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 	if p.plan, err = compile(cfg); err != nil {
 		return p, err
 	}
-	for _, shadowed := range p.plan.table.Shadowed() {
-		p.warnings = append(p.warnings, shadowed)
-	}
+	p.warnings = append(p.warnings, p.plan.table.Shadowed()...)
 	var pairs []edgetls.Pair
 	for _, c := range cfg.TLS.Certificates {
 		pairs = append(pairs, edgetls.Pair{Cert: c.Cert, Key: c.Key})
