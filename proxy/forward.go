@@ -208,7 +208,7 @@ func (t *attempt) answer() *Error {
 		x.client.conn.WriteInterim(&x.resp)
 	}
 	x.headAt = x.proxy.options.Now()
-	x.eventStream = x.deadline > 0 && isEventStream(&x.resp.Header)
+	x.eventStream = isEventStream(&x.resp.Header)
 	t.group.Metrics.Header(time.Duration(x.headAt - t.began))
 	if x.resp.Status == 101 {
 		return t.tunnel()

@@ -74,11 +74,14 @@ func (t *attempt) copy(body *http1.Body) *Error {
 	return nil
 }
 
-// renew moves the deadlines before a wait for body bytes: the idle timeout, and the total one for anything but an event stream.
+// renew moves the deadlines before a wait for body bytes: the idle timeout and the total one. An event stream has neither: it may rest for as
+// long as it likes, and TCP keep-alive finds an upstream that is gone.
 func (t *attempt) renew(now int64) *Error {
 	x := t.x
 	wait := x.service.IdleTimeout
-	if x.deadline > 0 && !x.streams() {
+	if x.eventStream {
+		wait = 0
+	} else if x.deadline > 0 {
 		left := time.Duration(x.deadline - now)
 		if left <= 0 {
 			return &Error{504, TotalTimeout, nil}
@@ -98,13 +101,10 @@ func (t *attempt) renewRelay(now time.Time) {
 	_ = t.conn.Await(now, t.x.service.IdleTimeout) // a closed connection shows at the next move
 }
 
-// streams reports a response that is meant to go on: total timeouts do not cut event streams.
-func (x *Exchange) streams() bool { return x.eventStream }
-
 func (t *attempt) bodyError(err error) *Error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		x := t.x
-		if x.deadline > 0 && !x.streams() && x.proxy.options.Now() >= x.deadline {
+		if x.deadline > 0 && x.proxy.options.Now() >= x.deadline {
 			return &Error{504, TotalTimeout, err}
 		}
 		return &Error{504, ResponseTimeout, err}
