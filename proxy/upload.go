@@ -13,9 +13,9 @@ import (
 // goes through once.
 const replayLimit = 64 << 10
 
-// upload is a request's body on its way. A body that arrived with its head is a slice of the connection's buffer and is sent with the head in one write. Any other is
-// pumped by a goroutine of its own, so that an early answer, a 100 or a 413, is seen while the body is still coming; that goroutine is
-// started by start and joined by stop, always within the attempt.
+// upload is a request's body on its way. A body that arrived with its head is a slice of the connection's buffer and is sent with the head in one write; so
+// is one whose rest is in the socket already and fits the replay buffer. Any other is pumped by a goroutine of its own, so that an early answer, a 100 or
+// a 413, is seen while the body is still coming; that goroutine is started by send and joined by join, always within the attempt.
 type upload struct {
 	whole  []byte
 	stream bool
@@ -77,10 +77,30 @@ func (u *upload) send(t *attempt) {
 		t.conn.Finish(nil)
 		return
 	}
+	u.gather()
+	if u.held > 0 {
+		t.conn.Write(u.buf[:u.held])
+	}
+	if u.body.Complete() && !u.lost {
+		t.conn.Finish(u.body.Trailers())
+		return
+	}
 	u.t, u.active = t, true
 	u.stopped.Store(false)
 	u.ended.Store(false)
 	go u.pump(t.conn)
+}
+
+// gather reads what has arrived of the body into the replay buffer, without waiting: most bodies are there by the time their head is understood, and
+// one write for head and body is what they should cost.
+func (u *upload) gather() {
+	for !u.lost && u.held < replayLimit && !u.body.Complete() {
+		n := u.body.ReadNow(u.buf[u.held:])
+		if n == 0 {
+			return
+		}
+		u.held += n
+	}
 }
 
 // running reports whether the body is still on its way.
@@ -114,9 +134,6 @@ func (u *upload) join(x *Exchange) *Error {
 
 // pump moves the body from the client to the upstream. It is the only writer of the upstream connection and the only reader of the client's while it runs.
 func (u *upload) pump(conn *upstream.Conn) {
-	if u.held > 0 {
-		conn.Write(u.buf[:u.held])
-	}
 	conn.Flush() // the head goes now: the upstream may answer it before the body is there
 	if err := u.move(conn); err != nil && !u.stopped.Load() {
 		u.cause.Store(err)

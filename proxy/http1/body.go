@@ -52,6 +52,24 @@ func (b *Body) AtHand() ([]byte, bool) {
 	return p, true
 }
 
+// ReadNow is Read without waiting, for bodies of known length: 0 when nothing more is at hand.
+func (b *Body) ReadNow(p []byte) int {
+	if b.err != nil || b.framing != message.Length {
+		return 0
+	}
+	if b.in.r < b.in.w {
+		n, _ := b.Read(p)
+		return n
+	}
+	n := b.in.readNow(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	b.received += int64(n)
+	if b.left == 0 {
+		b.err = io.EOF
+	}
+	return n
+}
+
 // Trailers are the trailer fields, valid once the body is complete.
 func (b *Body) Trailers() *message.Header { return &b.trailers }
 
