@@ -1,0 +1,154 @@
+package server_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const maxDecision = 40 // lines of an ADR: what needs more has not been decided
+
+// TestDependenciesAreExplained holds docs/dependencies.md to go.mod: each direct dependency has its line, and each line its dependency.
+func TestDependenciesAreExplained(t *testing.T) {
+	explained := columns(read(t, "docs/dependencies.md"), "| `")
+	direct := directOf(read(t, "go.mod"))
+	if len(direct) < 5 {
+		t.Fatalf("direct dependencies read from go.mod: %q", direct)
+	}
+	if !slices.Equal(explained, direct) {
+		t.Errorf("docs/dependencies.md, in the order of go.mod\n has %q\nwant %q", explained, direct)
+	}
+}
+
+// directOf are the modules that go.mod requires without "// indirect".
+func directOf(gomod string) (list []string) {
+	block := false
+	for line := range strings.Lines(gomod) {
+		words := strings.Fields(line)
+		switch {
+		case len(words) == 2 && words[0] == "require" && words[1] == "(":
+			block = true
+		case len(words) == 1 && words[0] == ")":
+			block = false
+		case strings.HasSuffix(strings.TrimSpace(line), "// indirect"):
+		case block && len(words) >= 2:
+			list = append(list, words[0])
+		case len(words) >= 3 && words[0] == "require":
+			list = append(list, words[1])
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// columns are the first cells of table rows that begin with prefix, up to the closing backquote.
+func columns(text, prefix string) (list []string) {
+	for line := range strings.Lines(text) {
+		if cell, ok := strings.CutPrefix(line, prefix); ok {
+			name, _, _ := strings.Cut(cell, "`")
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
+// TestReadmeNamesRealTests: whatever the README says is shown by a test has that test, in that package.
+func TestReadmeNamesRealTests(t *testing.T) {
+	rows := 0
+	for line := range strings.Lines(read(t, "README.md")) {
+		row := regexp.MustCompile("`go test \\./([a-z0-9/]+)`").FindStringSubmatch(line)
+		if row == nil {
+			continue
+		}
+		names := regexp.MustCompile("`(Test[A-Za-z0-9]+)`").FindAllStringSubmatch(line, -1)
+		rows += len(names)
+		files, err := filepath.Glob(filepath.Join(root, row[1], "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all strings.Builder
+		for _, f := range files {
+			all.WriteString(read(t, strings.TrimPrefix(filepath.ToSlash(f), root+"/")))
+		}
+		for _, name := range names {
+			if !strings.Contains(all.String(), "func "+name[1]+"(t *testing.T)") {
+				t.Errorf("README.md: ./%s has no %s", row[1], name[1])
+			}
+		}
+	}
+	if rows < 10 {
+		t.Errorf("README.md names %d tests", rows)
+	}
+}
+
+// TestLinksLead: every link from one of our pages to a file of the tree leads to one.
+func TestLinksLead(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#: ]+)(#[^)]*)?\)`)
+	links := 0
+	for _, page := range pages(t) {
+		for _, m := range link.FindAllStringSubmatch(read(t, page), -1) {
+			links++
+			if _, err := os.Stat(filepath.Join(root, filepath.Dir(page), m[1])); err != nil {
+				t.Errorf("%s links to %s: %v", page, m[1], err)
+			}
+		}
+	}
+	if links < 20 {
+		t.Errorf("%d links seen", links)
+	}
+}
+
+// TestDecisionsAreShort: an ADR says its four things within maxDecision lines.
+func TestDecisionsAreShort(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(root, "docs/adr/*.md"))
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, f := range files {
+		text := read(t, strings.TrimPrefix(filepath.ToSlash(f), root+"/"))
+		if n := strings.Count(text, "\n"); n > maxDecision {
+			t.Errorf("%s: %d lines, at most %d", filepath.Base(f), n, maxDecision)
+		}
+		for _, heading := range []string{"## Context", "## Decision", "## Consequences", "## What would change our mind"} {
+			if !strings.Contains(text, heading+"\n") {
+				t.Errorf("%s has no %q", filepath.Base(f), heading)
+			}
+		}
+	}
+}
+
+// pages are the Markdown files at the top and below docs.
+func pages(t *testing.T) (list []string) {
+	t.Helper()
+	top, err := filepath.Glob(filepath.Join(root, "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range top {
+		list = append(list, filepath.Base(f))
+	}
+	err = fs.WalkDir(os.DirFS(root), "docs", func(name string, _ fs.DirEntry, err error) error {
+		if strings.HasSuffix(name, ".md") {
+			list = append(list, name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// read is a file of the tree.
+func read(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
