@@ -6,8 +6,13 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/valor-ivx/weir/proxy/server"
+	edgetls "github.com/valor-ivx/weir/tls"
 )
 
 const maxDecision = 40 // lines of an ADR: what needs more has not been decided
@@ -83,6 +88,32 @@ func TestReadmeNamesRealTests(t *testing.T) {
 	}
 	if rows < 10 {
 		t.Errorf("README.md names %d tests", rows)
+	}
+}
+
+// TestReadmeConfigurationChecks: the configuration that the README shows is one that weir would start with.
+func TestReadmeConfigurationChecks(t *testing.T) {
+	_, rest, found := strings.Cut(read(t, "README.md"), "```toml\n")
+	text, _, closed := strings.Cut(rest, "```")
+	if !found || !closed {
+		t.Fatal("README.md shows no configuration")
+	}
+	ca, err := edgetls.OpenLocalCA(t.TempDir(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := ca.Leaf([]string{"valor.example.com"}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = strings.NewReplacer(`"cert.pem"`, strconv.Quote(pair.Cert), `"key.pem"`, strconv.Quote(pair.Key)).Replace(text)
+	file := filepath.Join(t.TempDir(), "weir.toml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var said strings.Builder
+	if !server.Check(file, &said) || strings.Contains(said.String(), "warning") {
+		t.Error(said.String())
 	}
 }
 
