@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"go/ast"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -114,6 +115,49 @@ func TestReadmeConfigurationChecks(t *testing.T) {
 	var said strings.Builder
 	if !server.Check(file, &said) || strings.Contains(said.String(), "warning") {
 		t.Error(said.String())
+	}
+}
+
+// TestArchitectureNamesTheCode: what docs/architecture.md puts in backquotes is a package, or something that the code declares under that name.
+func TestArchitectureNamesTheCode(t *testing.T) {
+	known := map[string]bool{}
+	for _, f := range sources(t) {
+		known[f.pkg] = true
+		for _, d := range f.syntax.Decls {
+			declared(d, func(name string) { known[name] = true })
+		}
+	}
+	for _, m := range regexp.MustCompile("`([A-Za-z0-9/.]+)`").FindAllStringSubmatch(read(t, "docs/architecture.md"), -1) {
+		name := m[1]
+		if !strings.Contains(name, "/") {
+			name = name[strings.LastIndexByte(name, '.')+1:]
+		}
+		if _, err := os.Stat(filepath.Join(root, name)); err != nil && !known[name] {
+			t.Errorf("docs/architecture.md: nothing is called %s", m[1])
+		}
+	}
+}
+
+// declared tells the functions, methods, types and fields that a declaration names.
+func declared(d ast.Decl, tell func(name string)) {
+	switch d := d.(type) {
+	case *ast.FuncDecl:
+		tell(d.Name.Name)
+	case *ast.GenDecl:
+		for _, s := range d.Specs {
+			s, ok := s.(*ast.TypeSpec)
+			if !ok {
+				continue
+			}
+			tell(s.Name.Name)
+			if of, ok := s.Type.(*ast.StructType); ok {
+				for _, field := range of.Fields.List {
+					for _, name := range field.Names {
+						tell(name.Name)
+					}
+				}
+			}
+		}
 	}
 }
 
