@@ -135,6 +135,7 @@ func TestE2EReloadUnderLoad(t *testing.T) {
 			if _, _, err := orphan.do("GET", "/orphan", ""); err != nil {
 				t.Fatalf("a reload that closed the listener closed its connection: %v", err)
 			}
+			_ = orphan.conn.Close()
 			if _, err := tls.Dial("tcp", r.third, nil); err == nil || !strings.Contains(err.Error(), "refused") {
 				t.Fatalf("the listener that left the file still accepts: %v", err)
 			}

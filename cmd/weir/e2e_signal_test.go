@@ -170,6 +170,44 @@ func TestE2ELogRotation(t *testing.T) {
 	measured(t, "log rotations under load (USR1, -s reopen, logs reopen)", "%d rotations, %d requests, %d lines", n, requests, lines)
 }
 
+// TestE2ELogMoved changes the output by reload while requests are under way: theirs go where they began, later ones to the new file, and none is lost.
+func TestE2ELogMoved(t *testing.T) {
+	t.Parallel()
+	dir, b := folder(t), newBackend(t, "blue")
+	c := newConf(dir, b.address, "127.0.0.1:1")
+	output := func(name string) string {
+		c := c
+		c.log = fmt.Sprintf("access = \"combined\"\noutput = %q\n", name)
+		return c.String()
+	}
+	e := runFile(t, dir, output("0.log"))
+	traffic := newLoad(t, e.address("http"), 2, "GET")
+	n := count(4, 20)
+	for i := 1; i <= n; i++ {
+		slow := slowRequest(t, e, b, 300)
+		replace(t, e.config, output(fmt.Sprintf("%d.log", i)))
+		e.must("reload")
+		if a := <-slow; a.err != nil || a.status != 200 {
+			t.Fatalf("the slow request: %+v", a)
+		}
+	}
+	requests := traffic.stop()
+	e.stop()
+	lines, slow := int64(0), 0
+	for i := range n + 1 {
+		text, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf("%d.log", i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines += int64(strings.Count(string(text), `"GET /load/`))
+		slow += strings.Count(string(text), `"GET /?ms=300 `)
+	}
+	if lines != requests || slow != n {
+		t.Errorf("%d lines for %d requests, %d for %d slow ones", lines, requests, slow, n)
+	}
+	measured(t, "log output changed by reload under load", "%d times, %d requests, %d lines", n, requests+int64(n), lines+int64(slow))
+}
+
 // TestE2EStopWhileReloading: a stop does not wait for the probes of a reload under way.
 func TestE2EStopWhileReloading(t *testing.T) {
 	t.Parallel()

@@ -262,10 +262,8 @@ func (s *Server) retire(old, g *generation) {
 		for _, pool := range old.pools {
 			pool.Release()
 		}
-		if old.logs != g.logs {
-			if err := old.logs.closeBut(g.logs); err != nil {
-				s.log.Warn("close log", observe.Err(err))
-			}
+		if old.logs.sink != g.logs.sink {
+			s.outgoing = append(s.outgoing, outgoing{old.logs, time.Now()})
 		}
 	}
 	s.metrics.Forget(s.inventory(g))

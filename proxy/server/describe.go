@@ -17,7 +17,7 @@ func (s *Server) status() admin.Status {
 	g := s.current.Load()
 	st := admin.Status{
 		Version: s.options.Version, PID: os.Getpid(), State: "running", StartedAt: s.started, Generation: g.number,
-		Config:   admin.ConfigInfo{Path: s.options.ConfigPath, Version: hex.EncodeToString(g.digest[:8]), LoadedAt: g.loaded, LastReload: s.attempt.Load()},
+		Config:   admin.ConfigInfo{Path: s.options.ConfigPath, Version: g.tag(), LoadedAt: g.loaded, LastReload: s.attempt.Load()},
 		Warnings: slices.Clone(g.warnings),
 	}
 	if s.stopping.Load() {
@@ -102,6 +102,9 @@ func observedShare(service *proxy.Service, i int) (share float64, of uint64) {
 	}
 	return float64(mine) / float64(of), of
 }
+
+// tag is the entity tag of the configuration.
+func (g *generation) tag() string { return hex.EncodeToString(g.digest[:8]) }
 
 // version is the entity tag of what a write can change of a service.
 func (g *generation) version(name string) string {

@@ -228,7 +228,7 @@ func configText(dir string, blue, bodyKiB int, second bool, blues []string, gree
 	list, _ := json.Marshal(blues) // strings always encode
 	return fmt.Sprintf("[admin]\naddress = \"unix://%s/admin.sock\"\nstate_dir = \"state\"\n[log]\naccess = \"off\"\n"+
 		"[[listener]]\nname = \"first\"\naddress = \"127.0.0.1:0\"\n%s[[route]]\nname = \"all\"\nservice = \"api\"\nmax_body = \"%dKiB\"\n"+
-		"[service.api]\nhealth = { path = \"/\", interval = \"50ms\", timeout = \"50ms\", rise = 1, fall = 1 }\nejection = { max_ejected = 0.0 }\n"+
+		"[service.api]\nhealth = { path = \"/\", interval = \"600ms\", timeout = \"600ms\", rise = 1, fall = 1 }\nejection = { max_ejected = 0.0 }\n"+
 		"[service.api.group.blue]\nweight = %d\ntargets = %s\n[service.api.group.green]\nweight = %d\ntargets = [%q]\n",
 		dir, more, bodyKiB, blue, list, 100-blue, green)
 }

@@ -28,7 +28,7 @@ func (s *Server) startReloader(ctx context.Context) (ended <-chan struct{}) {
 				trigger = "signal"
 			case <-s.watcher.changed:
 			}
-			if _, err := s.reload(ctx, trigger); err != nil {
+			if _, err := s.reload(ctx, trigger, admin.Precondition{}); err != nil {
 				s.log.Error("reload refused, the configuration in force stays", zap.String("weir.trigger", trigger), observe.Err(err))
 			}
 		}
@@ -36,10 +36,14 @@ func (s *Server) startReloader(ctx context.Context) (ended <-chan struct{}) {
 	return done
 }
 
-// reload loads the file again and puts it in force, for whoever asks: the result is counted, kept for status and returned.
-func (s *Server) reload(ctx context.Context, trigger string) (applied, error) {
+// reload loads the file again and puts it in force, for whoever asks: the result is counted, kept for status and returned. match is held against what is
+// in force when its turn has come.
+func (s *Server) reload(ctx context.Context, trigger string, match admin.Precondition) (applied, error) {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
+	if !match.Holds(s.current.Load().tag()) {
+		return applied{}, admin.ErrConflict
+	}
 	cfg, seen, err := load(s.options.ConfigPath)
 	var result applied
 	if err == nil {

@@ -85,11 +85,14 @@ func (s *Server) wait(ctx context.Context, signals <-chan os.Signal) admin.StopM
 func (s *Server) keepHouse() {
 	s.exportShares()
 	// A reload that waits for probes holds mu. This can wait; the signals that are heard beside it cannot.
-	if s.targets.left.Load() && s.mu.TryLock() {
-		s.targets.left.Store(false)
-		s.metrics.Forget(s.inventory(s.current.Load()))
-		s.mu.Unlock()
+	if !s.mu.TryLock() {
+		return
 	}
+	defer s.mu.Unlock()
+	if s.targets.left.Swap(false) {
+		s.metrics.Forget(s.inventory(s.current.Load()))
+	}
+	s.closeOutgoing(time.Now())
 }
 
 // lines are the parts of an error as a person reads them: one per mistake.
@@ -168,6 +171,7 @@ func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin
 	for _, pool := range s.current.Load().pools {
 		pool.Release()
 	}
+	s.closeOutgoing(time.Now().Add(outgoingLife)) // every request has ended
 	s.mu.Unlock()
 	s.registry.Close()
 	s.closeAdmin(ctx)

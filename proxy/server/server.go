@@ -59,6 +59,7 @@ type Server struct {
 	counters  map[string]*serviceCounters
 	listeners []*listener
 	runtime   overlay
+	outgoing  []outgoing
 	aside     string // why the overlay file was set aside at start; never written after
 
 	current atomic.Pointer[generation] // what is in force; written under mu
