@@ -116,11 +116,10 @@ func (t *attempt) bodyError(err error) *Error {
 	return &Error{502, ResponseTruncated, err}
 }
 
-// spliceError tells the sides of a broken splice apart as far as the kernel does: reading past an upstream's early end is ErrTruncated, a deadline or a
-// reset is taken for the side that more often causes it, the client's.
+// spliceError tells the sides of a broken splice apart: what is not a write error of the client's connection is the upstream's.
 func (t *attempt) spliceError(err error) *Error {
-	if err == http1.ErrTruncated {
-		return &Error{502, ResponseTruncated, err}
+	if t.x.client.conn.Err() == nil {
+		return t.bodyError(err)
 	}
 	return &Error{499, ClientGone, err}
 }
