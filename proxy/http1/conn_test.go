@@ -270,6 +270,36 @@ func TestErrorReachesSender(t *testing.T) {
 	}
 }
 
+// TestSenderIsHeardOut: while the body of a refused request may still come, the connection takes it for a moment, so that no reset overtakes the answer.
+func TestSenderIsHeardOut(t *testing.T) {
+	client, s, _, _ := dial(t)
+	if _, err := io.WriteString(client, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Wait(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ReadRequest(new(message.Request)); err != nil {
+		t.Fatal(err)
+	}
+	s.WriteHead(&message.Response{Status: 413}, []byte("Content-Length: 0\r\n"), true)
+	s.Finish(nil)
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }()
+	if got, err := io.ReadAll(client); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 413 ") {
+		t.Errorf("%q, %v", got, err)
+	}
+	for range 100 { // the first one to a closed socket would draw the reset, a later one feel it
+		if _, err := client.Write(make([]byte, 1000)); err != nil {
+			t.Fatalf("the client could not go on: %v", err)
+		}
+	}
+	_ = client.CloseWrite()
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestIdleHoldsNothing looks at a connection that waits, before its first request and behind one, and at an upstream's at rest.
 func TestIdleHoldsNothing(t *testing.T) {
 	client, s, u, up := dial(t)
