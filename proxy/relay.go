@@ -93,9 +93,11 @@ func (t *attempt) renew(now int64) *Error {
 	return nil
 }
 
+// renewRelay is renew between the steps of a splice. When there is nothing left to wait for, the next step's read is over at once.
 func (t *attempt) renewRelay(now time.Time) {
-	t.x.client.conn.AwaitWrite(now)
-	_ = t.conn.Await(now, t.x.service.IdleTimeout) // a closed connection shows at the next move
+	if t.renew(t.x.proxy.options.Now()) != nil {
+		_ = t.conn.Await(now, time.Nanosecond) // a closed connection shows at the next move
+	}
 }
 
 // streams reports a response that is meant to go on: total timeouts do not cut event streams.

@@ -161,7 +161,8 @@ func FuzzRequestDifferential(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		c := http1.NewServerConn(&wire{pieces: cut(string(raw))}, &http1.ServerOptions{Limits: http1.DefaultLimits()})
+		w := &wire{pieces: cut(string(raw))}
+		c := http1.NewServerConn(w, &http1.ServerOptions{Limits: http1.DefaultLimits()})
 		defer func() { _ = c.Close() }()
 		var req message.Request
 		if c.ReadRequest(&req) != nil {
@@ -183,6 +184,10 @@ func FuzzRequestDifferential(f *testing.F) {
 		body, err := io.ReadAll(theirs.Body)
 		if err != nil {
 			t.Fatalf("we accept the body of %q, Go says %v", raw, err)
+		}
+		behind := append(bytes.Clone(c.Unread()), bytes.Join(w.pieces, nil)...)
+		if rest, err := io.ReadAll(r); err != nil || !bytes.Equal(rest, behind) {
+			t.Fatalf("we leave %q behind the request, Go %q, %v", behind, rest, err)
 		}
 		if theirs.Method != string(req.MethodName) || theirs.RequestURI != string(req.Target) || !message.EqualFold(theirs.Host, req.Host) || !bytes.Equal(body, mine) {
 			t.Fatalf("we read %s %s host=%s %q, Go %s %s host=%s %q", req.MethodName, req.Target, req.Host, mine, theirs.Method, theirs.RequestURI, theirs.Host, body)

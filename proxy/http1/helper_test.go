@@ -157,6 +157,9 @@ func listen(t testing.TB, pieces [][]byte, method message.Method, upgrade bool, 
 		} else if (!c.Reusable() || len(w.pieces) > 0) && !resp.Close { // on a socket Readable sees what has not been read
 			line += " rest"
 		}
+		if resp.Close && c.Reusable() {
+			t.Errorf("reusable behind %s", line)
+		}
 		return append(said, line)
 	}
 }
