@@ -41,3 +41,25 @@ func TestTimeoutCutsSplice(t *testing.T) {
 		}
 	}
 }
+
+// TestBrokenSpliceShows: a response whose end is the end of the connection must not look complete when its upstream broke off.
+func TestBrokenSpliceShows(t *testing.T) {
+	const size = 300 << 10
+	arrived := make(chan struct{})
+	address, _ := scripted(t, func(c net.Conn) {
+		_, _ = io.WriteString(c, "HTTP/1.0 200 OK\r\n\r\n"+strings.Repeat("x", size))
+		<-arrived
+		_ = c.(*net.TCPConn).SetLinger(0)
+		_ = c.Close()
+	})
+	e := newEdge(t, defaults(address))
+	_, r := say(t, e.address, "GET / HTTP/1.0\r\n\r\n")
+	_, err := io.ReadFull(r, make([]byte, size))
+	close(arrived)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(r); err == nil {
+		t.Error("looks complete to the client")
+	}
+}
