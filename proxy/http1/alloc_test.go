@@ -69,15 +69,11 @@ func TestExchangeAllocatesNothing(t *testing.T) {
 	answer := make([]byte, 4096)
 	once := func() {
 		now := time.Now()
-		_, err := far.Write(request)
-		if err == nil {
-			err = s.Wait(now)
-		}
-		if err == nil {
-			err = s.ReadRequest(&req)
-		}
-		if err != nil {
+		if _, err := far.Write(request); err != nil {
 			t.Fatal(err)
+		}
+		if s.Wait(now) != nil || s.ReadRequest(&req) != nil {
+			t.Fatal("no request")
 		}
 		up.Begin()
 		up.AwaitWrite(now, time.Minute)
@@ -88,11 +84,8 @@ func TestExchangeAllocatesNothing(t *testing.T) {
 		}
 		up.Write(body)
 		up.Finish(nil)
-		if err = up.Await(now, time.Minute); err == nil {
-			err = up.ReadResponse(&resp, req.Method, false)
-		}
-		if err != nil {
-			t.Fatal(err)
+		if up.Await(now, time.Minute) != nil || up.ReadResponse(&resp, req.Method, false) != nil {
+			t.Fatal("no response")
 		}
 		s.AwaitWrite(now)
 		s.WriteHead(&resp, nil, false)

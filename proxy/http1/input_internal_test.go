@@ -21,12 +21,6 @@ func TestInputWindow(t *testing.T) {
 		}
 	}()
 	_ = near.SetDeadline(time.Now().Add(5 * time.Second))
-	full := func(keep, r int) *input {
-		in := &input{conn: near, buf: borrowSmall(), w: smallBlock, r: r, keep: keep}
-		copy(in.buf, bytes.Repeat([]byte("h"), keep))
-		copy(in.buf[keep:], bytes.Repeat([]byte("u"), smallBlock-keep))
-		return in
-	}
 	for _, c := range []struct {
 		name    string
 		keep, r int
@@ -39,7 +33,7 @@ func TestInputWindow(t *testing.T) {
 		{"a head kept, nothing read behind it: full", 100, 100, smallBlock, errFull},
 		{"a head that fills the block: full", smallBlock, smallBlock, smallBlock, errFull},
 	} {
-		in := full(c.keep, c.r)
+		in := fullInput(near, c.keep, c.r)
 		unread := strings.Repeat("u", smallBlock-c.r)
 		if err := in.fill(); err != c.err {
 			t.Errorf("%s: %v", c.name, err)
@@ -72,6 +66,14 @@ func TestInputWindow(t *testing.T) {
 			t.Errorf("%s: rest kept an empty block", c.name)
 		}
 	}
+}
+
+// fullInput holds a full block: a head of h up to keep, a body of u behind it.
+func fullInput(conn net.Conn, keep, r int) *input {
+	in := &input{conn: conn, buf: borrowSmall(), w: smallBlock, r: r, keep: keep}
+	copy(in.buf, bytes.Repeat([]byte("h"), keep))
+	copy(in.buf[keep:], bytes.Repeat([]byte("u"), smallBlock-keep))
+	return in
 }
 
 // TestInputPeek holds what a look at an idle socket says, with and without bytes, an end and a reset.

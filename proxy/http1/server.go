@@ -301,6 +301,7 @@ func (c *ServerConn) EndExchange() bool {
 func (c *ServerConn) Closing() bool { return c.closing }
 
 // ClientGone reports, without waiting, whether the client has closed its side while a response is being prepared. Pipelined bytes are no sign of it.
+// It looks at the input, so it is not for the time when another goroutine reads Body: that one learns of the end by itself.
 func (c *ServerConn) ClientGone() bool { return c.in.ended() }
 
 // Conn is the connection itself.
