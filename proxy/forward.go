@@ -211,6 +211,9 @@ func (t *attempt) answer() *Error {
 	x.eventStream = isEventStream(&x.resp.Header)
 	t.group.Metrics.Header(time.Duration(x.headAt - t.began))
 	if x.resp.Status == 101 {
+		if x.upload.unfinished() { // RFC 9110 §7.8: the new protocol begins behind the request, which has no end yet
+			return &Error{502, UpgradeFailed, nil}
+		}
 		return t.tunnel()
 	}
 	return t.relay()
@@ -249,7 +252,8 @@ func (t *attempt) await() *Error {
 		if now >= limit {
 			return &Error{504, reason, nil}
 		}
-		if x.client.conn.ClientGone() {
+		// While the request's body is on its way its goroutine owns the client's input, and sees by itself when the client goes.
+		if !x.upload.running() && x.client.conn.ClientGone() {
 			return &Error{499, ClientGone, nil}
 		}
 	}

@@ -96,9 +96,11 @@ func (t *attempt) renew(now int64) *Error {
 	return nil
 }
 
+// renewRelay is renew between the steps of a splice. When there is nothing left to wait for, the next step's read is over at once.
 func (t *attempt) renewRelay(now time.Time) {
-	t.x.client.conn.AwaitWrite(now)
-	_ = t.conn.Await(now, t.x.service.IdleTimeout) // a closed connection shows at the next move
+	if t.renew(t.x.proxy.options.Now()) != nil {
+		_ = t.conn.Await(now, time.Nanosecond) // a closed connection shows at the next move
+	}
 }
 
 func (t *attempt) bodyError(err error) *Error {
@@ -116,11 +118,10 @@ func (t *attempt) bodyError(err error) *Error {
 	return &Error{502, ResponseTruncated, err}
 }
 
-// spliceError tells the sides of a broken splice apart as far as the kernel does: reading past an upstream's early end is ErrTruncated, a deadline or a
-// reset is taken for the side that more often causes it, the client's.
+// spliceError tells the sides of a broken splice apart: what is not a write error of the client's connection is the upstream's.
 func (t *attempt) spliceError(err error) *Error {
-	if err == http1.ErrTruncated {
-		return &Error{502, ResponseTruncated, err}
+	if t.x.client.conn.Err() == nil {
+		return t.bodyError(err)
 	}
 	return &Error{499, ClientGone, err}
 }

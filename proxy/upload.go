@@ -181,13 +181,13 @@ func (u *upload) move(conn *upstream.Conn) *Error {
 	return nil
 }
 
-// spliced judges the end of a splice, which does not say which side broke: an unfinished body whose upstream side is still sound is the client's doing.
+// spliced judges the end of a splice: an unfinished body whose upstream side is still sound is the client's doing.
 func (u *upload) spliced(err error) *Error {
 	if err == nil {
 		u.t.conn.Finish(nil)
 		return nil
 	}
-	if err == http1.ErrTruncated {
+	if u.t.conn.Err() == nil {
 		return clientError(err)
 	}
 	return nil
