@@ -1,7 +1,9 @@
 package http1
 
 import (
+	"errors"
 	"io"
+	"os"
 
 	"github.com/valor-ivx/weir/proxy/message"
 )
@@ -40,8 +42,14 @@ func (b *Body) Received() int64 { return b.received }
 // Complete reports whether the whole body was read.
 func (b *Body) Complete() bool { return b.err == io.EOF }
 
-// Buffered reports whether Next would return without waiting for the peer.
-func (b *Body) Buffered() bool { return b.err != nil || b.in.r < b.in.w }
+// Buffered reports whether Next would return without waiting for the peer. Bytes at hand are not enough in a chunked body: they may be the line
+// feed behind a chunk, or half a size line.
+func (b *Body) Buffered() bool {
+	if b.framing == message.Chunked {
+		return b.ready()
+	}
+	return b.err != nil || b.in.r < b.in.w
+}
 
 // AtHand consumes and returns the whole body if it has arrived already, in memory that lives as long as the head does; else it reads nothing.
 func (b *Body) AtHand() ([]byte, bool) {
@@ -128,32 +136,40 @@ func (b *Body) nextUpTo(n int) ([]byte, error) {
 
 // nextChunked hands out data of the current chunk, reading size lines and trailers as they come.
 func (b *Body) nextChunked() ([]byte, error) {
+	for !b.ready() {
+		if err := b.refill(); err != nil {
+			return nil, b.fail(err)
+		}
+	}
+	if b.err != nil {
+		return nil, b.err
+	}
+	return b.chunkData(), nil
+}
+
+// ready consumes what stands at hand before data, and reports whether data, the end or an error has been reached.
+func (b *Body) ready() bool {
 	c := &b.chunks
-	for {
+	for b.err == nil {
 		used, err := 0, (*Error)(nil)
 		switch {
-		case c.left > 0 && b.in.r < b.in.w:
-			return b.chunkData(), nil
-		case c.left > 0: // data to come
+		case c.left > 0:
+			return b.in.r < b.in.w
 		case c.last:
 			if used, err = parseTrailers(&b.trailers, b.in.buffered(), b.fields); used > 0 {
-				b.in.r += used
 				b.err = io.EOF
-				return nil, io.EOF
 			}
 		default:
 			used, err = c.line(b.in.buffered())
-			b.in.r += used
 		}
+		b.in.r += used
 		if err != nil {
-			return nil, b.fail(err)
-		}
-		if used == 0 {
-			if err := b.refill(); err != nil {
-				return nil, b.fail(err)
-			}
+			_ = b.fail(err)
+		} else if used == 0 {
+			return false
 		}
 	}
+	return true
 }
 
 func (b *Body) chunkData() []byte {
@@ -180,6 +196,8 @@ func (b *Body) refill() error {
 
 func (b *Body) fail(err error) error {
 	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return err // nothing was lost: the next call goes on where this one was
 	case err == io.EOF && b.framing == message.UntilClose:
 	case err == io.EOF:
 		err = ErrTruncated
