@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"errors"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -164,13 +166,17 @@ func (u *upload) move(conn *upstream.Conn) *Error {
 	return nil
 }
 
-// spliced judges the end of a splice, which does not say which side broke: an unfinished body whose upstream side is still sound is the client's doing.
+// spliced judges the end of a splice, which does not say which side broke. A client that still has bytes for us, or could send some, did not break it:
+// then the upstream stopped listening, and its answer, if it has one, is on the way.
 func (u *upload) spliced(err error) *Error {
-	if err == nil {
+	client := u.t.x.client.conn
+	switch {
+	case err == nil:
 		u.t.conn.Finish(nil)
 		return nil
-	}
-	if err == http1.ErrTruncated {
+	case err == http1.ErrTruncated, client.ClientGone():
+		return clientError(err)
+	case errors.Is(err, os.ErrDeadlineExceeded) && !client.Readable():
 		return clientError(err)
 	}
 	return nil
