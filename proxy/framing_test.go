@@ -150,7 +150,7 @@ func TestTruncatedResponses(t *testing.T) {
 				}
 				rest, err := client.rest()
 				framed := strings.Contains(head, "Content-Length") || strings.Contains(head, "Transfer-Encoding")
-				if err == nil && !framed {
+				if err == nil && !framed && head != "" {
 					t.Errorf("a clean end after %d bytes of a broken response", len(rest))
 				}
 				if strings.HasSuffix(rest, "0\r\n\r\n") {
