@@ -50,7 +50,7 @@ type edgeOptions struct {
 func defaults(addresses ...string) edgeOptions {
 	return edgeOptions{
 		groups: map[string][]string{"blue": addresses}, order: []string{"blue"}, weights: []uint32{10000},
-		budget:  upstream.NewRetryBudget(0.2, 10),
+		budget:  upstream.NewRetryBudget(1, 0), // every request earns its retry: the floor needs a clock that is some seconds old
 		maxBody: 10 << 20, response: 5 * time.Second, idle: 10 * time.Second, tries: 2,
 		http1: http1.ServerOptions{Limits: http1.DefaultLimits(), IdleTimeout: 10 * time.Second, HeaderTimeout: 5 * time.Second, BodyTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second},
 	}
