@@ -172,6 +172,7 @@ func (t *attempt) settle(err *Error) {
 		outcome = upstream.Aborted
 	}
 	t.group.Metrics.Response(time.Duration(now - t.began))
+	x.client.peer.Store(nil)
 	t.peer.Done(now, latency, outcome)
 	t.conn.Release(err == nil && !x.tunneled && t.conn.Reusable(), now)
 }
@@ -179,6 +180,10 @@ func (t *attempt) settle(err *Error) {
 // exchange says the request on the connection and relays the answer.
 func (t *attempt) exchange() *Error {
 	x := t.x
+	x.client.peer.Store(t.conn)
+	if x.proxy.cut.Load() { // after the store: Shutdown looks at them the other way round, so one of the two sees the other
+		return &Error{499, ClientGone, nil}
+	}
 	t.conn.Begin()
 	t.conn.AwaitWrite(x.proxy.wall(t.began), x.service.IdleTimeout)
 	own := x.lines

@@ -44,7 +44,8 @@ type edgeOptions struct {
 	tries     int
 	budget    *upstream.RetryBudget
 	ejection  *upstream.EjectionOptions
-	quiet     bool // no access log
+	health    *upstream.HealthOptions // with it nobody is asked while nobody is healthy
+	quiet     bool                    // no access log
 }
 
 func defaults(addresses ...string) edgeOptions {
@@ -72,10 +73,15 @@ func newEdge(t testing.TB, o edgeOptions) *edge {
 		for _, a := range o.groups[name] {
 			targets = append(targets, upstream.Target{Address: a, Weight: 1})
 		}
-		pool, err := e.registry.Acquire(upstream.PoolOptions{Service: "api", Group: name, Targets: targets, Balance: balancer.PeakEWMA, Ejection: o.ejection})
+		options := upstream.PoolOptions{Service: "api", Group: name, Targets: targets, Balance: balancer.PeakEWMA, Ejection: o.ejection, Health: o.health}
+		if o.health != nil {
+			options.WhenNoneHealthy = upstream.Reject
+		}
+		pool, err := e.registry.Acquire(options)
 		if err != nil {
 			t.Fatal(err)
 		}
+		pool.WaitKnown(t.Context())
 		t.Cleanup(pool.Release)
 		s.Groups = append(s.Groups, proxy.Group{Name: name, Pool: pool, Metrics: e.metrics.Group("api", name), Assigned: new(atomic.Uint64)})
 		shares = append(shares, balancer.Share{Name: name, Weight: o.weights[i]})
