@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"net"
 	"os"
 	"time"
 
@@ -25,9 +26,6 @@ func (x *Exchange) writeHead(resp *message.Response, own []byte, last bool) {
 func (t *attempt) relay() *Error {
 	x := t.x
 	c := x.client.conn
-	if x.resp.Nominates {
-		x.resp.Header.DropNominated()
-	}
 	// An answer that is complete before the request is: nobody will read the rest of it, so the connection cannot go on.
 	x.writeHead(&x.resp, nil, x.upload.unfinished())
 	body := t.conn.Body()
@@ -105,8 +103,7 @@ func (t *attempt) renewRelay(now time.Time) {
 
 func (t *attempt) bodyError(err error) *Error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		x := t.x
-		if x.deadline > 0 && x.proxy.options.Now() >= x.deadline {
+		if t.totalTimeout() {
 			return &Error{504, TotalTimeout, err}
 		}
 		return &Error{504, ResponseTimeout, err}
@@ -126,6 +123,12 @@ func (t *attempt) spliceError(err error) *Error {
 	return &Error{499, ClientGone, err}
 }
 
+// totalTimeout reports that the route's timeout has passed and applies.
+func (t *attempt) totalTimeout() bool {
+	x := t.x
+	return x.deadline > 0 && !x.eventStream && x.proxy.options.Now() >= x.deadline
+}
+
 // tunnel answers 101 and joins the two connections until both directions have ended.
 func (t *attempt) tunnel() *Error {
 	x := t.x
@@ -141,7 +144,11 @@ func (t *attempt) tunnel() *Error {
 	if err := x.client.conn.Err(); err != nil {
 		return &Error{499, ClientGone, err}
 	}
-	// A tunnel has no idle limit of ours: whoever speaks in it knows when it is over; TCP keep-alive finds dead peers.
+	// A tunnel has no idle limit of ours: whoever speaks in it knows when it is over; TCP keep-alive finds dead peers. The listener turned it on for
+	// the client; upstream connections rest too shortly to need it until now.
+	if tcp, ok := t.conn.Conn().(*net.TCPConn); ok {
+		_ = tcp.SetKeepAlive(true)
+	}
 	if x.client.conn.Conn().SetDeadline(time.Time{}) != nil || t.conn.Conn().SetDeadline(time.Time{}) != nil {
 		return &Error{499, ClientGone, nil}
 	}

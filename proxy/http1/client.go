@@ -204,6 +204,9 @@ func (c *ClientConn) Idle() {
 // reused. It is one non-blocking peek.
 func (c *ClientConn) Readable() bool { return c.in.readable() }
 
+// Ended reports, without waiting, whether the upstream has closed its side or reset the connection and nothing unread stands before that.
+func (c *ClientConn) Ended() bool { return c.in.ended() }
+
 // Conn is the connection itself.
 func (c *ClientConn) Conn() net.Conn { return c.conn }
 
