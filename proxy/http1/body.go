@@ -1,7 +1,9 @@
 package http1
 
 import (
+	"errors"
 	"io"
+	"os"
 
 	"github.com/valor-ivx/weir/proxy/message"
 )
@@ -219,6 +221,8 @@ func (b *Body) refill() error {
 
 func (b *Body) fail(err error) error {
 	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return err // nothing was lost: the next call goes on where this one was
 	case err == io.EOF && b.framing == message.UntilClose:
 	case err == io.EOF:
 		err = ErrTruncated

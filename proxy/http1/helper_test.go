@@ -132,7 +132,8 @@ func hear(t testing.TB, pieces [][]byte, read reading) (said []string) {
 // listen reads one final response off pieces, and the interim ones before it, as the proxy would.
 func listen(t testing.TB, pieces [][]byte, method message.Method, upgrade bool, read reading) (said []string) {
 	t.Helper()
-	c := http1.NewClientConn(&wire{pieces: pieces})
+	w := &wire{pieces: pieces}
+	c := http1.NewClientConn(w)
 	defer func() { _ = c.Close() }()
 	c.Begin()
 	c.Finish(nil)
@@ -153,8 +154,11 @@ func listen(t testing.TB, pieces [][]byte, method message.Method, upgrade bool, 
 		line += describeBody(body, c.Body().Trailers())
 		if err != nil {
 			line += " then " + refusal(err)
-		} else if !c.Reusable() && !resp.Close {
+		} else if (!c.Reusable() || len(w.pieces) > 0) && !resp.Close { // on a socket Readable sees what has not been read
 			line += " rest"
+		}
+		if resp.Close && c.Reusable() {
+			t.Errorf("reusable behind %s", line)
 		}
 		return append(said, line)
 	}

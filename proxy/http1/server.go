@@ -301,7 +301,11 @@ func (c *ServerConn) EndExchange() bool {
 func (c *ServerConn) Closing() bool { return c.closing }
 
 // ClientGone reports, without waiting, whether the client has closed its side while a response is being prepared. Pipelined bytes are no sign of it.
+// It looks at the input, so it is not for the time when another goroutine reads Body: that one learns of the end by itself.
 func (c *ServerConn) ClientGone() bool { return c.in.ended() }
+
+// Readable reports, without waiting, whether bytes, an end or an error stand at the connection.
+func (c *ServerConn) Readable() bool { return c.in.readable() }
 
 // Conn is the connection itself.
 func (c *ServerConn) Conn() net.Conn { return c.conn }
