@@ -231,7 +231,7 @@ func (t *attempt) answer() *Error {
 
 // interim passes a 1xx head on. A client that takes none of them must not hold the exchange.
 func (x *Exchange) interim() *Error {
-	c := x.client.conn
+	c := x.down
 	c.AwaitWrite(x.proxy.wall(x.proxy.options.Now()))
 	c.WriteInterim(&x.resp)
 	if err := c.Err(); err != nil {
@@ -275,7 +275,7 @@ func (t *attempt) await(limit *int64) *Error {
 			return cause
 		}
 		// While a body is on its way its pump reads the connection, and sees the client's end by itself.
-		if !x.upload.running() && x.client.conn.ClientGone() {
+		if !x.upload.running() && x.down.ClientGone() {
 			return &Error{499, ClientGone, nil}
 		}
 	}

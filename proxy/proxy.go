@@ -60,6 +60,7 @@ func (p *Proxy) Snapshot() *Snapshot { return p.snapshot.Load() }
 type client struct {
 	proxy    *Proxy
 	conn     *http1.ServerConn
+	side     downstream // conn as one
 	listener *Listener
 	ip       netip.Addr
 	address  []byte // ip as text
@@ -77,6 +78,7 @@ type client struct {
 // done, address being the client's.
 func (p *Proxy) Serve(conn net.Conn, l *Listener, tlsVersion uint16) {
 	c := &client{proxy: p, conn: http1.NewServerConn(conn, &p.options.HTTP1), listener: l, tls: tlsVersion}
+	c.side = plainConn{c.conn}
 	c.identify(conn.RemoteAddr())
 	l.Metrics.Accepted()
 	p.join(c)
@@ -106,7 +108,7 @@ func (c *client) next() bool {
 	if x == nil {
 		x = new(Exchange)
 	}
-	keep := x.run(c)
+	keep := x.run(c, c.side)
 	p.exchanges.Put(x)
 	return keep
 }

@@ -16,7 +16,7 @@ func (x *Exchange) writeHead(resp *message.Response, own []byte, last bool) {
 	b = append(b, "X-Request-ID: "...)
 	b = append(b, x.id[:]...)
 	x.lines = append(b, "\r\n"...)
-	c := x.client.conn
+	c := x.down
 	c.AwaitWrite(x.proxy.wall(x.proxy.options.Now()))
 	c.WriteHead(resp, x.lines, last || x.req.Close || x.proxy.draining.Load())
 	x.began, x.status = true, resp.Status
@@ -25,7 +25,7 @@ func (x *Exchange) writeHead(resp *message.Response, own []byte, last bool) {
 // relay passes the final response on, head and body.
 func (t *attempt) relay() *Error {
 	x := t.x
-	c := x.client.conn
+	c := x.down
 	// An answer that is complete before the request is: nobody will read the rest of it, so the connection cannot go on.
 	x.writeHead(&x.resp, nil, x.upload.unfinished())
 	body := t.conn.Body()
@@ -48,7 +48,7 @@ func (t *attempt) relay() *Error {
 // streams is held back.
 func (t *attempt) copy(body *http1.Body) *Error {
 	x := t.x
-	c := x.client.conn
+	c := x.down
 	for !body.Complete() {
 		if !body.Buffered() {
 			c.Flush()
@@ -87,7 +87,7 @@ func (t *attempt) renew(now int64) *Error {
 		wait = min(wait, left)
 	}
 	at := x.proxy.wall(now)
-	x.client.conn.AwaitWrite(at)
+	x.down.AwaitWrite(at)
 	if err := t.conn.Await(at, wait); err != nil {
 		return &Error{502, ResponseTruncated, err}
 	}
@@ -117,7 +117,7 @@ func (t *attempt) bodyError(err error) *Error {
 
 // spliceError tells the sides of a broken splice apart: what is not a write error of the client's connection is the upstream's.
 func (t *attempt) spliceError(err error) *Error {
-	if t.x.client.conn.Err() == nil {
+	if t.x.down.Err() == nil {
 		return t.bodyError(err)
 	}
 	return &Error{499, ClientGone, err}
@@ -139,9 +139,9 @@ func (t *attempt) tunnel() *Error {
 		own = append(own, "\r\n"...)
 	}
 	x.writeHead(&x.resp, own, false)
-	x.client.conn.Flush()
+	x.down.Flush()
 	x.tunneled = true
-	if err := x.client.conn.Err(); err != nil {
+	if err := x.down.Err(); err != nil {
 		return &Error{499, ClientGone, err}
 	}
 	// A tunnel has no idle limit of ours: whoever speaks in it knows when it is over; TCP keep-alive finds dead peers. The listener turned it on for
