@@ -60,7 +60,7 @@ func (x *Exchange) run(c *client, down downstream) (keep bool) {
 	}
 	x.upload.release(x)
 	x.finish()
-	return x.down.EndExchange() && !x.broken && !x.tunneled
+	return down.EndExchange() && !x.broken && !x.tunneled
 }
 
 // conversation is the order of phases. The first error ends it.
