@@ -205,6 +205,7 @@ func (t *attempt) answer() *Error {
 		if x.resp.Nominates {
 			x.resp.Header.DropNominated()
 		}
+		x.client.conn.AwaitWrite(x.proxy.wall(x.proxy.options.Now()))
 		x.client.conn.WriteInterim(&x.resp)
 	}
 	x.headAt = x.proxy.options.Now()

@@ -52,14 +52,17 @@ func (t *attempt) copy(body *http1.Body) *Error {
 	x := t.x
 	c := x.client.conn
 	for !body.Complete() {
-		if !body.Buffered() {
+		waits := !body.Buffered()
+		if waits {
 			c.Flush()
-			now := x.proxy.options.Now()
-			if err := t.renew(now); err != nil {
+			if err := t.renew(x.proxy.options.Now()); err != nil {
 				return err
 			}
 		}
 		p, err := body.Next()
+		if waits { // the time to write begins when there is something to write
+			c.AwaitWrite(x.proxy.wall(x.proxy.options.Now()))
+		}
 		if len(p) > 0 {
 			c.Write(p)
 			x.sent = body.Received()
@@ -74,7 +77,7 @@ func (t *attempt) copy(body *http1.Body) *Error {
 	return nil
 }
 
-// renew moves the deadlines before a wait for body bytes: the idle timeout, and the total one for anything but an event stream.
+// renew bounds a wait for body bytes: by the idle timeout, and by the total one for anything but an event stream.
 func (t *attempt) renew(now int64) *Error {
 	x := t.x
 	wait := x.service.IdleTimeout
@@ -85,16 +88,16 @@ func (t *attempt) renew(now int64) *Error {
 		}
 		wait = min(wait, left)
 	}
-	at := x.proxy.wall(now)
-	x.client.conn.AwaitWrite(at)
-	if err := t.conn.Await(at, wait); err != nil {
+	if err := t.conn.Await(x.proxy.wall(now), wait); err != nil {
 		return &Error{502, ResponseTruncated, err}
 	}
 	return nil
 }
 
-// renewRelay is renew between the steps of a splice. When there is nothing left to wait for, the next step's read is over at once.
+// renewRelay is renew between the steps of a splice, each of which waits and then writes. When there is nothing left to wait for, the next step's read is over
+// at once.
 func (t *attempt) renewRelay(now time.Time) {
+	t.x.client.conn.AwaitSplice(now, t.x.service.IdleTimeout)
 	if t.renew(t.x.proxy.options.Now()) != nil {
 		_ = t.conn.Await(now, time.Nanosecond) // a closed connection shows at the next move
 	}
