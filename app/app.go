@@ -45,6 +45,7 @@ const (
 type Service struct {
 	listener net.Listener
 	server   *http.Server
+	secure   bool
 	store    *store.Store
 	log      *zap.Logger
 }
@@ -73,7 +74,7 @@ func Open(ctx context.Context, c Config, build string, log *zap.Logger) (_ *Serv
 		return nil, fmt.Errorf("open service: %w", errors.Join(err, listener.Close(), db.Close()))
 	}
 	return &Service{
-		listener: listener, store: db, log: log,
+		listener: listener, secure: certificate != nil, store: db, log: log,
 		server: &http.Server{
 			Handler: handler(c, build, db, log), TLSConfig: certificate, ErrorLog: errorLog,
 			ReadHeaderTimeout: headTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
@@ -90,7 +91,7 @@ func (s *Service) Addr() net.Addr { return s.listener.Addr() }
 func (s *Service) Serve(ctx context.Context) error {
 	served := make(chan error, 1)
 	go func() { served <- s.accept() }()
-	s.log.Info("listening", zap.Stringer("address", s.Addr()), zap.Bool("tls", s.server.TLSConfig != nil))
+	s.log.Info("listening", zap.Stringer("address", s.Addr()), zap.Bool("tls", s.secure))
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve: %w", errors.Join(err, s.store.Close()))
@@ -113,7 +114,7 @@ func (s *Service) Serve(ctx context.Context) error {
 }
 
 func (s *Service) accept() error {
-	if s.server.TLSConfig != nil {
+	if s.secure { // not read off the server, whose TLS configuration serving changes
 		return s.server.ServeTLS(s.listener, "", "")
 	}
 	return s.server.Serve(s.listener)

@@ -146,8 +146,8 @@ func (c *Config) loadFault(share, latency string) error {
 	}
 	if latency != "" {
 		v, err := time.ParseDuration(latency)
-		if err != nil || v < 0 || v > time.Minute {
-			errs = append(errs, fmt.Errorf("VALOR_FAULT_LATENCY: %q is not a time from 0 to 1m", latency))
+		if err != nil || v < 0 || v > writeTimeout/2 {
+			errs = append(errs, fmt.Errorf("VALOR_FAULT_LATENCY: %q is not a time from 0 to %v", latency, writeTimeout/2))
 		}
 		c.FaultLatency = v
 	}

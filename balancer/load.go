@@ -10,7 +10,7 @@ const (
 	// halfLife is how long an observation takes to lose half its say when no
 	// newer one comes. Both bounds come from a peer ten times as slow as the rest,
 	// which is tried again after log2(10) = 3.3 half-lives at the latest: two seconds
-	// keep such trials under 1 % of the traffic from 15 requests a second on, and
+	// keep such trials near 1 % of the traffic from 20 requests a second on, and
 	// let a peer that recovered be noticed within seven seconds on a quiet service,
 	// within two on a busy one.
 	halfLife = float64(2 * time.Second)
@@ -20,7 +20,7 @@ const (
 	// within a number of answers where a half-life would take too long (a peer that
 	// is given one request at a time). They are not larger, as in Finagle's original
 	// where one bad answer is the new estimate, because service times have tails: in
-	// simulated queues with log-normal times a rise gain of 1 costs 40 % of mean
+	// simulated queues with log-normal times a rise gain of 1 costs a third of mean
 	// latency over 1/16, since a peer is shut out for one long answer.
 	riseGain = 1.0 / 16
 	fallGain = 1.0 / 64
@@ -36,11 +36,11 @@ const (
 	failGain = 1.0 / 4
 
 	// negligible is the share of failures that is forgotten, so that a peer without
-	// failures costs no store per answer: 2^(12·1e-4) is 1.0008.
+	// failures costs no store per answer: the penalty there is 1.0012.
 	negligible = 1e-4
 
 	// errorDoublings says what failures cost: a peer with failing share e is as
-	// unattractive as one 2^(12e) times as slow: 1.5 times at 5 %, 64 times at 50 %,
+	// unattractive as one 2^(12e) times as slow: 1.6 times at 5 %, 64 times at 50 %,
 	// 4096 times at 100 %. The factor must exceed the requests in flight on the good
 	// peers, for a peer that refuses in a millisecond never has any itself (the
 	// black hole of envoy#20907); and its logarithm is the number of half-lives until

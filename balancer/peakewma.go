@@ -6,7 +6,7 @@ const (
 	// scanLimit is up to how many peers a pick reads all of them. With three peers
 	// two draws compare the one slow peer with a fast one in only two picks of
 	// three; in simulated queues a scan of ten has 4 to 8 % less mean latency than
-	// two draws. Beyond eight the reads cost more than a pick should (8 ns each),
+	// two draws. Beyond eight the reads cost more than a pick should (17 ns each),
 	// and two draws are within a few percent.
 	scanLimit = 8
 

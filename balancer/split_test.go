@@ -206,7 +206,7 @@ func TestByKeyRampMovesOnlyTheShareThatChanged(t *testing.T) {
 			}
 		}
 		p := float64((high-low)*parts) / balancer.WeightSum
-		if d := math.Abs(float64(moved) - clients*p); d > 6*math.Sqrt(clients*p*(1-p))+1 {
+		if d := math.Abs(float64(moved) - clients*p); d > 6*math.Sqrt(clients*p*(1-p))+6 {
 			t.Fatalf("%d of %d moved, want %.0f", moved, clients, clients*p)
 		}
 	})

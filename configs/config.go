@@ -78,6 +78,6 @@ type Listener struct {
 	Address string `toml:"address" required:"true"`
 	// true: clients must speak TLS; needs at least one certificate.
 	TLS bool `toml:"tls" default:"false"`
-	// Protocols offered, by ALPN on TLS.
+	// Protocols offered, by ALPN on TLS. More will join the default as they are built.
 	Protocols []string `toml:"protocols" default:"http/1.1" enum:"http/1.1"`
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Error is one mistake in a configuration file.
@@ -57,6 +58,13 @@ func (r *report) key(path, format string, args ...any) {
 
 func (r *report) add(path string, at place, message string) {
 	r.fail(path)
+	// One mistake is one line, and a file must not be able to send escape sequences to a terminal.
+	message = strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) {
+			return ' '
+		}
+		return c
+	}, message)
 	r.list = append(r.list, Error{File: r.file, Line: at.line, Col: at.col, Message: message})
 }
 

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"net"
 	"os"
 	"time"
 
@@ -25,9 +26,6 @@ func (x *Exchange) writeHead(resp *message.Response, own []byte, last bool) {
 func (t *attempt) relay() *Error {
 	x := t.x
 	c := x.client.conn
-	if x.resp.Nominates {
-		x.resp.Header.DropNominated()
-	}
 	// An answer that is complete before the request is: nobody will read the rest of it, so the connection cannot go on.
 	x.writeHead(&x.resp, nil, x.upload.unfinished())
 	body := t.conn.Body()
@@ -77,11 +75,14 @@ func (t *attempt) copy(body *http1.Body) *Error {
 	return nil
 }
 
-// renew bounds a wait for body bytes: by the idle timeout, and by the total one for anything but an event stream.
+// renew moves the deadlines before a wait for body bytes: the idle timeout and the total one. An event stream has neither: it may rest for as
+// long as it likes, and TCP keep-alive finds an upstream that is gone.
 func (t *attempt) renew(now int64) *Error {
 	x := t.x
 	wait := x.service.IdleTimeout
-	if x.deadline > 0 && !x.streams() {
+	if x.eventStream {
+		wait = 0
+	} else if x.deadline > 0 {
 		left := time.Duration(x.deadline - now)
 		if left <= 0 {
 			return &Error{504, TotalTimeout, nil}
@@ -97,19 +98,19 @@ func (t *attempt) renew(now int64) *Error {
 // renewRelay is renew between the steps of a splice, each of which waits and then writes. When there is nothing left to wait for, the next step's read is over
 // at once.
 func (t *attempt) renewRelay(now time.Time) {
-	t.x.client.conn.AwaitSplice(now, t.x.service.IdleTimeout)
+	wait := t.x.service.IdleTimeout
+	if t.x.eventStream {
+		wait = 0
+	}
+	t.x.client.conn.AwaitSplice(now, wait)
 	if t.renew(t.x.proxy.options.Now()) != nil {
 		_ = t.conn.Await(now, time.Nanosecond) // a closed connection shows at the next move
 	}
 }
 
-// streams reports a response that is meant to go on: total timeouts do not cut event streams.
-func (x *Exchange) streams() bool { return x.eventStream }
-
 func (t *attempt) bodyError(err error) *Error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		x := t.x
-		if x.deadline > 0 && !x.streams() && x.proxy.options.Now() >= x.deadline {
+		if t.totalTimeout() {
 			return &Error{504, TotalTimeout, err}
 		}
 		return &Error{504, ResponseTimeout, err}
@@ -129,6 +130,12 @@ func (t *attempt) spliceError(err error) *Error {
 	return &Error{499, ClientGone, err}
 }
 
+// totalTimeout reports that the route's timeout has passed and applies.
+func (t *attempt) totalTimeout() bool {
+	x := t.x
+	return x.deadline > 0 && !x.eventStream && x.proxy.options.Now() >= x.deadline
+}
+
 // tunnel answers 101 and joins the two connections until both directions have ended.
 func (t *attempt) tunnel() *Error {
 	x := t.x
@@ -144,7 +151,11 @@ func (t *attempt) tunnel() *Error {
 	if err := x.client.conn.Err(); err != nil {
 		return &Error{499, ClientGone, err}
 	}
-	// A tunnel has no idle limit of ours: whoever speaks in it knows when it is over; TCP keep-alive finds dead peers.
+	// A tunnel has no idle limit of ours: whoever speaks in it knows when it is over; TCP keep-alive finds dead peers. The listener turned it on for
+	// the client; upstream connections rest too shortly to need it until now.
+	if tcp, ok := t.conn.Conn().(*net.TCPConn); ok {
+		_ = tcp.SetKeepAlive(true)
+	}
 	if x.client.conn.Conn().SetDeadline(time.Time{}) != nil || t.conn.Conn().SetDeadline(time.Time{}) != nil {
 		return &Error{499, ClientGone, nil}
 	}

@@ -13,9 +13,9 @@ import (
 // goes through once.
 const replayLimit = 64 << 10
 
-// upload is a request's body on its way. A body that arrived with its head is a slice of the connection's buffer and is sent with the head in one write. Any other is
-// pumped by a goroutine of its own, so that an early answer, a 100 or a 413, is seen while the body is still coming; that goroutine is
-// started by start and joined by stop, always within the attempt.
+// upload is a request's body on its way. A body that arrived with its head is a slice of the connection's buffer and is sent with the head in one write; so
+// is one whose rest is in the socket already and fits the replay buffer. Any other is pumped by a goroutine of its own, so that an early answer, a 100 or
+// a 413, is seen while the body is still coming; that goroutine is started by send and joined by join, always within the attempt.
 type upload struct {
 	whole  []byte
 	stream bool
@@ -30,6 +30,7 @@ type upload struct {
 	done    chan struct{} // one message per pump, at its end
 	active  bool          // a pump was started and not joined
 	stopped atomic.Bool   // set by stop, read by the pump
+	taken   atomic.Bool   // set by the pump when it has read the body to its end, before it sends the last of it: an answer may follow that at once
 	ended   atomic.Bool   // set by the pump at its end
 	cause   atomic.Pointer[Error]
 }
@@ -37,6 +38,7 @@ type upload struct {
 // begin looks at the request's body.
 func (u *upload) begin(x *Exchange) {
 	u.whole, u.stream, u.held, u.lost, u.limit = nil, false, 0, false, x.route.MaxBody
+	u.taken.Store(false)
 	u.cause.Store(nil)
 	if x.req.Framing == message.None {
 		return
@@ -77,17 +79,38 @@ func (u *upload) send(t *attempt) {
 		t.conn.Finish(nil)
 		return
 	}
+	u.gather()
+	if u.held > 0 {
+		t.conn.Write(u.buf[:u.held])
+	}
+	if u.body.Complete() && !u.lost {
+		t.conn.Finish(u.body.Trailers())
+		return
+	}
 	u.t, u.active = t, true
 	u.stopped.Store(false)
+	u.taken.Store(false)
 	u.ended.Store(false)
 	go u.pump(t.conn)
+}
+
+// gather reads what has arrived of the body into the replay buffer, without waiting: most bodies are there by the time their head is understood, and
+// one write for head and body is what they should cost.
+func (u *upload) gather() {
+	for !u.lost && u.held < replayLimit && !u.body.Complete() {
+		n := u.body.ReadNow(u.buf[u.held:])
+		if n == 0 {
+			return
+		}
+		u.held += n
+	}
 }
 
 // running reports whether the body is still on its way.
 func (u *upload) running() bool { return u.active && !u.ended.Load() }
 
 // unfinished reports a request body of which something was not read (yet).
-func (u *upload) unfinished() bool { return u.stream && (u.running() || !u.body.Complete()) }
+func (u *upload) unfinished() bool { return u.stream && !u.taken.Load() }
 
 // failed is what stopped the body on the client's side, nil if nothing did.
 func (u *upload) failed() *Error { return u.cause.Load() }
@@ -96,6 +119,9 @@ func (u *upload) failed() *Error { return u.cause.Load() }
 func (u *upload) join(x *Exchange) *Error {
 	if !u.active {
 		return nil
+	}
+	if u.taken.Load() {
+		u.linger()
 	}
 	interrupted := !u.ended.Load()
 	if interrupted {
@@ -112,11 +138,23 @@ func (u *upload) join(x *Exchange) *Error {
 	return u.cause.Load()
 }
 
+// lastWords is how long an upstream that has answered may take for the last bytes of a body: they are on their way, and stopping them would cost the
+// connection.
+const lastWords = 50 * time.Millisecond
+
+// linger lets a pump end that has only its last write to do.
+func (u *upload) linger() {
+	timer := time.NewTimer(lastWords)
+	defer timer.Stop()
+	select {
+	case <-u.done:
+		u.done <- struct{}{} // for join; there is room for the one that was taken
+	case <-timer.C:
+	}
+}
+
 // pump moves the body from the client to the upstream. It is the only writer of the upstream connection and the only reader of the client's while it runs.
 func (u *upload) pump(conn *upstream.Conn) {
-	if u.held > 0 {
-		conn.Write(u.buf[:u.held])
-	}
 	conn.Flush() // the head goes now: the upstream may answer it before the body is there
 	if err := u.move(conn); err != nil && !u.stopped.Load() {
 		u.cause.Store(err)
@@ -160,6 +198,7 @@ func (u *upload) move(conn *upstream.Conn) *Error {
 			return nil // the upstream stopped listening; its answer, if it has one, is on the way
 		}
 	}
+	u.taken.Store(true)
 	conn.Finish(u.body.Trailers())
 	return nil
 }
@@ -167,6 +206,7 @@ func (u *upload) move(conn *upstream.Conn) *Error {
 // spliced judges the end of a splice: an unfinished body whose upstream side is still sound is the client's doing.
 func (u *upload) spliced(err error) *Error {
 	if err == nil {
+		u.taken.Store(true)
 		u.t.conn.Finish(nil)
 		return nil
 	}

@@ -60,7 +60,6 @@ func config() huma.Config {
 	c.OpenAPIPath = "/openapi"
 	c.DocsPath, c.SchemasPath = "", ""
 	c.CreateHooks = nil
-	c.RejectUnknownQueryParameters = true
 	return c
 }
 
@@ -76,7 +75,9 @@ func describe(a huma.API, s *service) {
 		Responses:   readinessResponses(a.OpenAPI().Components.Schemas),
 	}, s.readiness)
 
+	// Probes may add a query to get past a cache; everybody else is told when one is not understood.
 	body := func(op huma.Operation) huma.Operation {
+		op.RejectUnknownQueryParameters = true
 		op.Errors = append(op.Errors, 400, 408, 413, 415, 422, 500)
 		return op
 	}
@@ -88,6 +89,7 @@ func describe(a huma.API, s *service) {
 	}), s.valueDCF)
 
 	owned := func(op huma.Operation) huma.Operation {
+		op.RejectUnknownQueryParameters = true
 		op.Tags = []string{"runs"}
 		op.Errors = append(op.Errors, 500, 501)
 		op.Middlewares = huma.Middlewares{s.needsUser}

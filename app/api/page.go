@@ -18,12 +18,14 @@ type listRunsInput struct {
 
 type listRunsOutput struct {
 	Body struct {
-		Success bool `json:"success"`
-		Data    struct {
-			Runs       []RunSummary `json:"runs" nullable:"false"`
-			Pagination pagination   `json:"pagination"`
-		} `json:"data"`
+		Success bool        `json:"success"`
+		Data    runListData `json:"data"`
 	}
+}
+
+type runListData struct {
+	Runs       []RunSummary `json:"runs" nullable:"false"`
+	Pagination pagination   `json:"pagination"`
 }
 
 type pagination struct {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -44,9 +45,17 @@ func location(field string) string {
 	return "body." + field
 }
 
+// statusClientLeft is nginx's code for a client that left before its answer: it only reaches the
+// log and the metrics, where it must not look like a failure of ours.
+const statusClientLeft = 499
+
 // internal logs what went wrong and tells the client only under which request id.
 func (s *service) internal(ctx context.Context, err error) *huma.ErrorModel {
 	id, _ := ctx.Value(requestIDKey{}).(string)
+	if errors.Is(ctx.Err(), context.Canceled) {
+		s.Log.Info("client left", zap.String("request_id", id), zap.Error(err))
+		return problem(statusClientLeft, "the client left")
+	}
 	s.Log.Error("request failed", zap.String("request_id", id), zap.Error(err))
 	return problem(http.StatusInternalServerError, "the request could not be answered; its id is "+id)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/user"
 	"strings"
 	"time"
 
@@ -63,6 +64,10 @@ func (a *access) token(sh *shell) (string, error) {
 // operator is "user@host" for the audit log: under sudo, who asked for it.
 func operator(sh *shell) string {
 	name := fmt.Sprintf("uid %d", os.Getuid())
+	// A service's environment often has none of the variables below.
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
 	for _, variable := range []string{"SUDO_USER", "USER", "LOGNAME"} {
 		if v, _ := sh.env(variable); v != "" {
 			name = v

@@ -20,6 +20,7 @@ type fakeControl struct {
 	version int
 
 	reload  func() (admin.ReloadResult, error)
+	slow    func(context.Context)
 	explain func(admin.ExplainRequest) (admin.Explanation, error)
 	ready   []admin.Check
 	stops   []admin.StopMode
@@ -101,11 +102,14 @@ func (f *fakeControl) ResetWeights(_ context.Context, name string, c admin.Chang
 	return before, f.state(), nil
 }
 
-func (f *fakeControl) Reload(_ context.Context, c admin.Change) (admin.ReloadResult, error) {
+func (f *fakeControl) Reload(ctx context.Context, c admin.Change) (admin.ReloadResult, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !c.Match.Holds("g1") {
 		return admin.ReloadResult{}, admin.ErrConflict
+	}
+	if f.slow != nil {
+		f.slow(ctx)
 	}
 	return f.reload()
 }

@@ -4,6 +4,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -54,12 +55,44 @@ func TestListenerOthersCanReachNeedsAToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Were it to serve, the test would wait for ever.
+	guard := time.AfterFunc(5*time.Second, func() { _ = srv.Close() })
+	defer guard.Stop()
 	if err := srv.Serve(l); err == nil || !strings.Contains(err.Error(), "token is required") {
 		t.Fatal(err)
 	}
 	if c, err := net.Dial("tcp", l.Addr().String()); err == nil {
 		_ = c.Close()
 		t.Fatal("the refused listener is still open")
+	}
+}
+
+func TestTokenCanChangeButNotVanishInPublic(t *testing.T) {
+	l, err := net.Listen("tcp", "0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serveOn(t, l, admin.Options{Token: "old"})
+	s.base = "http://127.0.0.1:" + port
+	ask := func(token string) int {
+		res, _ := s.call("GET", "/v1/status", "", "Authorization: Bearer "+token)
+		return res.StatusCode
+	}
+	if ask("old") != 200 || ask("new") != 401 {
+		t.Fatal("the token at start is not the one that counts")
+	}
+	if err := s.server.SetToken(""); err == nil {
+		t.Error("a public listener was left without a token")
+	}
+	if err := s.server.SetToken("new"); err != nil {
+		t.Error(err)
+	}
+	if ask("old") != 401 || ask("new") != 200 {
+		t.Error("the new token is not the one that counts")
 	}
 }
 

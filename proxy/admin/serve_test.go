@@ -22,6 +22,7 @@ import (
 type site struct {
 	*testing.T
 	control *fakeControl
+	server  *admin.Server
 	audit   *observer.ObservedLogs
 	client  *http.Client
 	base    string
@@ -48,6 +49,7 @@ func serveOn(t *testing.T, l net.Listener, o admin.Options) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.server = srv
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(l) }()
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -275,5 +277,47 @@ func TestUnixSocketVouchesForTheUser(t *testing.T) {
 	entries := s.audit.FilterMessage("write done").All()
 	if len(entries) != 1 || !strings.Contains(entries[0].ContextMap()["peer"].(string), "uid=") {
 		t.Fatal(entries)
+	}
+}
+
+func TestWriteOutlivesAClientThatHangsUp(t *testing.T) {
+	s := serve(t, admin.Options{})
+	entered, hungUp := make(chan struct{}), make(chan struct{})
+	cut := make(chan error, 1)
+	s.control.slow = func(ctx context.Context) {
+		close(entered)
+		<-hungUp
+		select {
+		case <-ctx.Done():
+			cut <- ctx.Err()
+		// net/http notices a closed connection within milliseconds.
+		case <-time.After(300 * time.Millisecond):
+			cut <- nil
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.base+"/v1/reload", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		<-entered
+		cancel()
+	}()
+	if res, err := s.client.Do(req); err == nil {
+		t.Fatal(res.Status)
+	}
+	close(hungUp)
+	if err := <-cut; err != nil {
+		t.Fatalf("the reload was cut off: %v", err)
+	}
+}
+
+func TestWriteEndsAtItsTimeout(t *testing.T) {
+	s := serve(t, admin.Options{Timeout: 20 * time.Millisecond})
+	s.control.slow = func(ctx context.Context) { <-ctx.Done() }
+	s.control.reload = func() (admin.ReloadResult, error) { return admin.ReloadResult{}, context.DeadlineExceeded }
+	if res, body := s.call("POST", "/v1/reload", ""); res.StatusCode != 503 || !strings.Contains(body, "did not end in time") {
+		t.Fatal(res.Status, body)
 	}
 }

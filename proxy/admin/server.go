@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -41,6 +42,11 @@ type Options struct {
 type Server struct {
 	http *http.Server
 	gate *gate
+
+	mu sync.Mutex // orders Serve and SetToken; guards public
+	// public says that a listener that others can reach was served. It never becomes false again: whoever
+	// moves the admin API back to loopback makes a new Server.
+	public bool
 }
 
 // New checks the options and builds a Server that serves nothing yet.
@@ -73,20 +79,41 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// SetToken replaces the bearer token, for a reload that changed it. Calls already let in go on. An empty one
-// is refused by a Server that serves a listener others can reach only at the next Serve, so the
-// configuration's own check comes first.
-func (s *Server) SetToken(token string) { s.gate.setToken(token) }
+// SetToken replaces the bearer token, for a reload that changed it; calls already let in go on. Taking the
+// token away is an error, and changes nothing, while a listener that others can reach is served.
+func (s *Server) SetToken(token string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if token == "" && s.public {
+		return errors.New("set admin token: one is required unless the address is loopback or a unix socket")
+	}
+	s.gate.setToken(token)
+	return nil
+}
 
 // Serve answers on l until Shutdown or Close, then returns nil. It closes l.
 func (s *Server) Serve(l net.Listener) error {
-	if !s.gate.hasToken() && !isPrivate(l.Addr()) {
+	if err := s.admit(l.Addr()); err != nil {
 		_ = l.Close()
-		return fmt.Errorf("serve admin on %s: a token is required unless the address is loopback or a unix socket", l.Addr())
+		return err
 	}
 	if err := s.http.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve admin on %s: %w", l.Addr(), err)
 	}
+	return nil
+}
+
+// admit refuses an address others can reach while there is no token, and remembers that there is one.
+func (s *Server) admit(a net.Addr) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if isPrivate(a) {
+		return nil
+	}
+	if !s.gate.hasToken() {
+		return fmt.Errorf("serve admin on %s: a token is required unless the address is loopback or a unix socket", a)
+	}
+	s.public = true
 	return nil
 }
 

@@ -1,7 +1,9 @@
 package http1
 
 import (
+	"errors"
 	"io"
+	"os"
 
 	"github.com/valor-ivx/weir/proxy/message"
 )
@@ -58,6 +60,24 @@ func (b *Body) AtHand() ([]byte, bool) {
 	}
 	p, _ := b.Next()
 	return p, true
+}
+
+// ReadNow is Read without waiting, for bodies of known length: 0 when nothing more is at hand.
+func (b *Body) ReadNow(p []byte) int {
+	if b.err != nil || b.framing != message.Length {
+		return 0
+	}
+	if b.in.r < b.in.w {
+		n, _ := b.Read(p)
+		return n
+	}
+	n := b.in.readNow(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	b.received += int64(n)
+	if b.left == 0 {
+		b.err = io.EOF
+	}
+	return n
 }
 
 // Trailers are the trailer fields, valid once the body is complete.
@@ -201,6 +221,8 @@ func (b *Body) refill() error {
 
 func (b *Body) fail(err error) error {
 	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return err // nothing was lost: the next call goes on where this one was
 	case err == io.EOF && b.framing == message.UntilClose:
 	case err == io.EOF:
 		err = ErrTruncated

@@ -313,6 +313,9 @@ func (c *ServerConn) Closing() bool { return c.closing }
 // It looks at the input, so it is not for the time when another goroutine reads Body: that one learns of the end by itself.
 func (c *ServerConn) ClientGone() bool { return c.in.ended() }
 
+// Readable reports, without waiting, whether bytes, an end or an error stand at the connection.
+func (c *ServerConn) Readable() bool { return c.in.readable() }
+
 // Conn is the connection itself.
 func (c *ServerConn) Conn() net.Conn { return c.conn }
 

@@ -310,6 +310,20 @@ func TestFileModeAndAppending(t *testing.T) {
 	}
 }
 
+// The limit is on what waits, not on what has ever been written.
+func TestWrittenLinesMakeRoom(t *testing.T) {
+	s := openSink(t, observe.SinkOptions{Output: io.Discard, Limit: 1000})
+	line := append(bytes.Repeat([]byte("x"), 899), '\n')
+	for i := range 10 {
+		if !s.Append(line) {
+			t.Fatalf("line %d was dropped after the ones before it had been written", i)
+		}
+		if err := s.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestSinkOptionsAreChecked(t *testing.T) {
 	if _, err := observe.NewSink(observe.SinkOptions{}); err == nil {
 		t.Error("neither path nor output was taken")

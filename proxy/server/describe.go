@@ -31,7 +31,9 @@ func (s *Server) status() admin.Status {
 	for i := range g.plan.config.Services {
 		st.Services = append(st.Services, s.describe(g, g.plan.config.Services[i].Name))
 	}
-	st.Warnings = append(st.Warnings, g.runtime.notes(g.plan.config)...)
+	for name, void := range g.voids { // one in force is shown with its service
+		st.Warnings = append(st.Warnings, fmt.Sprintf("service %s: its runtime overlay is void: %s", name, void))
+	}
 	return st
 }
 

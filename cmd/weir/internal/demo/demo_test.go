@@ -4,13 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -26,58 +24,6 @@ import (
 	"github.com/valor-ivx/weir/configs"
 	edgetls "github.com/valor-ivx/weir/tls"
 )
-
-// TestMain lets this binary be the API (started by the demo, which sets VALOR_COLOR) and a demo to be killed.
-func TestMain(m *testing.M) {
-	switch {
-	case os.Getenv("VALOR_COLOR") != "":
-		os.Exit(fakeAPI())
-	case os.Getenv("WEIR_TEST_DEMO_DIR") != "":
-		os.Exit(hostDemo())
-	default:
-		os.Exit(m.Run())
-	}
-}
-
-// fakeAPI answers readiness and says what it was given.
-func fakeAPI() int {
-	if os.Getenv("WEIR_TEST_BREAK") == os.Getenv("VALOR_COLOR") {
-		fmt.Println("cannot open database: disk on fire")
-		return 7
-	}
-	l, err := net.Listen("tcp", os.Getenv("VALOR_ADDRESS"))
-	if err != nil {
-		fmt.Println(err)
-		return 1
-	}
-	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for _, name := range []string{"VALOR_COLOR", "VALOR_ENV", "VALOR_DATABASE", "VALOR_JWT_SECRET"} {
-			fmt.Fprintln(w, os.Getenv(name))
-		}
-		fmt.Fprintln(w, os.Getpid())
-	})}
-	term := make(chan os.Signal, 1)
-	signal.Notify(term, syscall.SIGTERM)
-	go func() { _ = srv.Serve(l) }()
-	<-term
-	return 0
-}
-
-// hostDemo runs a demo that serves until it is killed, for the test of what its children do then.
-func hostDemo() int {
-	o := demo.Options{Dir: os.Getenv("WEIR_TEST_DEMO_DIR"), Stdout: io.Discard, Stderr: os.Stderr, Self: "weir"}
-	addresses := strings.Fields(os.Getenv("WEIR_TEST_DEMO_ADDRESSES"))
-	o.HTTP, o.HTTPS, o.Admin, o.Blue, o.Green = addresses[0], addresses[1], addresses[2], addresses[3], addresses[4]
-	o.API, _ = os.Executable()
-	o.Certificate = noCertificate
-	o.Serve = func(string, func()) int {
-		fmt.Println("serving")
-		select {}
-	}
-	_, err := demo.Run(context.Background(), o)
-	fmt.Println(err)
-	return 1
-}
 
 func noCertificate(dir string) (demo.Certificate, error) {
 	return demo.Certificate{CA: filepath.Join(dir, "root.pem"), Cert: filepath.Join(dir, "leaf.pem"), Key: filepath.Join(dir, "leaf.pem")}, nil
@@ -336,7 +282,7 @@ func TestBusyPortsAreNamedAllAtOnce(t *testing.T) {
 			}
 		}
 	}
-	if strings.Contains(err.Error(), "--blue") {
+	if strings.Contains(err.Error(), "--blue") || strings.Contains(err.Error(), "another weir demo") {
 		t.Error("names a port that is free")
 	}
 	if _, err := os.Stat(o.Dir); !errors.Is(err, os.ErrNotExist) {
@@ -369,6 +315,11 @@ func TestMissingAPIIsSaid(t *testing.T) {
 func TestSecondDemoInAFolderIsRefused(t *testing.T) {
 	o, _, _ := options(t)
 	o.Serve = func(string, func()) int {
+		same := o
+		same.HTTP, same.HTTPS, same.Admin, same.Blue, same.Green = o.Blue, o.Blue, o.Green, o.Blue, o.Green
+		if _, err := demo.Run(t.Context(), same); err == nil || !strings.Contains(err.Error(), "another weir demo is probably running") {
+			t.Error(err)
+		}
 		p, _, _ := options(t)
 		p.Dir = o.Dir
 		if _, err := demo.Run(t.Context(), p); err == nil || !strings.Contains(err.Error(), "another weir demo runs in") {

@@ -1,0 +1,70 @@
+# Every target that CI runs is here, so that what passes here passes there. `make` alone lists them.
+SHELL := /bin/bash
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+GOFLAGS_BUILD := -trimpath -ldflags '$(LDFLAGS)'
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test race fuzz lint golden check-configs e2e acceptance bench load deps ci docker
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## bin/weir and bin/valor-api, static
+	@mkdir -p bin
+	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/ ./cmd/weir ./cmd/valor-api
+
+run: build ## build, then the edge in front of two colours of the bundled API, in the foreground
+	@exec bin/weir demo
+
+test: ## everything that must pass, with Go alone
+	go vet ./...
+	go test -timeout 15m ./...
+	cd cmd/weirbench && go vet ./... && go test -timeout 10m ./...
+
+race: ## the same under the race detector (needs a C compiler)
+	go test -race -short -timeout 20m ./...
+
+FUZZTIME ?= 10s
+fuzz: ## every fuzz target for FUZZTIME (10s)
+	@set -e; for pkg in $$(go list ./...); do \
+	  dir=$$(go list -f '{{.Dir}}' $$pkg); \
+	  for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9]+' $$dir/*_test.go 2>/dev/null | sed 's/func //'); do \
+	    echo "== $$pkg $$f"; go test $$pkg -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x; done; done
+
+lint: ## gofmt, vet and staticcheck
+	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "gofmt: $$out"; exit 1; }
+	go vet ./...
+	go tool -modfile=.ci/tools/lint.mod staticcheck ./...
+	cd cmd/weirbench && go tool -modfile=../../.ci/tools/lint.mod staticcheck ./...
+
+golden: ## rewrite the golden files from what the code does now; read the diff
+	go test ./configs ./proxy/... ./app/... -update
+
+check-configs: build ## the shipped configurations, through the shipped binary
+	bin/weir check -c configs/minimal.toml
+	bin/weir check -c configs/weir.toml
+
+e2e: build ## scenarios against the shipped binary, small counts
+	go test -count=1 -timeout 10m -run 'E2E' ./cmd/weir/...
+
+acceptance: build ## the same with the full counts; writes docs/acceptance.md
+	WEIR_ACCEPTANCE=1 go test -count=1 -timeout 60m -run 'E2E' ./cmd/weir/...
+
+bench: build ## side by side with nginx and HAProxy (make deps), writes docs/benchmarks.md; installs nothing itself
+	cd cmd/weirbench && CGO_ENABLED=0 go build -trimpath -o ../../bin/weirbench .
+	bin/weirbench compare -weir bin/weir -o docs/benchmarks.md $(BENCHFLAGS)
+
+load: build ## steady, spike and overload against the demo; reports in load-report/
+	cd cmd/weirbench && CGO_ENABLED=0 go build -trimpath -o ../../bin/weirbench .
+	set -e; for p in steady spike overload; do bin/weirbench load -weir bin/weir -profile $$p -o load-report/$$p; done
+
+deps: ## Debian packages that some tests and the bench use
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq nginx-light haproxy wrk nghttp2-client >/dev/null
+
+docker: ## the container image (needs a Docker engine)
+	@echo "the image comes with issue G; there is no Dockerfile yet" >&2; exit 1
+
+ci: ## what CI runs
+	CI=true .ci/run

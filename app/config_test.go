@@ -1,0 +1,113 @@
+package app_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/valor-ivx/weir/app"
+)
+
+const secret = "0123456789abcdef0123456789abcdef"
+
+// load reads "NAME=value" pairs.
+func load(pairs ...string) (app.Config, error) {
+	env := map[string]string{}
+	for _, p := range pairs {
+		name, value, _ := strings.Cut(p, "=")
+		env[name] = value
+	}
+	return app.Load(func(name string) string { return env[name] })
+}
+
+func TestDefaults(t *testing.T) {
+	c, err := load("VALOR_JWT_SECRET=" + secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Address != "127.0.0.1:5002" || c.DatabasePath != "valor.db" || c.Demo || c.Color != "" ||
+		c.FaultErrors != 0 || c.FaultLatency != 0 || len(c.Warnings) != 0 || string(c.Secret) != secret {
+		t.Errorf("defaults %+v", c)
+	}
+}
+
+func TestEverythingSet(t *testing.T) {
+	c, err := load("VALOR_ENV=demo", "VALOR_ADDRESS=[::1]:0", "VALOR_DATABASE=file:/data/x y.db", "VALOR_CACHE=memory",
+		"VALOR_JWT_SECRET="+secret, "VALOR_COLOR=green", "VALOR_TLS_CERT=c.pem", "VALOR_TLS_KEY=k.pem",
+		"VALOR_FAULT_ERRORS=0.05", "VALOR_FAULT_LATENCY=200ms")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Address != "[::1]:0" || c.DatabasePath != "/data/x y.db" || !c.Demo || c.Color != "green" ||
+		c.FaultErrors != .05 || c.FaultLatency != 200*time.Millisecond || c.TLSCert != "c.pem" || len(c.Warnings) != 1 {
+		t.Errorf("config %+v", c)
+	}
+}
+
+func TestDemoGeneratesASecretAndSaysSo(t *testing.T) {
+	a, err := load("VALOR_ENV=demo")
+	b, err2 := load("VALOR_ENV=demo")
+	if err != nil || err2 != nil {
+		t.Fatal(err, err2)
+	}
+	if len(a.Secret) < 32 || string(a.Secret) == string(b.Secret) || len(a.Warnings) != 1 {
+		t.Errorf("secret of %d bytes, warnings %v", len(a.Secret), a.Warnings)
+	}
+}
+
+func TestBadEnvironment(t *testing.T) {
+	for _, c := range []struct{ env, want string }{
+		{"", "VALOR_JWT_SECRET: required in production"},
+		{"VALOR_JWT_SECRET=short", "VALOR_JWT_SECRET: needs 32 bytes or more"},
+		{"VALOR_ENV=Demo", `VALOR_ENV: "Demo" is neither production nor demo`},
+		{"VALOR_ADDRESS=5002", `VALOR_ADDRESS: "5002" is not host:port`},
+		{"VALOR_DATABASE=postgres://u:hunter2@h/db", "VALOR_DATABASE: postgres is not supported yet, use file:PATH"},
+		{"VALOR_DATABASE=mysql://u:hunter2@h/db", "VALOR_DATABASE: the value is not file:PATH"},
+		{"VALOR_DATABASE=valor.db", "VALOR_DATABASE: the value is not file:PATH"},
+		{"VALOR_DATABASE=file:", "VALOR_DATABASE: \"file:\" is not file:PATH with a plain path"},
+		{"VALOR_DATABASE=file::memory:", "is not file:PATH with a plain path"},
+		{"VALOR_DATABASE=file:x.db?_pragma=journal_mode(OFF)", "is not file:PATH with a plain path"},
+		{"VALOR_CACHE=redis://:hunter2@h:6379", "VALOR_CACHE: redis is not supported yet, use memory"},
+		{"VALOR_CACHE=disk", "VALOR_CACHE: the value is not memory"},
+		{"VALOR_COLOR=Blue\n", "VALOR_COLOR:"},
+		{"VALOR_COLOR=" + strings.Repeat("b", 33), "VALOR_COLOR:"},
+		{"VALOR_TLS_CERT=c.pem", "VALOR_TLS_CERT and VALOR_TLS_KEY: set both or neither"},
+		{"VALOR_FAULT_ERRORS=0.1", "VALOR_FAULT_ERRORS and VALOR_FAULT_LATENCY: only with VALOR_ENV=demo"},
+		{"VALOR_FAULT_LATENCY=1ms", "only with VALOR_ENV=demo"},
+	} {
+		pairs := []string{c.env}
+		if !strings.Contains(c.env, "SECRET") && c.env != "" {
+			pairs = append(pairs, "VALOR_JWT_SECRET="+secret)
+		}
+		_, err := load(pairs...)
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v, want %s", c.env, err, c.want)
+		}
+	}
+	for _, bad := range []string{"VALOR_FAULT_ERRORS=2", "VALOR_FAULT_ERRORS=NaN", "VALOR_FAULT_ERRORS=5%",
+		"VALOR_FAULT_LATENCY=200", "VALOR_FAULT_LATENCY=-1s", "VALOR_FAULT_LATENCY=2m"} {
+		if _, err := load("VALOR_ENV=demo", bad); err == nil {
+			t.Errorf("%s was accepted", bad)
+		}
+	}
+}
+
+func TestEveryErrorIsReported(t *testing.T) {
+	_, err := load("VALOR_ADDRESS=x", "VALOR_CACHE=y", "VALOR_ENV=z", "VALOR_TLS_KEY=k")
+	if n := strings.Count(fmt.Sprint(err), "\n") + 1; n != 5 {
+		t.Errorf("%d errors, want 5:\n%v", n, err)
+	}
+}
+
+func TestTheSecretDoesNotPrint(t *testing.T) {
+	c, err := load("VALOR_JWT_SECRET=" + secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+		if strings.Contains(fmt.Sprintf(verb, c), secret) {
+			t.Errorf("%s prints the secret", verb)
+		}
+	}
+}

@@ -1,0 +1,348 @@
+package main_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/valor-ivx/weir/app/store"
+)
+
+// built is the path of the binary under test, written once by TestMain.
+var built string
+
+func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
+
+func buildAndRun(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "valor-api")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	built = filepath.Join(dir, "valor-api")
+	build := exec.Command("go", "build", "-ldflags", "-X main.version=v9.8.7", "-o", built, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// instance is one running process.
+type instance struct {
+	t   *testing.T
+	cmd *exec.Cmd
+	url string
+	// logs belongs to the reading goroutine until exited is closed, which is when the process is gone.
+	logs      []string
+	exited    chan struct{}
+	listening chan string // gets the address
+}
+
+// start runs the binary and waits for its "listening" line, or for its end.
+func start(t *testing.T, database string, env ...string) *instance {
+	t.Helper()
+	i := launch(t, database, env...)
+	i.await()
+	return i
+}
+
+// launch starts the process; await waits for it. They are apart so that two can start together.
+func launch(t *testing.T, database string, env ...string) *instance {
+	t.Helper()
+	i := &instance{t: t, exited: make(chan struct{}), listening: make(chan string, 1)}
+	// The context kills by SIGKILL at the end of the test, whatever happened before.
+	ctx, cancel := context.WithCancel(context.Background())
+	i.cmd = exec.CommandContext(ctx, built)
+	i.cmd.Env = append([]string{"VALOR_ENV=demo", "VALOR_ADDRESS=127.0.0.1:0",
+		"VALOR_DATABASE=file:" + database}, env...)
+	out, err := i.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.cmd.Stderr = i.cmd.Stdout
+	if err := i.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(i.exited)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			var entry struct{ Msg, Address string }
+			if json.Unmarshal(lines.Bytes(), &entry) == nil && entry.Msg == "listening" {
+				i.listening <- entry.Address
+			}
+			i.logs = append(i.logs, lines.Text())
+		}
+		i.cmd.Wait() // the state of the process is what counts
+	}()
+	t.Cleanup(func() { cancel(); <-i.exited })
+	return i
+}
+
+func (i *instance) await() {
+	i.t.Helper()
+	select {
+	case address := <-i.listening:
+		i.url = "http://" + address
+	case <-i.exited:
+		i.t.Fatalf("ended before it listened: %s", strings.Join(i.logs, "\n"))
+	case <-time.After(30 * time.Second):
+		i.t.Fatal("does not listen")
+	}
+}
+
+// end sends a signal and returns the exit code.
+func (i *instance) end(sig os.Signal) int {
+	i.t.Helper()
+	if err := i.cmd.Process.Signal(sig); err != nil {
+		i.t.Fatal(err)
+	}
+	<-i.exited
+	return i.cmd.ProcessState.ExitCode()
+}
+
+// save posts a run and returns its id when it was acknowledged.
+func (i *instance) save(ticker string) (string, error) {
+	res, err := http.Post(i.url+"/api/runs", "application/json",
+		strings.NewReader(`{"inputs": {"ticker": "`+ticker+`"}}`))
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	var got struct {
+		RunID string `json:"run_id"`
+	}
+	if err := json.NewDecoder(res.Body).Decode(&got); err != nil {
+		return "", err
+	}
+	if res.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("status %d", res.StatusCode)
+	}
+	return got.RunID, nil
+}
+
+func get(url string) (int, string, error) {
+	res, err := http.Get(url)
+	if err != nil {
+		return 0, "", err
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	return res.StatusCode, string(b), err
+}
+
+func TestVersionAndUsage(t *testing.T) {
+	out, err := exec.Command(built, "version").Output()
+	if err != nil || string(out) != "valor-api v9.8.7\n" {
+		t.Errorf("version: %q, %v", out, err)
+	}
+	var exit *exec.ExitError
+	if err := exec.Command(built, "frobnicate").Run(); !errors.As(err, &exit) || exit.ExitCode() != 2 {
+		t.Errorf("usage: %v", err)
+	}
+}
+
+func TestBadEnvironmentEndsWithEveryReason(t *testing.T) {
+	cmd := exec.Command(built)
+	cmd.Env = []string{"VALOR_DATABASE=postgres://h/db", "VALOR_ENV=production"}
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), "postgres is not supported yet") ||
+		!strings.Contains(string(out), "VALOR_JWT_SECRET") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// Blue and green start at the same moment on a file that does not exist yet, as the demo does.
+func TestTwoProcessesStartTogether(t *testing.T) {
+	for round := range 20 {
+		database := filepath.Join(t.TempDir(), "shared.db")
+		blue := launch(t, database, "VALOR_COLOR=blue")
+		green := launch(t, database, "VALOR_COLOR=green")
+		for _, i := range []*instance{blue, green} {
+			i.await()
+			if _, err := i.save("AAPL"); err != nil {
+				t.Fatalf("round %d: %v", round, err)
+			}
+		}
+		code, list, err := get(blue.url + "/api/runs")
+		if err != nil || code != 200 || !strings.Contains(list, `"total":2`) {
+			t.Fatalf("round %d: %d %s, %v", round, code, list, err)
+		}
+		for _, i := range []*instance{blue, green} {
+			if code := i.end(syscall.SIGTERM); code != 0 {
+				t.Fatalf("round %d: exit %d: %s", round, code, strings.Join(i.logs, "\n"))
+			}
+		}
+	}
+}
+
+// Both colours write to one file; blue is killed in the middle of it. Whatever was acknowledged is
+// still there, the counts agree with the rows, and green never stops.
+func TestKillLosesNoAcknowledgedRun(t *testing.T) {
+	const writers, before, after = 4, 200, 200
+	database := filepath.Join(t.TempDir(), "shared.db")
+	blue := start(t, database, "VALOR_COLOR=blue")
+	green := start(t, database, "VALOR_COLOR=green")
+
+	var acknowledged atomic.Int64
+	var mu sync.Mutex // guards ids
+	var ids []string
+	kill, enough := make(chan struct{}), make(chan struct{})
+	write := func(i *instance, n int) error {
+		for {
+			select {
+			case <-enough:
+				return nil
+			default:
+			}
+			id, err := i.save(fmt.Sprintf("T%d", n))
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			ids = append(ids, id)
+			mu.Unlock()
+			switch acknowledged.Add(1) {
+			case before:
+				close(kill)
+			case before + after:
+				close(enough)
+			}
+		}
+	}
+	var wg sync.WaitGroup
+	greenErrors := make([]error, writers)
+	for n := range writers {
+		wg.Go(func() { _ = write(blue, n) }) // blue's writers end by its death
+		wg.Go(func() { greenErrors[n] = write(green, n) })
+	}
+	<-kill
+	if err := blue.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	if err := errors.Join(greenErrors...); err != nil {
+		t.Fatalf("green stumbled over blue's death: %v", err)
+	}
+	if err := green.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-green.exited
+	checkRuns(t, database, ids)
+}
+
+// checkRuns reads the file after the death of both processes.
+func checkRuns(t *testing.T, database string, ids []string) {
+	t.Helper()
+	s, err := store.Open(t.Context(), store.Options{Path: database})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	owner := store.Owner{Tenant: "demo", User: "demo"}
+	for _, id := range ids {
+		if _, err := s.Run(t.Context(), owner, id); err != nil {
+			t.Errorf("acknowledged run %s: %v", id, err)
+		}
+	}
+	listed := 0
+	page := store.RunPage{Total: 1}
+	for offset := int64(0); offset < page.Total; offset += 100 {
+		if page, err = s.Runs(t.Context(), owner, store.RunQuery{Limit: 100, Offset: offset}); err != nil {
+			t.Fatal(err)
+		}
+		listed += len(page.Runs)
+	}
+	if listed < len(ids) || int64(listed) != page.Total {
+		t.Errorf("%d runs listed, %d counted, %d acknowledged", listed, page.Total, len(ids))
+	}
+}
+
+// slow is an instance with one request under way that takes as long as latency says.
+func slow(t *testing.T, latency string) (i *instance, answered chan error) {
+	t.Helper()
+	i = start(t, filepath.Join(t.TempDir(), "x.db"), "VALOR_FAULT_LATENCY="+latency)
+	answered = make(chan error, 1)
+	go func() {
+		code, body, err := get(i.url + "/api/runs")
+		if err == nil && code != 200 {
+			err = fmt.Errorf("%d %s", code, body)
+		}
+		answered <- err
+	}()
+	for { // until the metrics show it beside the scrape itself
+		_, body, err := get(i.url + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(body, "\nvalor_http_requests_in_flight 2\n") {
+			return i, answered
+		}
+	}
+}
+
+func TestTermFinishesWhatItBegan(t *testing.T) {
+	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		i, answered := slow(t, "500ms")
+		if code := i.end(sig); code != 0 {
+			t.Errorf("%v: exit %d: %s", sig, code, strings.Join(i.logs, "\n"))
+		}
+		if err := <-answered; err != nil {
+			t.Errorf("%v: the request under way: %v", sig, err)
+		}
+	}
+}
+
+func TestDrainDeadline(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for the drain deadline, 10 s")
+	}
+	t.Parallel()
+	i, answered := slow(t, "30s")
+	if code := i.end(syscall.SIGTERM); code != 3 {
+		t.Errorf("exit %d, want 3: %s", code, strings.Join(i.logs, "\n"))
+	}
+	if err := <-answered; err == nil {
+		t.Error("a request longer than the deadline was answered")
+	}
+}
+
+func TestColorsAndFaults(t *testing.T) {
+	database := filepath.Join(t.TempDir(), "x.db")
+	good := start(t, database, "VALOR_COLOR=blue")
+	bad := start(t, database, "VALOR_COLOR=green", "VALOR_FAULT_ERRORS=1")
+	for i, want := range map[*instance]int{good: 200, bad: 500} {
+		res, err := http.Post(i.url+"/api/dcf", "application/json", strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		color := "blue"
+		if i == bad {
+			color = "green"
+		}
+		if res.StatusCode != want || res.Header.Get("X-Valor-Color") != color {
+			t.Errorf("%s: %d from %q", color, res.StatusCode, res.Header.Get("X-Valor-Color"))
+		}
+		if code, body, err := get(i.url + "/api/health"); err != nil || code != 200 ||
+			!strings.Contains(body, `"version":"v9.8.7","color":"`+color+`"`) {
+			t.Errorf("%s health: %d %s, %v", color, code, body, err)
+		}
+	}
+}
