@@ -26,6 +26,8 @@ type downstream interface {
 	Finish(trailers *message.Header)
 	Flush()
 	AwaitWrite(now time.Time)
+	// AwaitSplice bounds one step of a splice: a wait of at most that long for the upstream, then a write.
+	AwaitSplice(now time.Time, wait time.Duration)
 	Err() error
 	// Splice moves the rest of an upstream's body without bringing it into this process; false where that cannot be done.
 	Splice(b *http1.Body, renew func(now time.Time)) (bool, error)
@@ -56,6 +58,9 @@ func (c plainConn) RequestBody() requestBody { return c.Body() }
 // Break resets the connection: for a response whose end is the end of the connection, a plain close would look like success.
 func (c plainConn) Break() {
 	conn := c.Conn()
+	if tls, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = tls.NetConn() // closing TLS says close_notify, which is an end like any other
+	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
 	}

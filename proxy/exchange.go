@@ -45,6 +45,7 @@ type Exchange struct {
 	eventStream bool // text/event-stream: total timeouts do not cut it
 	choice      choice
 	attempt     attempt
+	renewRelay  func(now time.Time) // attempt's, bound once: a method value made per request is an allocation
 	upload      upload
 	entry       observe.Entry // scratch for finish
 

@@ -29,7 +29,7 @@ func (t *attempt) relay() *Error {
 	// An answer that is complete before the request is: nobody will read the rest of it, so the connection cannot go on.
 	x.writeHead(&x.resp, nil, x.upload.unfinished())
 	body := t.conn.Body()
-	if moved, err := c.Splice(body, t.renewRelay); moved {
+	if moved, err := c.Splice(body, x.renewRelay); moved {
 		x.sent = body.Received()
 		if err != nil {
 			return t.spliceError(err)
@@ -50,14 +50,17 @@ func (t *attempt) copy(body *http1.Body) *Error {
 	x := t.x
 	c := x.down
 	for !body.Complete() {
-		if !body.Buffered() {
+		waits := !body.Buffered()
+		if waits {
 			c.Flush()
-			now := x.proxy.options.Now()
-			if err := t.renew(now); err != nil {
+			if err := t.renew(x.proxy.options.Now()); err != nil {
 				return err
 			}
 		}
 		p, err := body.Next()
+		if waits { // the time to write begins when there is something to write
+			c.AwaitWrite(x.proxy.wall(x.proxy.options.Now()))
+		}
 		if len(p) > 0 {
 			c.Write(p)
 			x.sent = body.Received()
@@ -86,16 +89,20 @@ func (t *attempt) renew(now int64) *Error {
 		}
 		wait = min(wait, left)
 	}
-	at := x.proxy.wall(now)
-	x.down.AwaitWrite(at)
-	if err := t.conn.Await(at, wait); err != nil {
+	if err := t.conn.Await(x.proxy.wall(now), wait); err != nil {
 		return &Error{502, ResponseTruncated, err}
 	}
 	return nil
 }
 
-// renewRelay is renew between the steps of a splice. When there is nothing left to wait for, the next step's read is over at once.
+// renewRelay is renew between the steps of a splice, each of which waits and then writes. When there is nothing left to wait for, the next step's read is over
+// at once.
 func (t *attempt) renewRelay(now time.Time) {
+	wait := t.x.service.IdleTimeout
+	if t.x.eventStream {
+		wait = 0
+	}
+	t.x.down.AwaitSplice(now, wait)
 	if t.renew(t.x.proxy.options.Now()) != nil {
 		_ = t.conn.Await(now, time.Nanosecond) // a closed connection shows at the next move
 	}

@@ -169,8 +169,7 @@ func (u *upload) pump(conn *upstream.Conn) {
 func (u *upload) move(conn *upstream.Conn) *Error {
 	x := u.t.x
 	for !u.body.Complete() {
-		now := x.proxy.wall(x.proxy.options.Now())
-		if err := u.renew(now); err != nil {
+		if err := x.down.AwaitBody(x.proxy.wall(x.proxy.options.Now())); err != nil {
 			return clientError(err)
 		}
 		if u.plain != nil && (u.lost || u.body.Left() > replayLimit) {
@@ -183,6 +182,7 @@ func (u *upload) move(conn *upstream.Conn) *Error {
 			u.lost, u.held = true, 0
 		}
 		n, err := u.body.Read(u.buf[u.held:])
+		conn.AwaitWrite(x.proxy.wall(x.proxy.options.Now()), x.service.IdleTimeout) // the time to write begins when there is something to write
 		if err != nil && !u.body.Complete() {
 			return clientError(err)
 		}
@@ -218,9 +218,13 @@ func (u *upload) spliced(err error) *Error {
 	return nil
 }
 
-func (u *upload) renew(now time.Time) error {
-	u.t.conn.AwaitWrite(now, u.t.x.service.IdleTimeout)
-	return u.t.x.down.AwaitBody(now)
+// renewBoth bounds one step of a splice, which waits for the client and then writes.
+func (u *upload) renewBoth(now time.Time) {
+	x := u.t.x
+	bound := time.Duration(0) // no bound on the wait or on the write is none on both
+	if wait, write := x.proxy.options.HTTP1.BodyTimeout, x.service.IdleTimeout; wait > 0 && write > 0 {
+		bound = wait + wait/4 + write // the wait may be a quarter longer
+	}
+	u.t.conn.AwaitWrite(now, bound)
+	_ = x.down.AwaitBody(now) // a closed connection shows at the next move
 }
-
-func (u *upload) renewBoth(now time.Time) { _ = u.renew(now) } // a closed connection shows at the next move
