@@ -168,6 +168,12 @@ func (in *input) readable() bool {
 	return n >= 0 || err
 }
 
+// pending peeks without waiting: true when bytes that nobody read stand at the socket.
+func (in *input) pending() bool {
+	n, _ := in.peek()
+	return n > 0
+}
+
 // ended peeks without waiting: true when the peer has shut its side or reset the connection and nothing unread stands before that.
 func (in *input) ended() bool {
 	if in.r < in.w {

@@ -299,7 +299,7 @@ func (c *ServerConn) Conn() net.Conn { return c.conn }
 // Close ends the connection. If the client may still be sending, its data is read for a moment after our side is shut, because closing on unread data
 // resets the connection and can destroy the response on its way (RFC 9112 §9.6).
 func (c *ServerConn) Close() error {
-	if c.out.sent > c.before && c.out.err == nil && !c.body.Complete() {
+	if c.out.sent > c.before && c.out.err == nil && (!c.body.Complete() || c.in.pending()) {
 		c.linger()
 	}
 	c.in.drop()
