@@ -36,6 +36,7 @@ lint: ## gofmt, vet and staticcheck
 	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "gofmt: $$out"; exit 1; }
 	go vet ./...
 	go tool -modfile=.ci/tools/lint.mod staticcheck ./...
+	cd cmd/weirbench && go tool -modfile=../../.ci/tools/lint.mod staticcheck ./...
 
 golden: ## rewrite the golden files from what the code does now; read the diff
 	go test ./configs ./proxy/... ./app/... -update
@@ -50,13 +51,13 @@ e2e: build ## scenarios against the shipped binary, small counts
 acceptance: build ## the same with the full counts; writes docs/acceptance.md
 	WEIR_ACCEPTANCE=1 go test -count=1 -timeout 60m -run 'E2E' ./cmd/weir/...
 
-bench: build ## side by side with nginx and HAProxy (make deps); installs nothing itself
-	cd cmd/weirbench && go build -o ../../bin/weirbench .
-	bin/weirbench compare -weir bin/weir
+bench: build ## side by side with nginx and HAProxy (make deps), writes docs/benchmarks.md; installs nothing itself
+	cd cmd/weirbench && CGO_ENABLED=0 go build -trimpath -o ../../bin/weirbench .
+	bin/weirbench compare -weir bin/weir -o docs/benchmarks.md $(BENCHFLAGS)
 
-load: build ## steady, spike and overload against the demo; report in load/
-	cd cmd/weirbench && go build -o ../../bin/weirbench .
-	bin/weirbench load -weir bin/weir -o load
+load: build ## steady, spike and overload against the demo; reports in load-report/
+	cd cmd/weirbench && CGO_ENABLED=0 go build -trimpath -o ../../bin/weirbench .
+	set -e; for p in steady spike overload; do bin/weirbench load -weir bin/weir -profile $$p -o load-report/$$p; done
 
 deps: ## Debian packages that some tests and the bench use
 	apt-get update -qq

@@ -23,8 +23,9 @@ type Service struct {
 	ConnectTimeout time.Duration `toml:"connect_timeout" default:"2s" min:"1ms" max:"5m"`
 	// Longest wait for the head of the response after the request was sent; "0s": no limit.
 	ResponseTimeout time.Duration `toml:"response_timeout" default:"30s" min:"0s" max:"24h"`
-	// An unused connection to a target is closed after this long. Keep it below the target's own
-	// keep-alive timeout, so that the target never closes first.
+	// Longest silence of a target: between two reads of a response body (not in event streams and
+	// tunnels), and for an unused connection. Keep it below the target's own keep-alive timeout, so
+	// that the target never closes first.
 	IdleTimeout time.Duration `toml:"idle_timeout" default:"60s" min:"1ms" max:"24h"`
 	// A target that is new or has become healthy again is given its full share gradually over this
 	// time; "0s": at once.

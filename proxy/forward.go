@@ -230,7 +230,7 @@ func (t *attempt) answer() *Error {
 		}
 	}
 	x.headAt = x.proxy.options.Now()
-	x.eventStream = x.deadline > 0 && isEventStream(&x.resp.Header)
+	x.eventStream = isEventStream(&x.resp.Header)
 	t.group.Metrics.Header(time.Duration(x.headAt - t.began))
 	if x.resp.Status != 101 {
 		return t.relay()

@@ -72,11 +72,14 @@ func (t *attempt) copy(body *http1.Body) *Error {
 	return nil
 }
 
-// renew moves the deadlines before a wait for body bytes: the idle timeout, and the total one for anything but an event stream.
+// renew moves the deadlines before a wait for body bytes: the idle timeout and the total one. An event stream has neither: it may rest for as
+// long as it likes, and TCP keep-alive finds an upstream that is gone.
 func (t *attempt) renew(now int64) *Error {
 	x := t.x
 	wait := x.service.IdleTimeout
-	if x.deadline > 0 && !x.streams() {
+	if x.eventStream {
+		wait = 0
+	} else if x.deadline > 0 {
 		left := time.Duration(x.deadline - now)
 		if left <= 0 {
 			return &Error{504, TotalTimeout, nil}
@@ -91,16 +94,12 @@ func (t *attempt) renew(now int64) *Error {
 	return nil
 }
 
-// renewRelay moves the deadlines before a step of a splice. What it cannot return (a total timeout that has passed, a closed connection) it makes the
-// step run into.
+// renewRelay is renew between the steps of a splice. When there is nothing left to wait for, the next step's read is over at once.
 func (t *attempt) renewRelay(now time.Time) {
 	if t.renew(t.x.proxy.options.Now()) != nil {
-		_ = t.conn.StopReading()
+		_ = t.conn.Await(now, time.Nanosecond) // a closed connection shows at the next move
 	}
 }
-
-// streams reports a response that is meant to go on: total timeouts do not cut event streams.
-func (x *Exchange) streams() bool { return x.eventStream }
 
 func (t *attempt) bodyError(err error) *Error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -116,21 +115,10 @@ func (t *attempt) bodyError(err error) *Error {
 	return &Error{502, ResponseTruncated, err}
 }
 
-// spliceError tells the sides of a broken splice apart, which the kernel's error does not: by what stands at the upstream's socket. Bytes there mean that
-// the client did not take what it could have had.
+// spliceError tells the sides of a broken splice apart: what is not a write error of the client's connection is the upstream's.
 func (t *attempt) spliceError(err error) *Error {
-	switch {
-	case err == http1.ErrTruncated:
-		return &Error{502, ResponseTruncated, err}
-	case t.totalTimeout():
-		return &Error{504, TotalTimeout, err}
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		if t.conn.Readable() {
-			return &Error{499, ClientGone, err}
-		}
-		return &Error{504, ResponseTimeout, err}
-	case t.conn.Ended():
-		return &Error{502, ResponseTruncated, err}
+	if t.x.client.conn.Err() == nil {
+		return t.bodyError(err)
 	}
 	return &Error{499, ClientGone, err}
 }
@@ -138,7 +126,7 @@ func (t *attempt) spliceError(err error) *Error {
 // totalTimeout reports that the route's timeout has passed and applies.
 func (t *attempt) totalTimeout() bool {
 	x := t.x
-	return x.deadline > 0 && !x.streams() && x.proxy.options.Now() >= x.deadline
+	return x.deadline > 0 && !x.eventStream && x.proxy.options.Now() >= x.deadline
 }
 
 // tunnel answers 101 and joins the two connections until both directions have ended.

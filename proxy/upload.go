@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"errors"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -15,9 +13,9 @@ import (
 // goes through once.
 const replayLimit = 64 << 10
 
-// upload is a request's body on its way. A body that arrived with its head is a slice of the connection's buffer and is sent with the head in one write. Any other is
-// pumped by a goroutine of its own, so that an early answer, a 100 or a 413, is seen while the body is still coming; that goroutine is
-// started by start and joined by stop, always within the attempt.
+// upload is a request's body on its way. A body that arrived with its head is a slice of the connection's buffer and is sent with the head in one write; so
+// is one whose rest is in the socket already and fits the replay buffer. Any other is pumped by a goroutine of its own, so that an early answer, a 100 or
+// a 413, is seen while the body is still coming; that goroutine is started by send and joined by join, always within the attempt.
 type upload struct {
 	whole  []byte
 	stream bool
@@ -81,11 +79,31 @@ func (u *upload) send(t *attempt) {
 		t.conn.Finish(nil)
 		return
 	}
+	u.gather()
+	if u.held > 0 {
+		t.conn.Write(u.buf[:u.held])
+	}
+	if u.body.Complete() && !u.lost {
+		t.conn.Finish(u.body.Trailers())
+		return
+	}
 	u.t, u.active = t, true
 	u.stopped.Store(false)
 	u.taken.Store(false)
 	u.ended.Store(false)
 	go u.pump(t.conn)
+}
+
+// gather reads what has arrived of the body into the replay buffer, without waiting: most bodies are there by the time their head is understood, and
+// one write for head and body is what they should cost.
+func (u *upload) gather() {
+	for !u.lost && u.held < replayLimit && !u.body.Complete() {
+		n := u.body.ReadNow(u.buf[u.held:])
+		if n == 0 {
+			return
+		}
+		u.held += n
+	}
 }
 
 // running reports whether the body is still on its way.
@@ -137,9 +155,6 @@ func (u *upload) linger() {
 
 // pump moves the body from the client to the upstream. It is the only writer of the upstream connection and the only reader of the client's while it runs.
 func (u *upload) pump(conn *upstream.Conn) {
-	if u.held > 0 {
-		conn.Write(u.buf[:u.held])
-	}
 	conn.Flush() // the head goes now: the upstream may answer it before the body is there
 	if err := u.move(conn); err != nil && !u.stopped.Load() {
 		u.cause.Store(err)
@@ -188,18 +203,14 @@ func (u *upload) move(conn *upstream.Conn) *Error {
 	return nil
 }
 
-// spliced judges the end of a splice, which does not say which side broke. A client that still has bytes for us, or could send some, did not break it:
-// then the upstream stopped listening, and its answer, if it has one, is on the way.
+// spliced judges the end of a splice: an unfinished body whose upstream side is still sound is the client's doing.
 func (u *upload) spliced(err error) *Error {
-	client := u.t.x.client.conn
-	switch {
-	case err == nil:
+	if err == nil {
 		u.taken.Store(true)
 		u.t.conn.Finish(nil)
 		return nil
-	case err == http1.ErrTruncated, client.ClientGone():
-		return clientError(err)
-	case errors.Is(err, os.ErrDeadlineExceeded) && !client.Readable():
+	}
+	if u.t.conn.Err() == nil {
 		return clientError(err)
 	}
 	return nil

@@ -138,6 +138,30 @@ func TestIdleLimitIsKept(t *testing.T) {
 	}
 }
 
+// Pools that share an address share the shortest rest and the most connections; what the one wanted goes with it.
+func TestLimitsOfSharedAddresses(t *testing.T) {
+	address, _ := silentServer(t)
+	r := newRegistry(t, upstream.Options{})
+	patient := acquire(t, r, upstream.PoolOptions{Service: "patient", Targets: targets(address), IdleTimeout: time.Hour, MaxIdle: 1})
+	defer patient.Release()
+	hasty := acquire(t, r, upstream.PoolOptions{Service: "hasty", Targets: targets(address), IdleTimeout: time.Minute, MaxIdle: 2})
+	peer, now := patient.Live().At(0), r.Now()
+	dial(t, peer).Release(true, now)
+	dial(t, peer).Release(true, now)
+	if n := patient.Snapshot()[0].Idle; n != 2 {
+		t.Errorf("%d rest, want 2", n)
+	}
+	if peer.Conn(now+int64(time.Minute)) != nil {
+		t.Error("handed out after the shorter rest")
+	}
+	hasty.Release()
+	c := peer.Conn(now + int64(time.Minute))
+	if c == nil {
+		t.Fatal("not handed out before the longer rest")
+	}
+	c.Release(false, now)
+}
+
 func TestLimitIsLearnedFromTheHeader(t *testing.T) {
 	address, _ := silentServer(t)
 	r := newRegistry(t, upstream.Options{})

@@ -57,10 +57,16 @@ func TestPickTriesEveryPeerOnce(t *testing.T) {
 			t.Fatalf("pick %d is %v", len(seen), peer)
 		}
 		seen[peer.Address()] = true
-		defer peer.Done(r.Now(), 0, upstream.Aborted)
 	}
 	if live.Pick(0, r.Now(), &tried) != nil {
 		t.Error("a fourth pick of three peers")
+	}
+	for i := range 3 {
+		peer := live.At(i)
+		peer.Done(r.Now(), 0, upstream.Aborted)
+		if s := status(t, p, peer.Address()); s.InFlight != 0 || s.Requests != 0 || s.Failures != 0 {
+			t.Errorf("an aborted attempt left %+v", s)
+		}
 	}
 }
 
@@ -247,6 +253,18 @@ func TestEjectionSkipsAreTold(t *testing.T) {
 	fail(t, r, alone, a, 5, upstream.ConnectFailed)
 	if events.count("skipped one/g "+a+" consecutive last_peer") != 1 || alone.Live().Len() != 1 {
 		t.Errorf("the last peer: %s", events.all())
+	}
+	// A reason that stands is told at most ten times a second: each time takes the control plane's lock.
+	peer, now := alone.Live().At(0), r.Now()+int64(time.Minute)
+	before := events.count("skipped one/g " + a + " consecutive last_peer")
+	for range 1000 {
+		now += int64(time.Millisecond)
+		var tried balancer.Tried
+		alone.Live().Pick(0, now, &tried)
+		peer.Done(now, time.Millisecond, upstream.Broken)
+	}
+	if n := events.count("skipped one/g "+a+" consecutive last_peer") - before; n < 9 || n > 11 {
+		t.Errorf("a second of failures was told %d times", n)
 	}
 	alone.Release()
 

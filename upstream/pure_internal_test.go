@@ -181,18 +181,23 @@ func TestProbesEndEjections(t *testing.T) {
 	}
 }
 
+func drawStandings(t *rapid.T, now int64) []standing {
+	var peers []standing
+	for range rapid.IntRange(0, 9).Draw(t, "n") {
+		s := standing{state: State(rapid.IntRange(0, 2).Draw(t, "state")), weight: float64(rapid.IntRange(0, 2).Draw(t, "weight"))}
+		if rapid.Bool().Draw(t, "ejected") {
+			s.ejection = ejection{at: now - rapid.Int64Range(1, 100).Draw(t, "at"), until: now + 1}
+		}
+		peers = append(peers, s)
+	}
+	return peers
+}
+
 // Whatever the standings: the rules of eligible's doc comment, each checked on its own.
 func TestEligibleProperties(t *testing.T) {
 	const now = 1000 * second
 	rapid.Check(t, func(t *rapid.T) {
-		var peers []standing
-		for range rapid.IntRange(0, 9).Draw(t, "n") {
-			s := standing{state: State(rapid.IntRange(0, 2).Draw(t, "state")), weight: float64(rapid.IntRange(0, 2).Draw(t, "weight"))}
-			if rapid.Bool().Draw(t, "ejected") {
-				s.ejection = ejection{at: now - rapid.Int64Range(1, 100).Draw(t, "at"), until: now + 1}
-			}
-			peers = append(peers, s)
-		}
+		peers := drawStandings(t, now)
 		share := rapid.Float64Range(0, 1).Draw(t, "maxEjected")
 		none := WhenNoneHealthy(rapid.IntRange(0, 1).Draw(t, "none"))
 		live, out, fallback := eligible(peers, share, none, now)

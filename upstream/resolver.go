@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -203,7 +204,9 @@ func exchangeBy(ctx context.Context, network, server string, question *dns.Msg, 
 	if err != nil {
 		return nil, fmt.Errorf("exchange: %w", err)
 	}
-	if len(answer.Question) != 1 || answer.Question[0] != question.Question[0] {
+	// The identifier alone is 16 bits: the question must come back too, in whatever case the server keeps names.
+	asked := question.Question[0]
+	if len(answer.Question) != 1 || answer.Question[0].Qtype != asked.Qtype || !strings.EqualFold(answer.Question[0].Name, asked.Name) {
 		return nil, errors.New("exchange: the answer is to another question")
 	}
 	return answer, nil

@@ -18,6 +18,8 @@ type Body struct {
 	fields   int // limit of trailer fields
 	received int64
 	err      error // sticky: io.EOF after a complete body
+
+	aside *[]byte // where the block of a head still in use goes when the body needs the room; nil when there is none to keep
 }
 
 func (b *Body) reset(in *input, f message.Framing, length int64, fields int) {
@@ -42,11 +44,11 @@ func (b *Body) Received() int64 { return b.received }
 // Complete reports whether the whole body was read.
 func (b *Body) Complete() bool { return b.err == io.EOF }
 
-// Buffered reports whether Next would return without waiting for the peer. Bytes at hand are not enough in a chunked body: they may be the line
-// feed behind a chunk, or half a size line.
+// Buffered reports whether Next would return without waiting for the peer. Bytes at hand are not enough: behind a chunk's data its CRLF usually
+// arrives too, and a relay that took it for data would wait for the next chunk with the last one still in its own buffer.
 func (b *Body) Buffered() bool {
 	if b.framing == message.Chunked {
-		return b.ready()
+		return b.advance()
 	}
 	return b.err != nil || b.in.r < b.in.w
 }
@@ -58,6 +60,24 @@ func (b *Body) AtHand() ([]byte, bool) {
 	}
 	p, _ := b.Next()
 	return p, true
+}
+
+// ReadNow is Read without waiting, for bodies of known length: 0 when nothing more is at hand.
+func (b *Body) ReadNow(p []byte) int {
+	if b.err != nil || b.framing != message.Length {
+		return 0
+	}
+	if b.in.r < b.in.w {
+		n, _ := b.Read(p)
+		return n
+	}
+	n := b.in.readNow(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	b.received += int64(n)
+	if b.left == 0 {
+		b.err = io.EOF
+	}
+	return n
 }
 
 // Trailers are the trailer fields, valid once the body is complete.
@@ -134,9 +154,9 @@ func (b *Body) nextUpTo(n int) ([]byte, error) {
 	return p, err
 }
 
-// nextChunked hands out data of the current chunk, reading size lines and trailers as they come.
+// nextChunked hands out data of the current chunk.
 func (b *Body) nextChunked() ([]byte, error) {
-	for !b.ready() {
+	for !b.advance() {
 		if err := b.refill(); err != nil {
 			return nil, b.fail(err)
 		}
@@ -147,25 +167,27 @@ func (b *Body) nextChunked() ([]byte, error) {
 	return b.chunkData(), nil
 }
 
-// ready consumes what stands at hand before data, and reports whether data, the end or an error has been reached.
-func (b *Body) ready() bool {
+// advance reads size lines and trailers as far as they are at hand, and reports whether data, the body's end or an error is.
+func (b *Body) advance() bool {
 	c := &b.chunks
 	for b.err == nil {
+		at := b.in.buffered()
+		if c.left > 0 {
+			return len(at) > 0
+		}
 		used, err := 0, (*Error)(nil)
-		switch {
-		case c.left > 0:
-			return b.in.r < b.in.w
-		case c.last:
-			if used, err = parseTrailers(&b.trailers, b.in.buffered(), b.fields); used > 0 {
+		if c.last {
+			if used, err = parseTrailers(&b.trailers, at, b.fields); used > 0 {
 				b.err = io.EOF
 			}
-		default:
-			used, err = c.line(b.in.buffered())
+		} else {
+			used, err = c.line(at)
 		}
 		b.in.r += used
-		if err != nil {
-			_ = b.fail(err)
-		} else if used == 0 {
+		switch {
+		case err != nil:
+			b.err = err
+		case used == 0:
 			return false
 		}
 	}
@@ -185,9 +207,12 @@ func (b *Body) chunkData() []byte {
 	return p
 }
 
+// refill waits for more. The head that stands before the body in the same block stays where it is, and what follows is read in large steps.
 func (b *Body) refill() error {
-	// A small block was right for the head; what follows is a body, so read it in large steps.
-	if in := b.in; in.r == in.w && in.keep == 0 && len(in.buf) == smallBlock {
+	switch in := b.in; {
+	case in.keep > 0 && b.aside != nil:
+		*b.aside = in.detach()
+	case in.keep == 0 && in.r == in.w && len(in.buf) == smallBlock:
 		giveBack(in.buf)
 		in.buf, in.r, in.w = borrowLarge(), 0, 0
 	}

@@ -15,8 +15,10 @@ import (
 type input struct {
 	conn  net.Conn
 	raw   syscall.RawConn       // nil when conn is not a plain socket
-	try   func(fd uintptr) bool // readOnce and lookOnce, bound once, so that a read allocates nothing
+	try   func(fd uintptr) bool // readOnce, lookOnce and grabOnce, bound once, so that a read allocates nothing
 	look  func(fd uintptr)
+	grab  func(fd uintptr) bool
+	dst   []byte // where grab reads to
 	buf   []byte // borrowed; nil while idle
 	r, w  int    // unread bytes are buf[r:w]
 	keep  int    // bytes before keep belong to a head still in use: never overwritten
@@ -30,7 +32,7 @@ func (in *input) init(conn net.Conn) {
 	in.conn = conn
 	if sc, ok := conn.(*net.TCPConn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
-			in.raw, in.try, in.look = raw, in.readOnce, in.lookOnce
+			in.raw, in.try, in.look, in.grab = raw, in.readOnce, in.lookOnce, in.grabOnce
 		}
 	}
 }
@@ -159,6 +161,24 @@ func (in *input) within(now time.Time, d time.Duration) error {
 	return nil
 }
 
+// readNow reads into p what the socket has, without waiting; 0 when that is nothing, or when the read fails: the next waiting read will say why.
+func (in *input) readNow(p []byte) int {
+	if in.raw == nil || len(p) == 0 {
+		return 0
+	}
+	in.dst, in.n = p, 0
+	if in.raw.Read(in.grab) != nil || in.n < 0 {
+		in.n = 0
+	}
+	in.dst = nil
+	return in.n
+}
+
+func (in *input) grabOnce(fd uintptr) bool {
+	in.n, _ = syscall.Read(int(fd), in.dst)
+	return true
+}
+
 // readable peeks without waiting: true when bytes, an end or an error stand at an idle socket.
 func (in *input) readable() bool {
 	if in.r < in.w {
@@ -168,12 +188,6 @@ func (in *input) readable() bool {
 	return n >= 0 || err
 }
 
-// pending peeks without waiting: true when bytes that nobody read stand at the socket.
-func (in *input) pending() bool {
-	n, _ := in.peek()
-	return n > 0
-}
-
 // ended peeks without waiting: true when the peer has shut its side or reset the connection and nothing unread stands before that.
 func (in *input) ended() bool {
 	if in.r < in.w {
@@ -181,6 +195,15 @@ func (in *input) ended() bool {
 	}
 	n, err := in.peek()
 	return n == 0 || err
+}
+
+// unread peeks without waiting: true when bytes stand here or at the socket that nobody has asked for.
+func (in *input) unread() bool {
+	if in.r < in.w {
+		return true
+	}
+	n, _ := in.peek()
+	return n > 0
 }
 
 // peek looks at the socket: n > 0 bytes stand there, 0 its end, -1 nothing yet. Behind TLS it sees records, not what they hold, so it says

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -50,15 +51,16 @@ func (s *Server) apply(ctx context.Context, cfg *configs.Config, trigger string)
 	if err != nil {
 		return applied{}, err
 	}
-	p.warnings = append(p.warnings, s.awaitPeers(ctx, p)...)
+	dead := s.awaitPeers(ctx, p)
 	g := s.commit(p, old, digest)
 	s.retire(old, g)
-	result := applied{generation: g.number, changed: []string{}, warnings: g.warnings}
+	// Who is dead now is the news of this reload; the generation keeps only what stays true, status shows targets as they are.
+	result := applied{generation: g.number, changed: []string{}, warnings: append(dead, g.warnings...)}
 	if old != nil {
 		result.changed = configs.Diff(old.plan.config, cfg)
 	}
 	s.log.Info("configuration in force", zap.Uint64(observe.KeyGeneration, g.number), zap.String("weir.trigger", trigger),
-		zap.Strings("weir.changed", result.changed), zap.Strings("weir.warnings", g.warnings))
+		zap.Strings("weir.changed", result.changed), zap.Strings("weir.warnings", result.warnings))
 	return result, nil
 }
 
@@ -78,9 +80,7 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 	if p.plan, err = compile(cfg); err != nil {
 		return p, err
 	}
-	for _, shadowed := range p.plan.table.Shadowed() {
-		p.warnings = append(p.warnings, shadowed)
-	}
+	p.warnings = append(p.warnings, p.plan.table.Shadowed()...)
 	var pairs []edgetls.Pair
 	for _, c := range cfg.TLS.Certificates {
 		pairs = append(pairs, edgetls.Pair{Cert: c.Cert, Key: c.Key})
@@ -114,13 +114,10 @@ func unchangeable(cfg *configs.Config, old *generation) error {
 }
 
 func (s *Server) openListeners(p *prepared, cfg *configs.Config, old *generation) error {
+	taken := map[*listener]bool{}
 	for _, c := range cfg.Listeners {
-		var from *listener
-		for _, l := range s.listeners {
-			if l.config.Address == c.Address {
-				from = l
-			}
-		}
+		from := s.predecessor(c, taken)
+		taken[from] = true
 		if from != nil && from.same(c, cfg.TLS.MinVersion, old.plan.config.TLS.MinVersion) {
 			p.sockets = append(p.sockets, from)
 			continue
@@ -133,6 +130,20 @@ func (s *Server) openListeners(p *prepared, cfg *configs.Config, old *generation
 		p.sockets = append(p.sockets, l)
 	}
 	return nil
+}
+
+// predecessor is the open listener whose socket c goes on with: the one with its address, and of several (on port 0) the one with its name.
+func (s *Server) predecessor(c configs.Listener, taken map[*listener]bool) (from *listener) {
+	for _, l := range s.listeners {
+		switch {
+		case l.config.Address != c.Address || taken[l]:
+		case l.config.Name == c.Name:
+			return l
+		case !strings.HasSuffix(c.Address, ":0"): // on port 0 another name is another listener
+			from = l
+		}
+	}
+	return from
 }
 
 func (s *Server) acquirePools(p *prepared, old *generation) error {
@@ -173,8 +184,9 @@ func (s *Server) awaitPeers(ctx context.Context, p *prepared) (warnings []string
 		}
 	}
 	// The probe's own timeout plus what starting it takes.
-	ctx, cancel := context.WithTimeout(ctx, longest+100*time.Millisecond)
+	ctx, cancel := context.WithTimeout(ctx, min(longest+100*time.Millisecond, mostProbeWait))
 	defer cancel()
+	defer context.AfterFunc(s.ending, cancel)() // a stop does not wait for probes
 	for _, pool := range p.fresh {
 		if pool.Options().Health == nil {
 			continue
@@ -189,6 +201,9 @@ func (s *Server) awaitPeers(ctx context.Context, p *prepared) (warnings []string
 	}
 	return warnings
 }
+
+// mostProbeWait bounds the wait where a probe may take minutes: a start that listens to nobody and hears no signal for longer looks like one that hangs.
+const mostProbeWait = 5 * time.Second
 
 func orUnknown(s string) string {
 	if s == "" {
@@ -205,7 +220,8 @@ func (s *Server) commit(p *prepared, old *generation, digest [32]byte) *generati
 	}
 	s.logs.Store(p.logs)
 	s.level.SetLevel(level(p.plan.config.Log.Level))
-	s.admin.SetToken(p.plan.config.Admin.Token.Reveal())
+	// Refused only where a public listener would lose its token, which the configuration's own check has refused before.
+	_ = s.admin.SetToken(p.plan.config.Admin.Token.Reveal())
 	s.certs.Commit(p.store)
 	s.exportCertificates(p.store)
 	g.build(s, old)
@@ -246,10 +262,8 @@ func (s *Server) retire(old, g *generation) {
 		for _, pool := range old.pools {
 			pool.Release()
 		}
-		if old.logs != g.logs {
-			if err := old.logs.closeBut(g.logs); err != nil {
-				s.log.Warn("close log", observe.Err(err))
-			}
+		if old.logs.sink != g.logs.sink {
+			s.outgoing = append(s.outgoing, outgoing{old.logs, time.Now()})
 		}
 	}
 	s.metrics.Forget(s.inventory(g))

@@ -1,0 +1,99 @@
+package compare_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/valor-ivx/weir/cmd/weirbench/internal/compare"
+	"github.com/valor-ivx/weir/cmd/weirbench/internal/peer"
+)
+
+// The test binary doubles as a stand-in for weir: a real proxy process that is started by
+// "run -c FILE" and takes address, target and certificate from the file it is given. It is the
+// standard library's, so it also shows a proxy that adds fewer headers than the others.
+const standIn = "WEIRBENCH_TEST_WEIR"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(standIn) == "" {
+		os.Exit(m.Run())
+	}
+	if err := proxyLikeWeir(os.Args[1:]); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+}
+
+func proxyLikeWeir(args []string) error {
+	if len(args) == 1 && args[0] == "version" {
+		fmt.Println("weir 0.0.0-stand-in")
+		return nil
+	}
+	if len(args) != 3 || args[0] != "run" || args[1] != "-c" {
+		return fmt.Errorf("usage: weir run -c FILE, got %q", args)
+	}
+	text, err := os.ReadFile(args[2])
+	if err != nil {
+		return err
+	}
+	_, listener, _ := strings.Cut(string(text), "[[listener]]")
+	value := func(pattern string) string {
+		if m := regexp.MustCompile(pattern).FindStringSubmatch(listener); m != nil {
+			return m[1]
+		}
+		return ""
+	}
+	origin := &url.URL{Scheme: "http", Host: value(`targets = \["([^"]+)"`)}
+	proxy := httputil.NewSingleHostReverseProxy(origin)
+	address := value(`address = "([^"]+)"`)
+	if cert := value(`cert = "([^"]+)"`); cert != "" {
+		return http.ListenAndServeTLS(address, cert, value(`key = "([^"]+)"`), proxy)
+	}
+	return http.ListenAndServe(address, proxy)
+}
+
+func TestWeirColumn(t *testing.T) {
+	o := options(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Weir = filepath.Join(t.TempDir(), "weir")
+	script := fmt.Sprintf("#!/bin/sh\nexec env %s=1 %s \"$@\"\n", standIn, self)
+	if err := os.WriteFile(o.Weir, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	o.Proxies = []peer.Name{peer.Nginx, peer.Weir}
+	o.Scenarios = []string{"h1-get", "h1-tls", "post-64k", "body-1m", "idle-10k"}
+	r, err := compare.Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Failures > 0 || r.Versions["weir"] != "weir 0.0.0-stand-in" {
+		t.Errorf("%d failures, versions %v", r.Failures, r.Versions)
+	}
+	for _, w := range r.Rows {
+		if !(w.Median[peer.Weir] > 0) || !(w.Ratio[peer.Nginx] > 0) {
+			t.Errorf("%s: median %v, ratio %v", w.Scenario, w.Median, w.Ratio)
+		}
+		// The standard library's proxy costs several times nginx (measured: five), on any machine.
+		if w.Scenario == "h1-get" && w.Ratio[peer.Nginx] < 1.5 {
+			t.Errorf("h1-get: net/http at %v × nginx", w.Ratio[peer.Nginx])
+		}
+	}
+	notes := strings.Join(r.Notes, "\n")
+	for _, header := range []string{"x-forwarded-proto", "x-forwarded-host", "x-request-id"} {
+		if !strings.Contains(notes, "weir does not send "+header) {
+			t.Errorf("no note about %s in %q", header, notes)
+		}
+	}
+	if strings.Contains(notes, "nginx") || strings.Contains(notes, "x-forwarded-for") {
+		t.Errorf("notes %q", notes)
+	}
+}

@@ -1,0 +1,92 @@
+// Package peer writes the configuration of the proxies that are compared and of the origin behind
+// them, starts them in the foreground and waits until they answer. Every proxy gets the same job:
+// keep-alive on both sides, the same four headers added for the origin, the same certificate, one
+// core. It installs nothing and uses no file outside the folder it is given.
+package peer
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// Name of a proxy under test.
+type Name string
+
+// The proxies that can be compared.
+const (
+	Nginx   Name = "nginx"
+	HAProxy Name = "haproxy"
+	Weir    Name = "weir"
+)
+
+// Title is how reports write the name.
+func (n Name) Title() string {
+	if n == HAProxy {
+		return "HAProxy"
+	}
+	return string(n)
+}
+
+// Job is what one proxy is to do.
+type Job struct {
+	Listen  netip.AddrPort
+	Origins []netip.AddrPort // several: balanced by least connections, weir by its default policy
+	TLS     *Certificate     // nil: plain HTTP
+	Log     bool             // access log to a file: combined for nginx, HTTP log for HAProxy, JSON for weir
+	Admin   netip.AddrPort   // weir's admin listener
+	Files   uint64           // how many files the proxy may open
+}
+
+// Config is the text of a proxy's configuration for the job; dir is the folder it will be kept in.
+func (j Job) Config(n Name, dir string) string {
+	switch n {
+	case HAProxy:
+		return j.haproxy(dir)
+	case Weir:
+		return j.weir(dir)
+	default:
+		return j.nginx(dir)
+	}
+}
+
+// Binary is the program's path, or an error that says what is missing. weir is the -weir flag.
+func Binary(n Name, weir string) (string, error) {
+	name := string(n)
+	if n == Weir {
+		name = weir
+	}
+	path, err := exec.LookPath(name)
+	switch {
+	case err == nil:
+		return filepath.Abs(path)
+	case n == Weir:
+		return "", fmt.Errorf("find weir: no program at %q (make build)", weir)
+	default:
+		return "", fmt.Errorf("find %s: not installed (make deps)", n)
+	}
+}
+
+// FreeAddr returns a loopback address nobody listens on at the moment.
+func FreeAddr() (netip.AddrPort, error) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("find a free port: %w", err)
+	}
+	defer l.Close()
+	return netip.ParseAddrPort(l.Addr().String())
+}
+
+func writeConfig(dir, name, text string) (string, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("make folder: %w", err)
+	}
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		return "", fmt.Errorf("write configuration: %w", err)
+	}
+	return path, nil
+}

@@ -1,0 +1,45 @@
+package peer
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
+// weir is an ordinary configuration file as docs/reference.md describes it: no key exists for the
+// bench alone. Everything that is not written here is at its default, the policy included.
+func (j Job) weir(dir string) string {
+	var b strings.Builder
+	access := "off"
+	if j.Log {
+		access = "json"
+	}
+	fmt.Fprintf(&b, `[admin]
+address = %q
+state_dir = %q
+
+[log]
+access = %q
+output = %q
+
+[[listener]]
+name = "edge"
+address = %q
+`, j.Admin, filepath.Join(dir, "state"), access, filepath.Join(dir, "access.log"), j.Listen)
+	if j.TLS != nil {
+		fmt.Fprintf(&b, "tls = true\nprotocols = [\"http/1.1\"]\n\n[tls]\nmin_version = \"1.3\"\n\n"+
+			"[[tls.certificate]]\ncert = %q\nkey = %q\n", j.TLS.Cert, j.TLS.Key)
+	}
+	targets := make([]string, len(j.Origins))
+	for i, o := range j.Origins {
+		targets[i] = fmt.Sprintf("%q", o)
+	}
+	fmt.Fprintf(&b, `
+[[route]]
+service = "origin"
+
+[service.origin.group.main]
+targets = [%s]
+`, strings.Join(targets, ", "))
+	return b.String()
+}
