@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyserver/certmagic"
 	"github.com/mholt/acmez/v3/acme"
 
 	edgetls "github.com/valor-ivx/weir/tls"
@@ -96,7 +97,8 @@ func TestRateLimited(t *testing.T) {
 	until := time.Now().Add(3 * time.Hour).UTC().Truncate(time.Second)
 	real := ca.directory
 	ca.instead(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == mustURL(t, real).Path { // the preflight reads it
+		if r.URL.Path == mustURL(t, real).Path {
+			w.Header().Set("Content-Type", "application/json")
 			_ = json.NewEncoder(w).Encode(map[string]any{
 				"newNonce": base(real) + "/nonce", "newAccount": base(real) + "/account", "newOrder": base(real) + "/order-plz",
 				"meta": map[string]any{"profiles": map[string]string{"default": ""}},
@@ -108,6 +110,7 @@ func TestRateLimited(t *testing.T) {
 		case "/nonce":
 		case "/account":
 			w.Header().Set("Location", base(real)+"/account/1")
+			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusCreated)
 			_, _ = w.Write([]byte(`{"status":"valid"}`))
 		default:
@@ -221,7 +224,7 @@ func TestAnswersForAnother(t *testing.T) {
 	ca.instead(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "gone", http.StatusNotFound) })
 	a := s.start(s.options(ca), "a.example.test", "127.0.0.1")
 	u := mustURL(t, ca.directory)
-	dir := filepath.Join(s.folder, "acme", u.Host+"-"+strings.Trim(u.Path, "/"), "challenge_tokens")
+	dir := filepath.Join(s.folder, "acme", certmagic.StorageKeys.Safe(u.Host+"-"+strings.Trim(u.Path, "/")), "challenge_tokens")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}

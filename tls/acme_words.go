@@ -144,14 +144,14 @@ func notBeforeOne(err error) time.Time {
 // announced finds the time in "…, retry after 2026-11-23 10:00:00 UTC: see …": Let's Encrypt says it in words, and the client library
 // drops the Retry-After field of errors.
 func announced(detail string) time.Time {
-	_, rest, found := strings.Cut(detail, "retry after ")
-	const form = "2006-01-02 15:04:05 MST"
-	if !found || len(rest) < len(form) {
-		return time.Time{}
+	_, rest, _ := strings.Cut(detail, "retry after ")
+	for _, form := range []string{"2006-01-02 15:04:05 UTC", "2006-01-02T15:04:05Z"} {
+		if len(rest) < len(form) {
+			continue
+		}
+		if t, err := time.Parse(form, rest[:len(form)]); err == nil {
+			return t
+		}
 	}
-	if t, err := time.Parse(form, rest[:len(form)]); err == nil {
-		return t
-	}
-	t, _ := time.Parse(time.RFC3339, rest[:len("2006-01-02T15:04:05Z")]) // zero when it is neither
-	return t
+	return time.Time{}
 }

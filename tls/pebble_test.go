@@ -70,7 +70,7 @@ func newPebble(t *testing.T, httpPort, tlsPort int) *pebble {
 	}
 	logger := log.New(out, "pebble ", log.Lmicroseconds)
 	var err error
-	if p.dns, err = challtestsrv.New(challtestsrv.Config{DNSOneAddrs: []string{p.resolver}, Log: logger}); err != nil {
+	if p.dns, err = challtestsrv.New(challtestsrv.Config{DNSAddrs: []string{p.resolver}, Log: logger}); err != nil {
 		t.Fatal(err)
 	}
 	p.dns.SetDefaultDNSIPv6("")
@@ -82,7 +82,7 @@ func newPebble(t *testing.T, httpPort, tlsPort int) *pebble {
 		"default": {ValidityPeriod: 90 * 86400}, "brief": {ValidityPeriod: 8},
 	})
 	validation := va.New(logger, httpPort, tlsPort, false, p.resolver, store)
-	front := wfe.New(logger, store, validation, authority, []string{"pebble.test"}, false, false, 1, 1)
+	front := wfe.New(logger, store, validation, authority, []string{"pebble.test"}, false, false, 0, 0)
 	server := httptest.NewUnstartedServer(p.serve(front.Handler()))
 	server.Config.ErrorLog = logger
 	server.StartTLS()

@@ -89,13 +89,21 @@ func (p preflight) read(ctx context.Context, address string) (directory, error) 
 		err = errors.New(resp.Status)
 	}
 	if err == nil {
-		err = json.Unmarshal(data, &d)
-	}
-	if err == nil && d.NewOrder == "" {
-		err = errors.New("it names no newOrder address")
+		d, err = readDirectory(data)
 	}
 	if err != nil {
 		return d, fmt.Errorf("%s is no ACME directory: %w", address, err)
+	}
+	return d, nil
+}
+
+func readDirectory(data []byte) (directory, error) {
+	var d directory
+	if err := json.Unmarshal(data, &d); err != nil {
+		return d, err
+	}
+	if d.NewOrder == "" {
+		return d, errors.New("it names no newOrder address")
 	}
 	return d, nil
 }
