@@ -30,7 +30,7 @@ type pebble struct {
 	dns       *challtestsrv.ChallSrv
 
 	requests atomic.Int64 // to anything
-	orders   atomic.Int64 // to newOrder
+	orders   atomic.Int64 // to newOrder, without those it sent back for their nonce
 	answer   atomic.Pointer[http.HandlerFunc]
 }
 
@@ -43,19 +43,35 @@ func (p *pebble) instead(h http.HandlerFunc) {
 	p.answer.Store(&h)
 }
 
-// ServeHTTP counts; the CA itself is behind it.
+// serve counts; the CA itself is behind it.
 func (p *pebble) serve(real http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.requests.Add(1)
-		if strings.HasPrefix(r.URL.Path, "/order-plz") {
-			p.orders.Add(1)
-		}
+		isOrder := strings.HasPrefix(r.URL.Path, "/order-plz")
 		if h := p.answer.Load(); h != nil {
+			if isOrder {
+				p.orders.Add(1)
+			}
 			(*h)(w, r)
 			return
 		}
-		real.ServeHTTP(w, r)
+		status := &statusWriter{ResponseWriter: w}
+		real.ServeHTTP(status, r)
+		if isOrder && status.code == http.StatusCreated {
+			p.orders.Add(1)
+		}
 	})
+}
+
+// statusWriter remembers the status.
+type statusWriter struct {
+	http.ResponseWriter
+	code int
+}
+
+func (w *statusWriter) WriteHeader(code int) {
+	w.code = code
+	w.ResponseWriter.WriteHeader(code)
 }
 
 func newPebble(t *testing.T, httpPort, tlsPort int) *pebble {
