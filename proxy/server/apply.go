@@ -18,6 +18,7 @@ import (
 type prepared struct {
 	plan     *plan
 	store    *edgetls.Store
+	acme     *acme // nil: none
 	logs     *logs
 	opened   []*listener // new sockets
 	sockets  []*listener // all, in the file's order
@@ -70,7 +71,7 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 	p = &prepared{pools: map[poolKey]*upstream.Pool{}}
 	defer func() {
 		if err != nil {
-			p.undo(s.logs.Load())
+			p.undo(s)
 		}
 	}()
 	if err = unchangeable(cfg, old); err != nil {
@@ -94,6 +95,9 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 	if err = s.openListeners(p, cfg, old); err != nil {
 		return p, err
 	}
+	if p.acme, err = s.prepareACME(p, cfg); err != nil {
+		return p, err
+	}
 	return p, s.acquirePools(p, old)
 }
 
@@ -112,26 +116,46 @@ func unchangeable(cfg *configs.Config, old *generation) error {
 	return nil
 }
 
+// openListeners binds what is new, the TLS ones first: those that redirect lead to the first of them, whose port may be the system's choice.
 func (s *Server) openListeners(p *prepared, cfg *configs.Config, old *generation) error {
-	for _, c := range cfg.Listeners {
-		var from *listener
-		for _, l := range s.listeners {
-			if l.config.Address == c.Address {
-				from = l
+	sockets := make([]*listener, len(cfg.Listeners))
+	redirect := ""
+	for _, secure := range []bool{true, false} {
+		for i, c := range cfg.Listeners {
+			if c.TLS != secure {
+				continue
+			}
+			l, err := s.takeListener(p, listenerPlan{config: c, minVersion: cfg.TLS.MinVersion, redirect: redirect}, old)
+			if err != nil {
+				return err
+			}
+			sockets[i] = l
+			if secure && redirect == "" {
+				redirect = l.data.Port
 			}
 		}
-		if from != nil && from.same(c, cfg.TLS.MinVersion, old.plan.config.TLS.MinVersion) {
-			p.sockets = append(p.sockets, from)
-			continue
-		}
-		l, err := s.openListener(c, cfg.TLS.MinVersion, from)
-		if err != nil {
-			return err
-		}
-		p.opened = append(p.opened, l)
-		p.sockets = append(p.sockets, l)
 	}
+	p.sockets = sockets
 	return nil
+}
+
+// takeListener is the open listener that the plan describes, or a new one, which joins p.opened.
+func (s *Server) takeListener(p *prepared, plan listenerPlan, old *generation) (*listener, error) {
+	var from *listener
+	for _, l := range s.listeners {
+		if l.config.Address == plan.config.Address {
+			from = l
+		}
+	}
+	if from != nil && from.same(plan, old.plan.config.TLS.MinVersion) {
+		return from, nil
+	}
+	l, err := s.openListener(plan, from)
+	if err != nil {
+		return nil, err
+	}
+	p.opened = append(p.opened, l)
+	return l, nil
 }
 
 func (s *Server) acquirePools(p *prepared, old *generation) error {
@@ -150,7 +174,10 @@ func (s *Server) acquirePools(p *prepared, old *generation) error {
 }
 
 // undo releases what prepare acquired. Sockets that the generation in force uses are not touched.
-func (p *prepared) undo(inForce *logs) {
+func (p *prepared) undo(s *Server) {
+	if p.acme != nil && p.acme != s.acme.Load() {
+		p.acme.Close()
+	}
 	for _, pool := range p.pools {
 		pool.Release()
 	}
@@ -159,7 +186,7 @@ func (p *prepared) undo(inForce *logs) {
 			_ = l.socket.Close()
 		}
 	}
-	_ = p.logs.closeBut(inForce)
+	_ = p.logs.closeBut(s.logs.Load())
 }
 
 // awaitPeers waits until every new peer has been probed once, at most one probe's timeout, and says which groups have nobody alive: a dead new
@@ -206,8 +233,10 @@ func (s *Server) commit(p *prepared, old *generation, digest [32]byte) *generati
 	s.level.SetLevel(level(p.plan.config.Log.Level))
 	// Refused only where a public listener would lose its token, which the configuration's own check has refused before.
 	_ = s.admin.SetToken(p.plan.config.Admin.Token.Reveal())
+	g.acme = p.acme
 	s.certs.Commit(p.store)
-	s.exportCertificates(p.store)
+	s.commitACME(p.acme, p.plan.config)
+	s.exportCertificates(s.certs.Store())
 	g.build(s, old)
 	s.current.Store(g)
 	s.proxy.Publish(g.snapshot)
@@ -242,6 +271,9 @@ func (s *Server) retire(old, g *generation) {
 		}
 	}
 	s.listeners = g.sockets
+	if old != nil && old.acme != nil && old.acme != g.acme {
+		old.acme.Close()
+	}
 	if old != nil {
 		for _, pool := range old.pools {
 			pool.Release()

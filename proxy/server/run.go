@@ -173,6 +173,9 @@ func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin
 		l.abandon()
 	}
 	s.mu.Unlock()
+	if a := s.acme.Load(); a != nil {
+		a.Close() // no validation can arrive any more
+	}
 	limit, cancel := s.deadline(mode)
 	defer cancel()
 	go func() { // ends with limit

@@ -37,6 +37,7 @@ type Server struct {
 	overlay  overlayFile
 	secret   []byte
 
+	acme     atomic.Pointer[acme] // nil: none; written by apply, read by the data path and the admin API
 	logs     atomic.Pointer[logs] // written by apply; read by the logger
 	stopping atomic.Bool          // set once, when the process begins to end
 	stops    chan admin.StopMode  // from the admin API to Run
@@ -64,6 +65,7 @@ type generation struct {
 	loaded   time.Time
 	digest   [sha256.Size]byte
 	plan     *plan
+	acme     *acme
 	pools    map[poolKey]*upstream.Pool
 	services map[string]*proxy.Service
 	snapshot *proxy.Snapshot
@@ -116,7 +118,7 @@ func start(o Options) (s *Server, err error) {
 		}
 	}
 	s.registry = upstream.NewRegistry(upstream.Options{Logger: s.log, Events: s.targets.events()})
-	s.proxy = proxy.New(proxy.Options{Logger: s.log, HTTP1: http1Options(), Now: s.registry.Now}, nil)
+	s.proxy = proxy.New(proxy.Options{Logger: s.log, HTTP1: http1Options(), Now: s.registry.Now, Challenge: s.answerChallenge}, nil)
 	control, err := s.openAdmin(cfg)
 	if err != nil {
 		return s, err
@@ -176,6 +178,9 @@ func (s *Server) serveAdmin(l net.Listener) {
 func (s *Server) release() {
 	for _, l := range s.listeners {
 		_ = l.socket.Close()
+	}
+	if a := s.acme.Load(); a != nil {
+		a.Close()
 	}
 	if s.registry != nil {
 		s.registry.Close()
