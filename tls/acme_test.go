@@ -1,6 +1,7 @@
 package edgetls_test
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -292,6 +293,34 @@ func TestStaticFirst(t *testing.T) {
 	s.manager.UseACME(nil)
 	if got := s.mustServe("a.example.test", nil); got.DNSNames[0] != "first.example.test" {
 		t.Errorf("without acme a.example.test gets %q", got.DNSNames)
+	}
+}
+
+// TestValidationHandshake: "acme-tls/1" is for validations under way and for nothing else, and changes no other handshake.
+func TestValidationHandshake(t *testing.T) {
+	s := newSite(t)
+	ca := s.pebble()
+	s.start(s.options(ca), "a.example.test")
+	s.await("certificate", s.isValid("a.example.test"))
+	for _, c := range []struct {
+		name   string
+		offers []string
+		agreed string
+		works  bool
+	}{
+		{"a.example.test", []string{"acme-tls/1"}, "", false}, // nothing is being validated
+		{"b.example.test", []string{"acme-tls/1"}, "", false},
+		{"", []string{"acme-tls/1"}, "", false},
+		{"a.example.test", []string{"acme-tls/1", "http/1.1"}, "http/1.1", true},
+		{"a.example.test", []string{"http/1.1"}, "http/1.1", true},
+		{"a.example.test", nil, "", true},
+	} {
+		conn, err := dial(t, s.tls.Addr().String(), &tls.Config{ServerName: c.name, InsecureSkipVerify: true, NextProtos: c.offers})
+		if (err == nil) != c.works {
+			t.Errorf("%q offering %q: %v", c.name, c.offers, err)
+		} else if err == nil && conn.ConnectionState().NegotiatedProtocol != c.agreed {
+			t.Errorf("%q offering %q: agreed on %q", c.name, c.offers, conn.ConnectionState().NegotiatedProtocol)
+		}
 	}
 }
 

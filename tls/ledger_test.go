@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -69,6 +70,73 @@ func TestLedgerOfDuplicates(t *testing.T) {
 	info, err := os.Stat(filepath.Join(s.folder, "ledger.json"))
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("ledger: %v %v", info, err)
+	}
+}
+
+// TestLedgerHoldsLimits: against a count by hand, through a new ledger every time; a refusal ends exactly when it says.
+func TestLedgerHoldsLimits(t *testing.T) {
+	dir := t.TempDir()
+	run := 0
+	rapid.Check(t, func(t *rapid.T) {
+		run++
+		file := filepath.Join(dir, strconv.Itoa(run))
+		limits := edgetls.Limits{FailuresPerHour: rapid.IntRange(0, 3).Draw(t, "failures"), DuplicatesPerWeek: rapid.IntRange(0, 3).Draw(t, "duplicates")}
+		type event struct {
+			at     time.Time
+			failed bool
+		}
+		past := map[string][]event{}
+		at := now
+		count := func(name string, failed bool, window time.Duration, at time.Time) (n int) {
+			for _, e := range past[name] {
+				if e.failed == failed && at.Sub(e.at) < window {
+					n++
+				}
+			}
+			return n
+		}
+		allowed := func(name string, at time.Time) bool {
+			return (limits.FailuresPerHour == 0 || count(name, true, time.Hour, at) < limits.FailuresPerHour) &&
+				(limits.DuplicatesPerWeek == 0 || count(name, false, 7*24*time.Hour, at) < limits.DuplicatesPerWeek)
+		}
+		for range rapid.IntRange(1, 12).Draw(t, "steps") {
+			longest := rapid.SampledFrom([]time.Duration{time.Minute, time.Hour, 60 * time.Hour}).Draw(t, "scale")
+			at = at.Add(time.Duration(rapid.Int64Range(1, int64(longest)).Draw(t, "pause")))
+			name := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "name")
+			until, ok := edgetls.Ledger(file).Admit(name, limits, at)
+			if ok != allowed(name, at) {
+				t.Fatalf("%s at %v: admitted %v, by hand %v (%v, %+v)", name, at, ok, !ok, past[name], limits)
+			}
+			if !ok {
+				if until.Before(at) {
+					t.Fatalf("refused until %v at %v", until, at)
+				}
+				continue
+			}
+			failed := rapid.Bool().Draw(t, "failed")
+			past[name] = append(past[name], event{at, failed})
+			if err := edgetls.Ledger(file).Note(name, failed, at); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// TestLedgerUnreadable: what is no ledger counts as an empty one, and the next entry makes it one.
+func TestLedgerUnreadable(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "ledger.json")
+	if err := os.WriteFile(file, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	limits := edgetls.Limits{FailuresPerHour: 1}
+	if _, ok := edgetls.Ledger(file).Admit("a", limits, now); !ok {
+		t.Error("refused")
+	}
+	if err := edgetls.Ledger(file).Note("a", true, now); err != nil {
+		t.Fatal(err)
+	}
+	if until, ok := edgetls.Ledger(file).Admit("a", limits, now.Add(time.Minute)); ok || !until.Equal(now.Add(time.Hour)) {
+		t.Errorf("admitted %v, until %v", ok, until)
 	}
 }
 

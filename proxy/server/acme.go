@@ -47,7 +47,7 @@ func (s *Server) prepareACME(p *prepared, cfg *configs.Config) (*acme, error) {
 	}
 	o := edgetls.ACMEOptions{
 		Email: a.Email, Directories: a.Directories, Profile: a.Profile, Folder: key.folder, HTTPAddress: key.http, TLSAddress: key.tls,
-		Logger: s.log, Resolver: s.options.Resolver, Changed: func() { s.exportCertificates(s.certs.Store()) },
+		Logger: s.log, Resolver: s.options.Resolver, Changed: s.exportCertificates,
 	}
 	if a.RootPEM != nil {
 		o.Roots = x509.NewCertPool()

@@ -236,7 +236,7 @@ func (s *Server) commit(p *prepared, old *generation, digest [32]byte) *generati
 	g.acme = p.acme
 	s.certs.Commit(p.store)
 	s.commitACME(p.acme, p.plan.config)
-	s.exportCertificates(s.certs.Store())
+	s.exportCertificates()
 	g.build(s, old)
 	s.current.Store(g)
 	s.proxy.Publish(g.snapshot)
@@ -263,6 +263,9 @@ func (l *listener) successor(opened []*listener) bool {
 
 // retire lets go of what the new generation does not have: sockets, pools, log outputs, metric series. Requests under way keep what they hold.
 func (s *Server) retire(old, g *generation) {
+	if old != nil && old.acme != nil && old.acme != g.acme {
+		old.acme.Close() // before its listeners: where nobody listens it would itself
+	}
 	for _, l := range s.listeners {
 		if !l.in(g.sockets) && !l.successor(g.sockets) {
 			if err := l.close(); err != nil {
@@ -271,9 +274,6 @@ func (s *Server) retire(old, g *generation) {
 		}
 	}
 	s.listeners = g.sockets
-	if old != nil && old.acme != nil && old.acme != g.acme {
-		old.acme.Close()
-	}
 	if old != nil {
 		for _, pool := range old.pools {
 			pool.Release()
@@ -296,9 +296,12 @@ func (l *listener) in(list []*listener) bool {
 	return false
 }
 
-func (s *Server) exportCertificates(store *edgetls.Store) {
+// exportCertificates may be called by anybody at any time: the last call exports what is in force by then.
+func (s *Server) exportCertificates() {
+	s.exporting.Lock()
+	defer s.exporting.Unlock()
 	var list []observe.Certificate
-	for _, e := range store.NotAfter() {
+	for _, e := range s.certs.Store().NotAfter() {
 		list = append(list, observe.Certificate{Subject: e.Subject, NotAfter: e.NotAfter})
 	}
 	s.metrics.SetCertificates(list)

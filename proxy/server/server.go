@@ -37,7 +37,9 @@ type Server struct {
 	overlay  overlayFile
 	secret   []byte
 
-	acme     atomic.Pointer[acme] // nil: none; written by apply, read by the data path and the admin API
+	acme      atomic.Pointer[acme] // nil: none; written by apply, read by the data path and the admin API
+	exporting sync.Mutex           // one export of certificates' metrics at a time, so that none overwrites a newer one
+
 	logs     atomic.Pointer[logs] // written by apply; read by the logger
 	stopping atomic.Bool          // set once, when the process begins to end
 	stops    chan admin.StopMode  // from the admin API to Run
