@@ -5,6 +5,7 @@ package configs
 type Config struct {
 	Admin     Admin      `toml:"admin"`
 	Log       Log        `toml:"log"`
+	ClientIP  *ClientIP  `toml:"client_ip"` // nil: no proxy is trusted
 	TLS       TLS        `toml:"tls"`
 	Listeners []Listener `toml:"listener"` // in file order
 	Services  []Service  `toml:"service"`  // sorted by name

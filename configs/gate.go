@@ -11,7 +11,6 @@ import (
 // (one that ends with ":" stands for every value that starts so).
 func notBuilt() []gate {
 	return []gate{
-		{path: "client_ip"},
 		{path: "cluster"},
 		{path: "limit"},
 		{path: "headers"},
