@@ -21,7 +21,8 @@ type Exchange struct {
 
 	req  message.Request
 	resp message.Response
-	id   [32]byte // X-Request-ID
+	id   []byte // X-Request-ID; in who
+	who  identity
 
 	route   *Route
 	service *Service
@@ -85,7 +86,7 @@ func (x *Exchange) begin(c *client) {
 	x.deadline, x.headAt, x.attempts, x.status = 0, 0, 0, 0
 	x.reason, x.cause, x.began, x.broken, x.tunneled, x.eventStream, x.sent = ReasonNone, nil, false, false, false, false, 0
 	x.path, x.lines = nil, x.lines[:0]
-	observe.AppendID(x.id[:0])
+	x.identify()
 	c.listener.Metrics.RequestBegin()
 }
 
@@ -93,6 +94,9 @@ func (x *Exchange) begin(c *client) {
 func (x *Exchange) read() *Error {
 	err := x.client.conn.ReadRequest(&x.req)
 	if err == nil {
+		if !x.snap.Trust.Empty() {
+			x.believe()
+		}
 		return nil
 	}
 	var refused *http1.Error

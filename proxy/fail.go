@@ -90,7 +90,7 @@ func (x *Exchange) problem(err *Error, html bool) []byte {
 		b := append([]byte(nil), "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>"...)
 		b = append(b, status+" "+title...)
 		b = append(b, "</title><h1>"+status+" "+title+"</h1><p>Request "...)
-		b = append(b, x.id[:]...)
+		b = append(b, x.id...)
 		return append(b, "</p></html>\n"...)
 	}
 	b := append([]byte(nil), `{"type":"about:blank","title":"`+title+`","status":`+status...)
@@ -99,6 +99,6 @@ func (x *Exchange) problem(err *Error, html bool) []byte {
 		b = strconv.AppendQuote(b, err.Err.Error()) // our own constant texts, ASCII: Go's quoting is JSON's
 	}
 	b = append(b, `,"reason":"`+err.Reason.String()+`","request_id":"`...)
-	b = append(b, x.id[:]...)
+	b = append(b, x.id...)
 	return append(b, "\"}\n"...)
 }

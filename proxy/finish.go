@@ -29,9 +29,9 @@ func (x *Exchange) log(now int64, elapsed time.Duration) {
 	e := &x.entry
 	*e = observe.Entry{
 		Time: x.proxy.wall(now), Duration: elapsed,
-		Client: x.client.ip, Source: x.client.ip,
+		Client: x.who.ip, Source: x.client.ip,
 		Method: x.req.Method, MethodName: x.req.MethodName, Target: x.req.Target, Host: x.req.Host, Proto: x.req.Proto,
-		RequestID: x.id[:], BytesOut: x.sent, Status: x.status, TLSVersion: x.client.tls,
+		RequestID: x.id, BytesOut: x.sent, Status: x.status, TLSVersion: x.client.tls,
 		Listener: x.client.listener.Name, Route: x.route.Name, Attempts: x.attempts, Reason: x.reason.String(),
 		BytesIn: x.client.conn.Received(),
 	}

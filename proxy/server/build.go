@@ -23,6 +23,9 @@ func (g *generation) build(s *Server, old *generation) {
 	if g.logs = s.logs.Load(); g.logs != nil {
 		snap.Access = g.logs.access
 	}
+	if cfg.ClientIP != nil {
+		snap.Trust = trust(cfg.ClientIP)
+	}
 	for _, r := range cfg.Routes {
 		snap.Routes = append(snap.Routes, proxy.Route{
 			Name: r.Name, Service: g.services[r.Service], MaxBody: int64(r.MaxBody), Timeout: r.Timeout, Metrics: s.routeMetrics(r.Name),

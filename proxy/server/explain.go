@@ -30,6 +30,7 @@ func (c control) Explain(_ context.Context, q admin.ExplainRequest) (admin.Expla
 // explanation is one being put together; each phase reports whether the next one is reached.
 type explanation struct {
 	admin.Explanation
+	described
 	g       *generation
 	request admin.ExplainRequest
 	url     *url.URL
@@ -46,11 +47,7 @@ func (e *explanation) end(outcome string, args ...any) bool {
 }
 
 func (e *explanation) begin() bool {
-	ip := e.request.ClientIP
-	if ip == "" {
-		ip = "127.0.0.1"
-	}
-	e.step("begin", "client "+ip, "the address of the connection: no proxy in front is trusted")
+	e.whom()
 	e.step("begin", fmt.Sprintf("generation %d", e.g.number), "loaded once for the whole request")
 	method := strings.ToUpper(e.request.Method)
 	if method == "CONNECT" || method == "TRACE" {
