@@ -126,7 +126,7 @@ func (r *Registry) eject(m *Peer, reason string, now int64) {
 		}
 		if m.skipTold == 0 || now-m.skipTold >= int64(m.rule.Window) {
 			m.skipTold = now
-			r.log.Warn("upstream ejection skipped", p.fields(m, zap.String("reason", reason), zap.String("why", why))...)
+			r.log.Warn("upstream ejection skipped", p.fields(m, zap.String("weir.reason", reason), zap.String("weir.why", why))...)
 		}
 		return
 	}
@@ -136,7 +136,7 @@ func (r *Registry) eject(m *Peer, reason string, now int64) {
 		events.Ejected(o.Service, o.Group, m.address, reason)
 	}
 	length := time.Duration(m.ejection.until - now)
-	r.log.Warn("upstream target ejected", p.fields(m, zap.String("reason", reason), zap.Duration("for", length))...)
+	r.log.Warn("upstream target ejected", p.fields(m, zap.String("weir.reason", reason), zap.Duration("weir.duration", length))...)
 	for _, other := range m.endpoint.members {
 		if other.check != nil {
 			other.check.hasten()

@@ -79,5 +79,5 @@ func (s *source) lookupHost(ctx context.Context, r Resolver, host string) ([]net
 
 // logUnresolved says that a name failed and what is done about it. Registry.mu is held.
 func (r *Registry) logUnresolved(s *source, err error) {
-	r.log.Warn("upstream name not resolved", zap.String("name", s.key.name), zap.Int("kept", len(s.found)), zap.Error(err))
+	r.log.Warn("upstream name not resolved", zap.String("dns.question.name", s.key.name), zap.Int("weir.kept", len(s.found)), zap.String("error.message", err.Error()))
 }

@@ -90,7 +90,7 @@ func (p *Pool) announce(m *Peer, leftOut bool, now int64) {
 		if events.Returned != nil {
 			events.Returned(o.Service, o.Group, m.address, how)
 		}
-		p.registry.log.Info("upstream target returned", p.fields(m, zap.String("how", how))...)
+		p.registry.log.Info("upstream target returned", p.fields(m, zap.String("weir.how", how))...)
 	}
 	m.leftOut = leftOut
 	up := state == Healthy && !leftOut
@@ -98,7 +98,7 @@ func (p *Pool) announce(m *Peer, leftOut bool, now int64) {
 		return
 	}
 	if m.told || up {
-		p.registry.log.Info("upstream target changed", p.fields(m, zap.Bool("up", up), zap.String("state", state.String()))...)
+		p.registry.log.Info("upstream target changed", p.fields(m, zap.Bool("weir.up", up), zap.String("weir.state", state.String()))...)
 	}
 	m.told, m.up = true, up
 	if events.Up != nil {
@@ -108,9 +108,9 @@ func (p *Pool) announce(m *Peer, leftOut bool, now int64) {
 
 // fields name a member in the log.
 func (p *Pool) fields(m *Peer, more ...zap.Field) []zap.Field {
-	f := []zap.Field{zap.String("service", p.options.Service), zap.String("group", p.options.Group), zap.String("target", m.address)}
+	f := []zap.Field{zap.String("weir.service", p.options.Service), zap.String("weir.group", p.options.Group), zap.String("weir.upstream.address", m.address)}
 	if m.check != nil && m.check.lastErr != "" {
-		f = append(f, zap.String("probe_error", m.check.lastErr))
+		f = append(f, zap.String("error.message", m.check.lastErr))
 	}
 	return append(f, more...)
 }

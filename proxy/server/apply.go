@@ -50,15 +50,16 @@ func (s *Server) apply(ctx context.Context, cfg *configs.Config, trigger string)
 	if err != nil {
 		return applied{}, err
 	}
-	p.warnings = append(p.warnings, s.awaitPeers(ctx, p)...)
+	dead := s.awaitPeers(ctx, p)
 	g := s.commit(p, old, digest)
 	s.retire(old, g)
-	result := applied{generation: g.number, changed: []string{}, warnings: g.warnings}
+	// Who is dead now is the news of this reload; the generation keeps only what stays true, status shows targets as they are.
+	result := applied{generation: g.number, changed: []string{}, warnings: append(dead, g.warnings...)}
 	if old != nil {
 		result.changed = configs.Diff(old.plan.config, cfg)
 	}
 	s.log.Info("configuration in force", zap.Uint64(observe.KeyGeneration, g.number), zap.String("weir.trigger", trigger),
-		zap.Strings("weir.changed", result.changed), zap.Strings("weir.warnings", g.warnings))
+		zap.Strings("weir.changed", result.changed), zap.Strings("weir.warnings", result.warnings))
 	return result, nil
 }
 
@@ -78,9 +79,7 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 	if p.plan, err = compile(cfg); err != nil {
 		return p, err
 	}
-	for _, shadowed := range p.plan.table.Shadowed() {
-		p.warnings = append(p.warnings, shadowed)
-	}
+	p.warnings = append(p.warnings, p.plan.table.Shadowed()...)
 	var pairs []edgetls.Pair
 	for _, c := range cfg.TLS.Certificates {
 		pairs = append(pairs, edgetls.Pair{Cert: c.Cert, Key: c.Key})

@@ -194,7 +194,7 @@ func TestModesAgreeAboveTheFloors(t *testing.T) {
 func FuzzCompute(f *testing.F) {
 	f.Add(uint8(7), uint8(3), uint8(6), uint8(0), []byte{})
 	f.Add(uint8(15), uint8(1), uint8(2), uint8(3), bytesOf(1e12, 10, -1, .2499999999, -10, .6))
-	f.Add(uint8(3), uint8(2), uint8(3), uint8(1), bytesOf(math.NaN(), math.Inf(1), -0.0))
+	f.Add(uint8(3), uint8(2), uint8(3), uint8(1), bytesOf(math.NaN(), math.Inf(1), math.Copysign(0, -1)))
 	f.Fuzz(func(t *testing.T, years, end1, end2, flags uint8, raw []byte) {
 		in := dcf.Preset()
 		in.Years, in.Stage1End, in.Stage2End = int(years), int(end1), int(end2)

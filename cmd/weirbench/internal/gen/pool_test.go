@@ -89,7 +89,7 @@ func TestEachOnceAsksEveryConnectionFromEverySource(t *testing.T) {
 }
 
 func TestEachOnceReportsBadAnswers(t *testing.T) {
-	_, addr := serve(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", 503) })
+	_, addr := serve(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusServiceUnavailable) })
 	err := dial(t, addr, 3).EachOnce(t.Context(), 10*time.Second)
 	if err == nil || !strings.Contains(err.Error(), "status 503") {
 		t.Errorf("EachOnce = %v", err)
@@ -193,7 +193,7 @@ func TestPaceCountsWhatIsNeverAnswered(t *testing.T) {
 
 func TestPaceCountsBadAnswersAndLostConnections(t *testing.T) {
 	for name, h := range map[string]http.HandlerFunc{
-		"status": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", 502) },
+		"status": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusBadGateway) },
 		"closed": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 		"close after": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Transfer-Encoding", "chunked")
