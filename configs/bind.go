@@ -81,7 +81,7 @@ func (b binder) value(v reflect.Value, raw any, path string, f field) {
 // list binds an array, or a table of named tables onto a slice sorted by name.
 func (b binder) list(v reflect.Value, raw any, path string, f field) {
 	element := v.Type().Elem()
-	if element == reflect.TypeFor[Service]() || element == reflect.TypeFor[Group]() {
+	if named(element) {
 		b.named(v, raw, path)
 		return
 	}

@@ -8,6 +8,7 @@ type Config struct {
 	ClientIP  *ClientIP  `toml:"client_ip"` // nil: no proxy is trusted
 	TLS       TLS        `toml:"tls"`
 	Listeners []Listener `toml:"listener"` // in file order
+	Limits    []Limit    `toml:"limit"`    // sorted by name
 	Services  []Service  `toml:"service"`  // sorted by name
 	Routes    []Route    `toml:"route"`    // in file order
 

@@ -2,6 +2,7 @@ package configs
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -12,7 +13,8 @@ import (
 func notBuilt() []gate {
 	return []gate{
 		{path: "cluster"},
-		{path: "limit"},
+		{path: "limit.*.key", values: []string{"jwt:"}},
+		{path: "limit.*.shared", values: []string{"true"}},
 		{path: "headers"},
 		{path: "tls.acme"},
 		{path: "listener.*.redirect"},
@@ -23,7 +25,6 @@ func notBuilt() []gate {
 		{path: "service.*.protocol", values: []string{"h2c", "h2", "https"}},
 		{path: "service.*.breaker"},
 		{path: "service.*.rollout"},
-		{path: "route.*.limits"},
 		{path: "route.*.headers"},
 		{path: "route.*.files"},
 		{path: "route.*.cache"},
@@ -48,7 +49,10 @@ func (g gate) matches(segments []string, value any) bool {
 	if g.values == nil {
 		return true
 	}
-	text, _ := value.(string)
+	text, isText := value.(string)
+	if on, ok := value.(bool); ok && !isText {
+		text = strconv.FormatBool(on)
+	}
 	return slices.ContainsFunc(g.values, func(v string) bool {
 		return v == text || strings.HasSuffix(v, ":") && strings.HasPrefix(text, v)
 	})
@@ -94,6 +98,10 @@ func refused(r *report, gates []gate, path string, value any) bool {
 	g := gates[i]
 	if g.values == nil {
 		r.key(path, "%s: not supported yet", g.name())
+		return true
+	}
+	if on, ok := value.(bool); ok {
+		r.value(path, "%s = %t: not supported yet", g.name(), on)
 		return true
 	}
 	text, _ := value.(string)
