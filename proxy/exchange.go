@@ -49,6 +49,9 @@ type Exchange struct {
 	upload      upload
 	entry       observe.Entry // scratch for finish
 
+	refusal    refusal // of a 429
+	scratchKey []byte  // what a limit counts by
+
 	scratch []byte // canonical path when it differs from the received one
 	lines   []byte // header lines of our own, being put together
 }
@@ -153,6 +156,9 @@ func (x *Exchange) match() *Error {
 func (x *Exchange) admit() *Error {
 	if limit := x.route.MaxBody; limit >= 0 && x.req.Framing == message.Length && x.req.ContentLength > limit {
 		return errBodyLarge
+	}
+	if x.route.Limits != nil {
+		return x.limited(x.route.Limits)
 	}
 	return nil
 }

@@ -42,6 +42,8 @@ func (x *Exchange) answerError(err *Error) {
 	switch err.Status {
 	case 405:
 		own = append(own, "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n"...)
+	case 429:
+		own = x.refusal.appendTo(own)
 	case 503:
 		own = append(own, "Retry-After: 1\r\n"...)
 	}

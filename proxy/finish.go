@@ -23,6 +23,7 @@ func (x *Exchange) finish() {
 	x.peer = nil // a resting exchange keeps no old peer alive
 	x.choice, x.attempt = choice{}, attempt{}
 	x.snap, x.route, x.service, x.group, x.cause = nil, nil, nil, nil, nil
+	x.refusal = refusal{}
 }
 
 func (x *Exchange) log(now int64, elapsed time.Duration) {

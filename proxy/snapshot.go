@@ -28,6 +28,7 @@ type Route struct {
 	Service *Service
 	MaxBody int64            // bytes of a request body; negative: no limit
 	Timeout time.Duration    // to the end of the response; 0: none
+	Limits  *Limits          // nil: none
 	Metrics []*observe.Route // by Listener.Index
 }
 

@@ -98,6 +98,7 @@ func (e *explanation) admit() bool {
 		limit = "up to " + configs.Size(e.route.MaxBody).String()
 	}
 	e.step("admit", "body "+limit, "max_body of route %s; a larger one is 413", e.route.Name)
+	e.limits()
 	return true
 }
 

@@ -30,3 +30,22 @@ type described struct {
 	client netip.Addr
 	header message.Header
 }
+
+// limits tells the route's rate limits without asking them: explaining a request takes no token.
+func (e *explanation) limits() {
+	if e.route.Limits == nil {
+		return
+	}
+	for _, c := range e.g.plan.config.Limits {
+		for _, l := range e.route.Limits.List() {
+			if l.Limit.Name() != c.Name {
+				continue
+			}
+			then := "429 with Retry-After beyond that"
+			if c.DryRun {
+				then = "dry run, nothing is refused"
+			}
+			e.step("admit", "limit "+c.Name, "%s and %d at once for each %s; %s", c.Rate, c.Burst, c.Key, then)
+		}
+	}
+}
