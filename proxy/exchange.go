@@ -182,6 +182,9 @@ func (x *Exchange) since(now int64) time.Duration { return time.Duration(now - x
 // reset makes the client see a broken connection instead of a complete message: for a response whose end is the end of the connection, a plain close
 // would look like success.
 func reset(conn net.Conn) {
+	if tls, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = tls.NetConn() // closing TLS says close_notify, which is an end like any other
+	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
 	}

@@ -14,9 +14,7 @@ func (x *Exchange) fail(err *Error) {
 	switch {
 	case x.began:
 		x.broken = true
-		if err.Reason != ClientGone {
-			reset(c.Conn())
-		}
+		reset(c.Conn()) // also for a client that seems to have gone: if it has not, it must not take this for an end
 		return
 	case err.Status == 499: // logged, never sent
 		x.status = 499
@@ -55,7 +53,9 @@ func (x *Exchange) answerError(err *Error) {
 	x.writeHead(&x.resp, own, err.Reason == BadRequest || !c.DiscardBody())
 	c.Write(body)
 	c.Finish(nil)
-	x.sent = int64(len(body))
+	if x.req.Method != message.HEAD {
+		x.sent = int64(len(body))
+	}
 }
 
 // wantsHTML reports a client that names text/html before any JSON: a browser.

@@ -26,6 +26,9 @@ func (x *Exchange) forward() *Error {
 		if peer == nil {
 			return last
 		}
+		if x.attempts > 0 {
+			s.Metrics.Retried(last.Reason.String())
+		}
 		x.attempts++
 		t := &x.attempt
 		*t = attempt{x: x, peer: peer, group: x.group, began: now}
@@ -40,7 +43,6 @@ func (x *Exchange) forward() *Error {
 		if !t.dialFailed && !s.Budget.Withdraw(x.proxy.options.Now()) {
 			return err
 		}
-		s.Metrics.Retried(err.Reason.String())
 		last = err
 	}
 }
@@ -163,6 +165,7 @@ func (t *attempt) settle(err *Error) {
 		outcome = upstream.Aborted
 	}
 	t.group.Metrics.Response(time.Duration(now - t.began))
+	x.client.peer.Store(nil)
 	t.peer.Done(now, latency, outcome)
 	t.conn.Release(err == nil && !x.tunneled && t.conn.Reusable(), now)
 }
@@ -170,6 +173,10 @@ func (t *attempt) settle(err *Error) {
 // exchange says the request on the connection and relays the answer.
 func (t *attempt) exchange() *Error {
 	x := t.x
+	x.client.peer.Store(t.conn)
+	if x.proxy.cut.Load() { // after the store: Shutdown looks at them the other way round, so one of the two sees the other
+		return &Error{499, ClientGone, nil}
+	}
 	t.conn.Begin()
 	t.conn.AwaitWrite(x.proxy.wall(t.began), x.service.IdleTimeout)
 	own := x.lines
@@ -179,7 +186,7 @@ func (t *attempt) exchange() *Error {
 	t.conn.WriteHead(&x.req, x.path, own)
 	x.upload.send(t)
 	err := t.answer()
-	if cause := x.upload.join(x); cause != nil && !x.began {
+	if cause := x.upload.join(x); cause != nil && (err != nil || !x.began) {
 		return cause // the request failed first, on the client's side
 	}
 	return err
@@ -188,41 +195,66 @@ func (t *attempt) exchange() *Error {
 // answer reads response heads, passing interim ones on, and relays the final one.
 func (t *attempt) answer() *Error {
 	x := t.x
+	limit := t.headLimit(x.proxy.options.Now())
 	for {
-		if err := t.await(); err != nil {
+		if err := t.await(&limit); err != nil {
 			return err
-		}
-		if x.resp.Status >= 200 || x.resp.Status == 101 {
-			break
 		}
 		if x.resp.Nominates {
 			x.resp.Header.DropNominated()
 		}
-		x.client.conn.WriteInterim(&x.resp)
+		if x.resp.Status >= 200 || x.resp.Status == 101 {
+			break
+		}
+		if err := x.interim(); err != nil {
+			return err
+		}
 	}
 	x.headAt = x.proxy.options.Now()
 	x.eventStream = isEventStream(&x.resp.Header)
 	t.group.Metrics.Header(time.Duration(x.headAt - t.began))
-	if x.resp.Status == 101 {
-		return t.tunnel()
+	if x.resp.Status != 101 {
+		return t.relay()
 	}
-	return t.relay()
+	if x.upload.unfinished() { // what follows would be the body's rest and the tunnel's bytes at once
+		return &Error{502, UpgradeFailed, nil}
+	}
+	return t.tunnel()
+}
+
+// interim passes a 1xx head on. A client that takes none of them must not hold the exchange.
+func (x *Exchange) interim() *Error {
+	c := x.client.conn
+	c.AwaitWrite(x.proxy.wall(x.proxy.options.Now()))
+	c.WriteInterim(&x.resp)
+	if err := c.Err(); err != nil {
+		return &Error{499, ClientGone, err}
+	}
+	return nil
 }
 
 // patience is how long an upstream is waited for at a time. In between the client is looked at: one that has gone need not be waited for.
 const patience = time.Second
 
+// headLimit is when the final head is due, ns: interim ones do not put it off, or an upstream could hold a request with them for ever.
+func (t *attempt) headLimit(now int64) int64 { return now + int64(t.x.service.ResponseTimeout) }
+
 // await waits for one response head, up to the response timeout and the total one.
-func (t *attempt) await() *Error {
+func (t *attempt) await(limit *int64) *Error {
 	x := t.x
-	now := x.proxy.options.Now()
-	limit, reason := now+int64(x.service.ResponseTimeout), ResponseTimeout
-	if x.deadline > 0 && x.deadline < limit {
-		limit, reason = x.deadline, TotalTimeout
-	}
 	for {
-		slice := min(patience, max(time.Duration(limit-now), time.Millisecond))
-		if err := t.conn.Await(x.proxy.wall(now), slice); err != nil {
+		now := x.proxy.options.Now()
+		if x.upload.running() {
+			*limit = t.headLimit(now) // the answer is not due before the request is complete
+		}
+		at, reason := *limit, ResponseTimeout
+		if x.deadline > 0 && x.deadline < at {
+			at, reason = x.deadline, TotalTimeout
+		}
+		if now >= at {
+			return &Error{504, reason, nil}
+		}
+		if err := t.conn.Await(x.proxy.wall(now), min(patience, time.Duration(at-now))); err != nil {
 			return &Error{502, UpstreamBroken, err}
 		}
 		err := t.conn.ReadResponse(&x.resp, x.req.Method, x.req.Upgrade)
@@ -235,14 +267,8 @@ func (t *attempt) await() *Error {
 		if cause := x.upload.failed(); cause != nil {
 			return cause
 		}
-		now = x.proxy.options.Now()
-		if x.upload.running() && reason == ResponseTimeout {
-			limit = now + int64(x.service.ResponseTimeout) // the answer is not due before the request is complete
-		}
-		if now >= limit {
-			return &Error{504, reason, nil}
-		}
-		if x.client.conn.ClientGone() {
+		// While a body is on its way its pump reads the connection, and sees the client's end by itself.
+		if !x.upload.running() && x.client.conn.ClientGone() {
 			return &Error{499, ClientGone, nil}
 		}
 	}

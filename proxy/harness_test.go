@@ -24,8 +24,11 @@ type edge struct {
 	registry *upstream.Registry
 	metrics  *observe.Metrics
 	address  string
+	listener *proxy.Listener
 	route    proxy.Route
 	service  *proxy.Service
+	books    *books // nil when the access log is off
+	sink     *observe.Sink
 }
 
 type edgeOptions struct {
@@ -39,11 +42,16 @@ type edgeOptions struct {
 	idle      time.Duration
 	http1     http1.ServerOptions
 	tries     int
+	budget    *upstream.RetryBudget
+	ejection  *upstream.EjectionOptions
+	health    *upstream.HealthOptions // with it nobody is asked while nobody is healthy
+	quiet     bool                    // no access log
 }
 
 func defaults(addresses ...string) edgeOptions {
 	return edgeOptions{
 		groups: map[string][]string{"blue": addresses}, order: []string{"blue"}, weights: []uint32{10000},
+		budget:  upstream.NewRetryBudget(1, 0), // every request earns its retry: the floor needs a clock that is some seconds old
 		maxBody: 10 << 20, response: 5 * time.Second, idle: 10 * time.Second, tries: 2,
 		http1: http1.ServerOptions{Limits: http1.DefaultLimits(), IdleTimeout: 10 * time.Second, HeaderTimeout: 5 * time.Second, BodyTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second},
 	}
@@ -55,9 +63,9 @@ func newEdge(t testing.TB, o edgeOptions) *edge {
 	e.registry = upstream.NewRegistry(upstream.Options{})
 	s := &proxy.Service{
 		Name: "api", WhenEmpty: o.whenEmpty, Ticket: new(atomic.Uint64), Tries: o.tries,
-		Budget:         upstream.NewRetryBudget(0.2, 10),
+		Budget:         o.budget,
 		ConnectTimeout: 2 * time.Second, ResponseTimeout: o.response, IdleTimeout: o.idle,
-		Metrics: e.metrics.Service("api"),
+		Metrics: e.metrics.Service("api", proxy.RetryReasons()...),
 	}
 	var shares []balancer.Share
 	for i, name := range o.order {
@@ -65,10 +73,15 @@ func newEdge(t testing.TB, o edgeOptions) *edge {
 		for _, a := range o.groups[name] {
 			targets = append(targets, upstream.Target{Address: a, Weight: 1})
 		}
-		pool, err := e.registry.Acquire(upstream.PoolOptions{Service: "api", Group: name, Targets: targets, Balance: balancer.PeakEWMA})
+		options := upstream.PoolOptions{Service: "api", Group: name, Targets: targets, Balance: balancer.PeakEWMA, Ejection: o.ejection, Health: o.health}
+		if o.health != nil {
+			options.WhenNoneHealthy = upstream.Reject
+		}
+		pool, err := e.registry.Acquire(options)
 		if err != nil {
 			t.Fatal(err)
 		}
+		pool.WaitKnown(t.Context())
 		t.Cleanup(pool.Release)
 		s.Groups = append(s.Groups, proxy.Group{Name: name, Pool: pool, Metrics: e.metrics.Group("api", name), Assigned: new(atomic.Uint64)})
 		shares = append(shares, balancer.Share{Name: name, Weight: o.weights[i]})
@@ -82,6 +95,10 @@ func newEdge(t testing.TB, o edgeOptions) *edge {
 	e.route = proxy.Route{Name: "all", Service: s, MaxBody: o.maxBody, Timeout: o.timeout, Metrics: []*observe.Route{e.metrics.Route("http", "all")}}
 	snap := &proxy.Snapshot{Generation: 1, Table: table, Routes: []proxy.Route{e.route},
 		Unrouted: proxy.Route{Name: "-", MaxBody: -1, Metrics: []*observe.Route{e.metrics.Route("http", "-")}}}
+	if !o.quiet {
+		e.books, e.sink = newBooks(t)
+		snap.Access = observe.NewAccessLog(observe.JSON, e.sink)
+	}
 	e.proxy = proxy.New(proxy.Options{Logger: zap.NewNop(), HTTP1: o.http1, Now: e.registry.Now}, snap)
 	e.listen()
 	return e
@@ -94,14 +111,14 @@ func (e *edge) listen() {
 	}
 	e.address = l.Addr().String()
 	_, port, _ := net.SplitHostPort(e.address)
-	listener := &proxy.Listener{Name: "http", Scheme: "http", Port: port, Metrics: e.metrics.Listener("http")}
+	e.listener = &proxy.Listener{Name: "http", Scheme: "http", Port: port, Metrics: e.metrics.Listener("http")}
 	go func() {
 		for {
 			conn, err := l.Accept()
 			if err != nil {
 				return
 			}
-			go e.proxy.Serve(conn, listener, 0)
+			go e.proxy.Serve(conn, e.listener, 0)
 		}
 	}()
 	e.t.Cleanup(func() {
@@ -109,6 +126,12 @@ func (e *edge) listen() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		e.proxy.Shutdown(ctx)
+		if e.sink != nil {
+			if err := e.sink.Close(context.Background()); err != nil {
+				e.t.Error(err)
+			}
+		}
+		e.audit()
 		e.registry.Close()
 	})
 }

@@ -48,7 +48,7 @@ func (e *edge) scraped(series string) float64 {
 	return 0
 }
 
-func get(fields string) string { return "GET / HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n" }
+func getWith(fields string) string { return "GET / HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n" }
 
 // TestLimitAnswers429: beyond the burst a request is refused before the upstream hears of it, with what a client needs to come back; the connection goes on.
 func TestLimitAnswers429(t *testing.T) {
@@ -59,7 +59,7 @@ func TestLimitAnswers429(t *testing.T) {
 		proxy.RouteLimit{Limit: r.Acquire(limit.Options{Name: "login", Rate: 5.0 / 3600, Burst: 3}), Key: byClient()},
 		proxy.RouteLimit{Limit: r.Acquire(limit.Options{Name: "trial", Rate: 1e-3, Burst: 1, DryRun: true}), Key: byClient()},
 		proxy.RouteLimit{Limit: r.Acquire(limit.Options{Name: "wide", Rate: 10, Burst: 20}), Key: byClient()})
-	_, in := say(t, e.address, strings.Repeat(get(""), 3)+"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"+get(""))
+	_, in := say(t, e.address, strings.Repeat(getWith(""), 3)+"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"+getWith(""))
 	for i, want := range []int{200, 200, 200, 429, 429} {
 		resp, body := answer(t, in, "GET")
 		if resp.StatusCode != want {
@@ -131,7 +131,7 @@ func TestLimitKeys(t *testing.T) {
 	} {
 		r := limit.NewRegistry(1000)
 		e.limiting(r, proxy.RouteLimit{Limit: r.Acquire(limit.Options{Name: "a", Rate: 1e-6, Burst: 1}), Key: c.key})
-		_, in := say(t, e.address, get(c.first)+get(c.second))
+		_, in := say(t, e.address, getWith(c.first)+getWith(c.second))
 		first, _ := answer(t, in, "GET")
 		second, _ := answer(t, in, "GET")
 		if first.StatusCode != 200 || (second.StatusCode == 429) != c.shared {
@@ -144,13 +144,15 @@ func TestLimitsAllocateNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	e := newEdge(t, defaults(quiet(t)))
+	o := defaults(silentPeer(t).address)
+	o.quiet = true
+	e := newEdge(t, o)
 	r := limit.NewRegistry(1000)
 	e.limiting(r,
 		proxy.RouteLimit{Limit: r.Acquire(limit.Options{Name: "a", Rate: 1e6, Burst: 100_000}), Key: byClient()},
 		proxy.RouteLimit{Limit: r.Acquire(limit.Options{Name: "b", Rate: 1e6, Burst: 100_000}), Key: append(byClient(),
 			proxy.LimitKeyPart{Source: proxy.LimitByHeader, Name: "X-Api-Key"}, proxy.LimitKeyPart{Source: proxy.LimitByCookie, Name: "sid"})})
-	if n := allocations(t, e, get("X-Api-Key: abc\r\nCookie: a=b; sid=x\r\n")); n != 0 {
+	if n := allocations(t, e, getWith("X-Api-Key: abc\r\nCookie: a=b; sid=x\r\n")); n != 0 {
 		t.Errorf("%v allocations per request", n)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/valor-ivx/weir/proxy/http1"
+	"github.com/valor-ivx/weir/upstream"
 )
 
 // Options is what the data path needs for its whole life.
@@ -32,6 +33,7 @@ type Proxy struct {
 	bodies    sync.Pool
 
 	draining atomic.Bool // set once, by Shutdown
+	cut      atomic.Bool // set once, by Shutdown at its deadline: no attempt begins any more
 
 	// mu guards clients; held for a map operation at accept and close, and by Shutdown. No request takes it.
 	mu      sync.Mutex
@@ -65,6 +67,8 @@ type client struct {
 	tls      uint16 // version of crypto/tls, 0 on a plain listener
 
 	idle atomic.Bool // written by the connection's goroutine, read by Shutdown
+	// peer is the connection of the running attempt: written by the connection's goroutine, closed by Shutdown at its deadline.
+	peer atomic.Pointer[upstream.Conn]
 	// mu orders Shutdown's interruption of an idle wait before the goroutine's lifting of it.
 	mu sync.Mutex
 }
@@ -87,17 +91,13 @@ func (p *Proxy) Serve(conn net.Conn, l *Listener, tlsVersion uint16) {
 func (c *client) next() bool {
 	p := c.proxy
 	c.idle.Store(true)
-	if p.draining.Load() {
+	if p.draining.Load() && !c.conn.Readable() {
 		return false
 	}
 	err := c.conn.Wait(p.wall(p.options.Now()))
 	c.idle.Store(false)
 	if p.draining.Load() {
-		c.mu.Lock()
-		if err == nil && c.conn.ResumeReading() != nil {
-			err = http1.ErrIdle
-		}
-		c.mu.Unlock()
+		err = c.resume(err)
 	}
 	if err != nil {
 		return false
@@ -109,6 +109,20 @@ func (c *client) next() bool {
 	keep := x.run(c)
 	p.exchanges.Put(x)
 	return keep
+}
+
+// resume undoes an interruption of Wait, whose result is err. A request that had arrived all the same is served: its client cannot know that we were about to
+// close.
+func (c *client) resume(err error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.conn.ResumeReading() != nil {
+		return http1.ErrIdle
+	}
+	if err != nil && c.conn.Readable() {
+		return c.conn.Wait(c.proxy.wall(c.proxy.options.Now()))
+	}
+	return err
 }
 
 // wall turns a reading of Now into the time that deadlines want.
@@ -148,8 +162,12 @@ func (p *Proxy) Shutdown(ctx context.Context) bool {
 		p.gone.Wait()
 	}
 	clean := len(p.clients) == 0
+	p.cut.Store(true)
 	for c := range p.clients {
-		_ = c.conn.Conn().Close()
+		_ = c.conn.Conn().Close() // that one of the two is closed already is no news
+		if peer := c.peer.Load(); peer != nil {
+			_ = peer.Conn().Close()
+		}
 	}
 	for len(p.clients) > 0 {
 		p.gone.Wait()

@@ -2,4 +2,5 @@
 
 package proxy_test
 
+// raceEnabled: see race_on_test.go.
 const raceEnabled = false

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"net"
 	"os"
 	"time"
 
@@ -23,9 +24,6 @@ func (x *Exchange) writeHead(resp *message.Response, own []byte, last bool) {
 func (t *attempt) relay() *Error {
 	x := t.x
 	c := x.client.conn
-	if x.resp.Nominates {
-		x.resp.Header.DropNominated()
-	}
 	// An answer that is complete before the request is: nobody will read the rest of it, so the connection cannot go on.
 	x.writeHead(&x.resp, nil, x.upload.unfinished())
 	body := t.conn.Body()
@@ -94,15 +92,16 @@ func (t *attempt) renew(now int64) *Error {
 	return nil
 }
 
+// renewRelay is renew between the steps of a splice. When there is nothing left to wait for, the next step's read is over at once.
 func (t *attempt) renewRelay(now time.Time) {
-	t.x.client.conn.AwaitWrite(now)
-	_ = t.conn.Await(now, t.x.service.IdleTimeout) // a closed connection shows at the next move
+	if t.renew(t.x.proxy.options.Now()) != nil {
+		_ = t.conn.Await(now, time.Nanosecond) // a closed connection shows at the next move
+	}
 }
 
 func (t *attempt) bodyError(err error) *Error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		x := t.x
-		if x.deadline > 0 && x.proxy.options.Now() >= x.deadline {
+		if t.totalTimeout() {
 			return &Error{504, TotalTimeout, err}
 		}
 		return &Error{504, ResponseTimeout, err}
@@ -114,13 +113,18 @@ func (t *attempt) bodyError(err error) *Error {
 	return &Error{502, ResponseTruncated, err}
 }
 
-// spliceError tells the sides of a broken splice apart as far as the kernel does: reading past an upstream's early end is ErrTruncated, a deadline or a
-// reset is taken for the side that more often causes it, the client's.
+// spliceError tells the sides of a broken splice apart: what is not a write error of the client's connection is the upstream's.
 func (t *attempt) spliceError(err error) *Error {
-	if err == http1.ErrTruncated {
-		return &Error{502, ResponseTruncated, err}
+	if t.x.client.conn.Err() == nil {
+		return t.bodyError(err)
 	}
 	return &Error{499, ClientGone, err}
+}
+
+// totalTimeout reports that the route's timeout has passed and applies.
+func (t *attempt) totalTimeout() bool {
+	x := t.x
+	return x.deadline > 0 && !x.eventStream && x.proxy.options.Now() >= x.deadline
 }
 
 // tunnel answers 101 and joins the two connections until both directions have ended.
@@ -138,7 +142,11 @@ func (t *attempt) tunnel() *Error {
 	if err := x.client.conn.Err(); err != nil {
 		return &Error{499, ClientGone, err}
 	}
-	// A tunnel has no idle limit of ours: whoever speaks in it knows when it is over; TCP keep-alive finds dead peers.
+	// A tunnel has no idle limit of ours: whoever speaks in it knows when it is over; TCP keep-alive finds dead peers. The listener turned it on for
+	// the client; upstream connections rest too shortly to need it until now.
+	if tcp, ok := t.conn.Conn().(*net.TCPConn); ok {
+		_ = tcp.SetKeepAlive(true)
+	}
 	if x.client.conn.Conn().SetDeadline(time.Time{}) != nil || t.conn.Conn().SetDeadline(time.Time{}) != nil {
 		return &Error{499, ClientGone, nil}
 	}

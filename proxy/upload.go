@@ -30,6 +30,7 @@ type upload struct {
 	done    chan struct{} // one message per pump, at its end
 	active  bool          // a pump was started and not joined
 	stopped atomic.Bool   // set by stop, read by the pump
+	taken   atomic.Bool   // set by the pump when it has read the body to its end, before it sends the last of it: an answer may follow that at once
 	ended   atomic.Bool   // set by the pump at its end
 	cause   atomic.Pointer[Error]
 }
@@ -37,6 +38,7 @@ type upload struct {
 // begin looks at the request's body.
 func (u *upload) begin(x *Exchange) {
 	u.whole, u.stream, u.held, u.lost, u.limit = nil, false, 0, false, x.route.MaxBody
+	u.taken.Store(false)
 	u.cause.Store(nil)
 	if x.req.Framing == message.None {
 		return
@@ -87,6 +89,7 @@ func (u *upload) send(t *attempt) {
 	}
 	u.t, u.active = t, true
 	u.stopped.Store(false)
+	u.taken.Store(false)
 	u.ended.Store(false)
 	go u.pump(t.conn)
 }
@@ -107,7 +110,7 @@ func (u *upload) gather() {
 func (u *upload) running() bool { return u.active && !u.ended.Load() }
 
 // unfinished reports a request body of which something was not read (yet).
-func (u *upload) unfinished() bool { return u.stream && (u.running() || !u.body.Complete()) }
+func (u *upload) unfinished() bool { return u.stream && !u.taken.Load() }
 
 // failed is what stopped the body on the client's side, nil if nothing did.
 func (u *upload) failed() *Error { return u.cause.Load() }
@@ -116,6 +119,9 @@ func (u *upload) failed() *Error { return u.cause.Load() }
 func (u *upload) join(x *Exchange) *Error {
 	if !u.active {
 		return nil
+	}
+	if u.taken.Load() {
+		u.linger()
 	}
 	interrupted := !u.ended.Load()
 	if interrupted {
@@ -130,6 +136,21 @@ func (u *upload) join(x *Exchange) *Error {
 		return nil
 	}
 	return u.cause.Load()
+}
+
+// lastWords is how long an upstream that has answered may take for the last bytes of a body: they are on their way, and stopping them would cost the
+// connection.
+const lastWords = 50 * time.Millisecond
+
+// linger lets a pump end that has only its last write to do.
+func (u *upload) linger() {
+	timer := time.NewTimer(lastWords)
+	defer timer.Stop()
+	select {
+	case <-u.done:
+		u.done <- struct{}{} // for join; there is room for the one that was taken
+	case <-timer.C:
+	}
 }
 
 // pump moves the body from the client to the upstream. It is the only writer of the upstream connection and the only reader of the client's while it runs.
@@ -177,17 +198,19 @@ func (u *upload) move(conn *upstream.Conn) *Error {
 			return nil // the upstream stopped listening; its answer, if it has one, is on the way
 		}
 	}
+	u.taken.Store(true)
 	conn.Finish(u.body.Trailers())
 	return nil
 }
 
-// spliced judges the end of a splice, which does not say which side broke: an unfinished body whose upstream side is still sound is the client's doing.
+// spliced judges the end of a splice: an unfinished body whose upstream side is still sound is the client's doing.
 func (u *upload) spliced(err error) *Error {
 	if err == nil {
+		u.taken.Store(true)
 		u.t.conn.Finish(nil)
 		return nil
 	}
-	if err == http1.ErrTruncated {
+	if u.t.conn.Err() == nil {
 		return clientError(err)
 	}
 	return nil

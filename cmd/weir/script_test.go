@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -15,7 +16,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"weir": main})
+	if colour := os.Getenv("WEIR_E2E_BACKEND"); colour != "" {
+		os.Exit(backendMain(colour))
+	}
+	testscript.Main(scenarios{m}, map[string]func(){"weir": main})
 }
 
 // TestScripts plays testdata/script/*.txtar with the real verbs against a real admin server over a fake

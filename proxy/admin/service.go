@@ -39,7 +39,7 @@ type Group struct {
 	Name   string `json:"name"`
 	Weight Weight `json:"weight"`
 	// ObservedShare is the share of new assignments that fell on this group, in per cent, over the
-	// ObservedOf assignments the service made since its weights last changed. Absent while there were none.
+	// ObservedOf assignments the service made since its weights were last set. Absent while there were none.
 	ObservedShare *float64 `json:"observed_share"`
 	ObservedOf    uint64   `json:"observed_of"`
 	// State is "live", "empty" (no live target) or "draining".

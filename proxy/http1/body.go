@@ -1,7 +1,9 @@
 package http1
 
 import (
+	"errors"
 	"io"
+	"os"
 
 	"github.com/valor-ivx/weir/proxy/message"
 )
@@ -16,6 +18,8 @@ type Body struct {
 	fields   int // limit of trailer fields
 	received int64
 	err      error // sticky: io.EOF after a complete body
+
+	aside *[]byte // where the block of a head still in use goes when the body needs the room; nil when there is none to keep
 }
 
 func (b *Body) reset(in *input, f message.Framing, length int64, fields int) {
@@ -40,8 +44,14 @@ func (b *Body) Received() int64 { return b.received }
 // Complete reports whether the whole body was read.
 func (b *Body) Complete() bool { return b.err == io.EOF }
 
-// Buffered reports whether Next would return without waiting for the peer.
-func (b *Body) Buffered() bool { return b.err != nil || b.in.r < b.in.w }
+// Buffered reports whether Next would return without waiting for the peer. Bytes at hand are not enough: behind a chunk's data its CRLF usually
+// arrives too, and a relay that took it for data would wait for the next chunk with the last one still in its own buffer.
+func (b *Body) Buffered() bool {
+	if b.framing == message.Chunked {
+		return b.advance()
+	}
+	return b.err != nil || b.in.r < b.in.w
+}
 
 // AtHand consumes and returns the whole body if it has arrived already, in memory that lives as long as the head does; else it reads nothing.
 func (b *Body) AtHand() ([]byte, bool) {
@@ -144,34 +154,44 @@ func (b *Body) nextUpTo(n int) ([]byte, error) {
 	return p, err
 }
 
-// nextChunked hands out data of the current chunk, reading size lines and trailers as they come.
+// nextChunked hands out data of the current chunk.
 func (b *Body) nextChunked() ([]byte, error) {
-	c := &b.chunks
-	for {
-		used, err := 0, (*Error)(nil)
-		switch {
-		case c.left > 0 && b.in.r < b.in.w:
-			return b.chunkData(), nil
-		case c.left > 0: // data to come
-		case c.last:
-			if used, err = parseTrailers(&b.trailers, b.in.buffered(), b.fields); used > 0 {
-				b.in.r += used
-				b.err = io.EOF
-				return nil, io.EOF
-			}
-		default:
-			used, err = c.line(b.in.buffered())
-			b.in.r += used
-		}
-		if err != nil {
+	for !b.advance() {
+		if err := b.refill(); err != nil {
 			return nil, b.fail(err)
 		}
-		if used == 0 {
-			if err := b.refill(); err != nil {
-				return nil, b.fail(err)
+	}
+	if b.err != nil {
+		return nil, b.err
+	}
+	return b.chunkData(), nil
+}
+
+// advance reads size lines and trailers as far as they are at hand, and reports whether data, the body's end or an error is.
+func (b *Body) advance() bool {
+	c := &b.chunks
+	for b.err == nil {
+		at := b.in.buffered()
+		if c.left > 0 {
+			return len(at) > 0
+		}
+		used, err := 0, (*Error)(nil)
+		if c.last {
+			if used, err = parseTrailers(&b.trailers, at, b.fields); used > 0 {
+				b.err = io.EOF
 			}
+		} else {
+			used, err = c.line(at)
+		}
+		b.in.r += used
+		switch {
+		case err != nil:
+			b.err = err
+		case used == 0:
+			return false
 		}
 	}
+	return true
 }
 
 func (b *Body) chunkData() []byte {
@@ -187,9 +207,12 @@ func (b *Body) chunkData() []byte {
 	return p
 }
 
+// refill waits for more. The head that stands before the body in the same block stays where it is, and what follows is read in large steps.
 func (b *Body) refill() error {
-	// A small block was right for the head; what follows is a body, so read it in large steps.
-	if in := b.in; in.r == in.w && in.keep == 0 && len(in.buf) == smallBlock {
+	switch in := b.in; {
+	case in.keep > 0 && b.aside != nil:
+		*b.aside = in.detach()
+	case in.keep == 0 && in.r == in.w && len(in.buf) == smallBlock:
 		giveBack(in.buf)
 		in.buf, in.r, in.w = borrowLarge(), 0, 0
 	}
@@ -198,6 +221,8 @@ func (b *Body) refill() error {
 
 func (b *Body) fail(err error) error {
 	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return err // nothing was lost: the next call goes on where this one was
 	case err == io.EOF && b.framing == message.UntilClose:
 	case err == io.EOF:
 		err = ErrTruncated

@@ -31,15 +31,16 @@ func (c *chunks) line(b []byte) (int, *Error) {
 		used = 2
 		b = b[2:]
 	}
-	end := bytes.IndexByte(b, '\n')
-	if end < 0 {
-		if len(b) > chunkLineLimit {
-			return used, errExtensions
-		}
-		return used, badPrefix(b)
+	// A size line that can no longer become one is refused at its first byte: an attacker's "zz" is not waited for.
+	if len(b) > 0 && class[b[0]]&hexByte == 0 {
+		return used, errChunk
 	}
-	if end > chunkLineLimit {
+	end := bytes.IndexByte(b, '\n')
+	if end > chunkLineLimit || end < 0 && len(b) > chunkLineLimit {
 		return used, errExtensions
+	}
+	if end < 0 {
+		return used, nil
 	}
 	if end < 2 || b[end-1] != '\r' {
 		return used, errChunk
@@ -48,14 +49,6 @@ func (c *chunks) line(b []byte) (int, *Error) {
 		return used, err
 	}
 	return used + end + 1, nil
-}
-
-// badPrefix refuses a size line that can no longer become one, so that an attacker's "zz" is not waited for.
-func badPrefix(b []byte) *Error {
-	if len(b) > 0 && class[b[0]]&hexByte == 0 {
-		return errChunk
-	}
-	return nil
 }
 
 // size reads "HEX[;extensions]". No white space anywhere before the semicolon: a recipient that trims and one that does not would disagree.
@@ -100,19 +93,16 @@ func parseTrailers(h *message.Header, b []byte, fields int) (int, *Error) {
 	if len(b) >= 2 && b[0] == '\r' && b[1] == '\n' {
 		return 2, nil
 	}
-	end := bytes.Index(b, []byte("\r\n\r\n"))
-	if end < 0 {
-		if len(b) > trailerLimit {
-			return 0, errTrailerLarge
+	end := bytes.Index(b, headEnd)
+	if end < 0 || end+4 > trailerLimit {
+		if err := bareLF(b[:min(len(b), trailerLimit)], 0); err != nil || len(b) <= trailerLimit {
+			return 0, err
 		}
-		return 0, bareLF(b)
-	}
-	if end+4 > trailerLimit {
 		return 0, errTrailerLarge
 	}
 	var all message.Header
 	if err := parseFields(&all, b[:end+4], fields); err != nil {
-		return 0, err
+		return 0, lfFirst(b[:end+4], err)
 	}
 	for i := range all.Len() {
 		f := all.At(i)
@@ -124,18 +114,4 @@ func parseTrailers(h *message.Header, b []byte, fields int) (int, *Error) {
 		}
 	}
 	return end + 4, nil
-}
-
-// bareLF refuses an unfinished head or trailer section that already holds a line feed without its carriage return.
-func bareLF(b []byte) *Error {
-	for from := 0; ; {
-		i := bytes.IndexByte(b[from:], '\n')
-		if i < 0 {
-			return nil
-		}
-		if from+i == 0 || b[from+i-1] != '\r' {
-			return errBareLF
-		}
-		from += i + 1
-	}
 }

@@ -125,18 +125,19 @@ func (c *ClientConn) ReadResponse(resp *message.Response, method message.Method,
 	resp.Reset()
 	in := &c.in
 	in.keep = 0
-	for {
+	for scanned := 0; ; {
 		b := in.buffered()
-		if i := bytes.Index(b, headEnd); i >= 0 {
-			return c.parse(resp, b[:i+4], method, upgrade)
+		if i := bytes.Index(b[scanned:], headEnd); i >= 0 {
+			return c.parse(resp, b[:scanned+i+4], method, upgrade)
 		}
-		if err := bareLF(b); err != nil {
+		if err := bareLF(b, scanned); err != nil {
 			return err
 		}
 		// The answer cannot be there yet: a read now would find nothing, park, and be woken by the poller, at the price of one useless system call.
 		// Letting the other connections that are ready go first gives the upstream that time. Measured with 64 connections on one core beside
 		// nginx, 9 interleaved rounds: 1.07 × nginx's CPU per request without this line, 0.98 to 1.00 × with it. On an idle machine it returns at once.
 		runtime.Gosched()
+		scanned = max(0, len(b)-3)
 		if err := in.fill(); err != nil {
 			return c.readFailed(err)
 		}
@@ -158,7 +159,7 @@ func (c *ClientConn) readFailed(err error) error {
 
 func (c *ClientConn) parse(resp *message.Response, head []byte, method message.Method, upgrade bool) error {
 	if err := ParseResponse(resp, head, method, responseFields); err != nil {
-		return err
+		return lfFirst(head, err)
 	}
 	c.in.r += len(head)
 	c.in.keep = c.in.r
@@ -202,6 +203,9 @@ func (c *ClientConn) Idle() {
 // Readable reports whether an idle connection has become readable: the upstream closed it or sent what nobody asked for; either way it must not be
 // reused. It is one non-blocking peek.
 func (c *ClientConn) Readable() bool { return c.in.readable() }
+
+// Ended reports, without waiting, whether the upstream has closed its side or reset the connection and nothing unread stands before that.
+func (c *ClientConn) Ended() bool { return c.in.ended() }
 
 // Conn is the connection itself.
 func (c *ClientConn) Conn() net.Conn { return c.conn }

@@ -5,5 +5,5 @@
 // keep-alive exchange, and an idle connection holds no buffer at all.
 //
 // The package knows no routing, no retries and no policy. A ServerConn or ClientConn belongs to one goroutine; the only exception is
-// stated at ServerConn.Body: the body may be read by a second goroutine while the first one writes the response.
+// stated at both types: one message's body may be read, or written, by a second goroutine while the first one is busy with the other message.
 package http1

@@ -59,6 +59,29 @@ func parseField(h *message.Header, line []byte) *Error {
 	return nil
 }
 
+// bareLF refuses a head or trailer section, finished or not, that holds a line feed without its carriage return at or behind from.
+func bareLF(b []byte, from int) *Error {
+	for {
+		i := bytes.IndexByte(b[from:], '\n')
+		if i < 0 {
+			return nil
+		}
+		if at := from + i; at == 0 || b[at-1] != '\r' {
+			return errBareLF
+		}
+		from += i + 1
+	}
+}
+
+// lfFirst is the error of a section that was refused with err once it was complete. While it arrives only bareLF is looked for; looking for it first
+// here too makes the verdict independent of how the bytes were cut, and costs nothing where nothing is wrong.
+func lfFirst(b []byte, err *Error) *Error {
+	if lf := bareLF(b, 0); lf != nil {
+		return lf
+	}
+	return err
+}
+
 // framing is what a head says about its body, gathered in one pass over the fields.
 type framing struct {
 	length     int64 // -1: not stated
@@ -67,6 +90,7 @@ type framing struct {
 	keepAlive  bool
 	upgrade    bool // Connection: upgrade
 	hasUpgrade bool // an Upgrade field
+	otherHTTP  bool // one that names another HTTP
 	nominates  bool // Connection names fields that we would otherwise forward
 }
 
@@ -100,6 +124,7 @@ func examine(h *message.Header, proto message.Proto) (f framing, err *Error) {
 			}
 		case message.Upgrade:
 			f.hasUpgrade = true
+			f.otherHTTP = f.otherHTTP || namesHTTP(fld.Value())
 		}
 	}
 	if f.chunked && proto == message.HTTP10 {
@@ -133,6 +158,24 @@ func (f *framing) connection(list []byte) *Error {
 	}
 	return nil
 }
+
+// namesHTTP reports a list of protocols (RFC 9110 §7.8) with another HTTP or TLS in it. A client that got its upstream to speak that would send it requests
+// which nobody here sees ("h2c smuggling"); RFC 9113 §3.1 has taken the h2c upgrade back. Not upgrading is always allowed.
+func namesHTTP(list []byte) bool {
+	for len(list) > 0 {
+		var item []byte
+		item, list = message.NextToken(list)
+		name, _, _ := bytes.Cut(item, slash)
+		for _, p := range [...]string{"h2c", "h2", "http", "tls"} {
+			if message.EqualFold(name, p) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+var slash = []byte("/")
 
 // aliased reports whether a name was recognised only because an underscore counts as a hyphen.
 func aliased(f *message.Field) bool { return bytes.IndexByte(f.Name(), '_') >= 0 }

@@ -197,6 +197,15 @@ func (in *input) ended() bool {
 	return n == 0 || err
 }
 
+// unread peeks without waiting: true when bytes stand here or at the socket that nobody has asked for.
+func (in *input) unread() bool {
+	if in.r < in.w {
+		return true
+	}
+	n, _ := in.peek()
+	return n > 0
+}
+
 // peek looks at the socket: n > 0 bytes stand there, 0 its end, -1 nothing yet. Behind TLS it sees records, not what they hold, so it says
 // nothing there.
 func (in *input) peek() (n int, failed bool) {

@@ -99,6 +99,13 @@ func (o *output) rest() {
 // within bounds the following writes like input.within bounds reads.
 func (o *output) within(now time.Time, d time.Duration) {
 	if d <= 0 {
+		if o.alarm.at.IsZero() {
+			return
+		}
+		o.alarm.at = time.Time{} // the last exchange on this connection may have been bounded
+		if err := o.conn.SetWriteDeadline(time.Time{}); err != nil && o.err == nil {
+			o.err = err
+		}
 		return
 	}
 	if at, move := o.alarm.due(now, d); move {

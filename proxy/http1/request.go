@@ -32,7 +32,7 @@ func ParseRequest(req *message.Request, head []byte, lim Limits) *Error {
 	}
 	req.Close = f.close || req.Proto == message.HTTP10 && !f.keepAlive
 	req.Nominates = f.nominates
-	req.Upgrade = f.upgrade && f.hasUpgrade && req.Proto == message.HTTP11
+	req.Upgrade = f.upgrade && f.hasUpgrade && !f.otherHTTP && req.Proto == message.HTTP11
 	if err := checkExpect(req); err != nil {
 		return err
 	}
@@ -114,13 +114,20 @@ func parseTarget(req *message.Request) *Error {
 	} else {
 		req.Path = t
 	}
-	if len(req.Path) == 0 {
+	switch {
+	case len(req.Path) > 0:
+	case req.Method == message.OPTIONS && req.Query == nil:
+		req.Path = asterisk // RFC 9112 §3.2.4
+	default:
 		req.Path = rootPath
 	}
 	return nil
 }
 
-var rootPath = []byte("/")
+var (
+	rootPath = []byte("/")
+	asterisk = []byte("*")
+)
 
 func cutScheme(t []byte) ([]byte, bool) {
 	for _, scheme := range [...]string{"http://", "https://"} {
@@ -140,8 +147,11 @@ func checkHost(req *message.Request) *Error {
 		if req.Proto == message.HTTP11 {
 			return errHostMissing
 		}
-		if len(authority) > 0 && !validHost(authority) {
-			return errHost
+		if len(authority) > 0 {
+			if !validHost(authority) {
+				return errHost
+			}
+			req.Header.AddBytes("Host", authority) // the next hop is told in HTTP/1.1, with a target that no longer says it
 		}
 		return nil
 	}

@@ -30,6 +30,7 @@ type ServerConn struct {
 	body    Body
 	head    []byte // block of the current head, once detached from in
 
+	blank   bool // the one empty line before the next request was forgiven
 	proto   message.Proto
 	method  message.Method
 	chunked bool // framing of the response being written
@@ -42,6 +43,7 @@ func NewServerConn(conn net.Conn, options *ServerOptions) *ServerConn {
 	c := &ServerConn{conn: conn, options: options}
 	c.in.init(conn)
 	c.out.conn = conn
+	c.body.aside = &c.head
 	return c
 }
 
@@ -49,12 +51,19 @@ var headEnd = []byte("\r\n\r\n")
 
 // Wait blocks until the first byte of another request is there, holding no buffer meanwhile. ErrIdle says that none will come.
 func (c *ServerConn) Wait(now time.Time) error {
-	if c.in.r == c.in.w {
+	for c.skipEmptyLine(); c.in.r == c.in.w || c.maybeBlank(); c.skipEmptyLine() {
+		c.in.rest()
 		if c.in.within(now, c.options.IdleTimeout) != nil || c.in.fill() != nil {
 			return ErrIdle
 		}
 	}
 	return nil
+}
+
+// maybeBlank reports half of an empty line that would be forgiven.
+func (c *ServerConn) maybeBlank() bool {
+	b := c.in.buffered()
+	return !c.blank && len(b) == 1 && b[0] == '\r'
 }
 
 // ReadRequest reads the head whose first byte Wait saw into req, whose slices live until EndExchange. Errors: *Error for a request to refuse (408
@@ -68,10 +77,11 @@ func (c *ServerConn) ReadRequest(req *message.Request) error {
 	if err != nil {
 		return err
 	}
+	c.blank = false
 	c.in.r += len(head)
 	c.in.keep = c.in.r
 	if err := ParseRequest(req, head, c.options.Limits); err != nil {
-		return err
+		return lfFirst(head, err)
 	}
 	c.proto, c.method = req.Proto, req.Method
 	c.body.reset(&c.in, req.Framing, req.ContentLength, c.options.Limits.Fields)
@@ -81,21 +91,23 @@ func (c *ServerConn) ReadRequest(req *message.Request) error {
 // readHead returns the bytes of a whole head at the front of the input, waiting for them under the header timeout.
 func (c *ServerConn) readHead() ([]byte, error) {
 	in := &c.in
-	scanned, waited := 0, false
-	skipEmptyLine(in)
-	for {
+	for scanned, waited := 0, false; ; {
+		c.skipEmptyLine()
 		b := in.buffered()
+		if bytes.HasPrefix(b, crlf) {
+			return nil, errRequestLine // a second empty line
+		}
 		if i := bytes.Index(b[scanned:], headEnd); i >= 0 {
-			head := b[:scanned+i+4]
-			if len(head) > c.options.Limits.Head {
-				return nil, tooLarge(head)
+			b = b[:scanned+i+4]
+			if len(b) > c.options.Limits.Head {
+				return nil, c.tooLarge(b)
 			}
-			return head, nil
+			return b, nil
 		}
 		if len(b) > c.options.Limits.Head {
-			return nil, tooLarge(b)
+			return nil, c.tooLarge(b)
 		}
-		if err := bareLF(b); err != nil {
+		if err := bareLF(b, scanned); err != nil {
 			return nil, err
 		}
 		scanned = max(0, len(b)-3)
@@ -108,17 +120,14 @@ func (c *ServerConn) readHead() ([]byte, error) {
 		if err := in.fill(); err != nil {
 			return nil, c.headFailed(err)
 		}
-		if len(b) < 2 {
-			skipEmptyLine(in)
-			scanned = 0
-		}
 	}
 }
 
 // skipEmptyLine forgives one empty line before a request line (RFC 9112 §2.2).
-func skipEmptyLine(in *input) {
-	if b := in.buffered(); len(b) >= 2 && b[0] == '\r' && b[1] == '\n' {
-		in.r += 2
+func (c *ServerConn) skipEmptyLine() {
+	if !c.blank && bytes.HasPrefix(c.in.buffered(), crlf) {
+		c.in.r += 2
+		c.blank = true
 	}
 }
 
@@ -127,7 +136,7 @@ var errHeadSlow = &Error{408, "head took too long"}
 func (c *ServerConn) headFailed(err error) error {
 	switch {
 	case err == errFull:
-		return tooLarge(c.in.buffered())
+		return c.tooLarge(c.in.buffered())
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return errHeadSlow
 	case err == io.EOF:
@@ -136,22 +145,21 @@ func (c *ServerConn) headFailed(err error) error {
 	return err
 }
 
-// tooLarge tells a target that fills the limit from a head that does.
-func tooLarge(b []byte) *Error {
+// tooLarge tells a target that fills the limit from a head that does. What lies behind the limit may or may not have arrived, so it is not looked at.
+func (c *ServerConn) tooLarge(b []byte) *Error {
+	b = b[:min(len(b), c.options.Limits.Head+1)]
+	if err := bareLF(b, 0); err != nil {
+		return err
+	}
 	if bytes.IndexByte(b, '\n') < 0 {
 		return errTargetLong
 	}
 	return errHeadLarge
 }
 
-// Body is the current request's body. Before it is read from the connection in pieces of unknown size, the head's block is set aside, so that the
-// request's slices stay valid.
-func (c *ServerConn) Body() *Body {
-	if c.body.framing == message.Chunked && c.head == nil {
-		c.head = c.in.detach()
-	}
-	return &c.body
-}
+// Body is the current request's body. Reading it leaves the request's slices valid: before more is read from the connection than fits behind the head, the
+// head's block is set aside.
+func (c *ServerConn) Body() *Body { return &c.body }
 
 // AwaitBody bounds the next wait for body bytes.
 func (c *ServerConn) AwaitBody(now time.Time) error { return c.in.within(now, c.options.BodyTimeout) }
@@ -171,7 +179,7 @@ func (c *ServerConn) WriteInterim(resp *message.Response) {
 		return
 	}
 	c.statusLine(resp)
-	c.fields(&resp.Header)
+	c.fields(resp)
 	c.out.append(crlf)
 	c.out.flush()
 }
@@ -180,7 +188,7 @@ func (c *ServerConn) WriteInterim(resp *message.Response) {
 // client can read. last says that the connection ends after this response.
 func (c *ServerConn) WriteHead(resp *message.Response, own []byte, last bool) {
 	c.statusLine(resp)
-	c.fields(&resp.Header)
+	c.fields(resp)
 	if len(own) > 0 {
 		c.out.append(own)
 	}
@@ -219,9 +227,14 @@ func (c *ServerConn) statusLine(resp *message.Response) {
 	c.out.append(crlf)
 }
 
-func (c *ServerConn) fields(h *message.Header) {
+func (c *ServerConn) fields(resp *message.Response) {
+	bodiless := resp.Status < 200 || resp.Status == 204
+	h := &resp.Header
 	for i := range h.Len() {
-		if f := h.At(i); !f.ID().HopByHop() && f.ID() != message.XRequestID { // the id is ours to say
+		switch f := h.At(i); {
+		case f.ID().HopByHop(), f.ID() == message.XRequestID: // the id is ours to say
+		case bodiless && f.ID() == message.ContentLength: // a zero, but RFC 9110 §8.6 wants none
+		default:
 			c.out.line(f.Line())
 		}
 	}
@@ -288,7 +301,11 @@ func (c *ServerConn) EndExchange() bool {
 func (c *ServerConn) Closing() bool { return c.closing }
 
 // ClientGone reports, without waiting, whether the client has closed its side while a response is being prepared. Pipelined bytes are no sign of it.
+// It looks at the input, so it is not for the time when another goroutine reads Body: that one learns of the end by itself.
 func (c *ServerConn) ClientGone() bool { return c.in.ended() }
+
+// Readable reports, without waiting, whether bytes, an end or an error stand at the connection.
+func (c *ServerConn) Readable() bool { return c.in.readable() }
 
 // Conn is the connection itself.
 func (c *ServerConn) Conn() net.Conn { return c.conn }
@@ -296,7 +313,7 @@ func (c *ServerConn) Conn() net.Conn { return c.conn }
 // Close ends the connection. If the client may still be sending, its data is read for a moment after our side is shut, because closing on unread data
 // resets the connection and can destroy the response on its way (RFC 9112 §9.6).
 func (c *ServerConn) Close() error {
-	if c.out.sent > c.before && c.out.err == nil && !c.body.Complete() {
+	if c.out.sent > c.before && c.out.err == nil && (!c.body.Complete() || c.in.unread()) {
 		c.linger()
 	}
 	c.in.drop()

@@ -1,8 +1,10 @@
 package http1
 
 import (
+	"errors"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	"github.com/valor-ivx/weir/proxy/message"
@@ -65,13 +67,30 @@ func splice(o *output, b *Body, renew func(now time.Time)) (bool, error) {
 		case known && b.left == 0:
 			b.err = io.EOF
 		case err != nil:
-			o.err = err // which side failed is not told apart; the exchange is broken either way
-			return true, err
+			return true, b.blame(o, err)
 		case n < want:
 			return true, b.end()
 		}
 	}
 	return true, o.err
+}
+
+// blame says which side a splice broke on, as far as can be told: the source when its socket has ended or its deadline is over, which makes this the body's
+// error; else the destination. It matters because an answer that ends with its connection looks complete to a client unless somebody resets it.
+func (b *Body) blame(o *output, err error) error {
+	late := func(a *alarm) bool { return !a.at.IsZero() && !time.Now().Before(a.at) }
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		if late(&b.in.alarm) && !late(&o.alarm) {
+			b.err = err
+			return err
+		}
+	case b.in.ended():
+		b.err = ErrTruncated
+		return ErrTruncated
+	}
+	o.err = err
+	return err
 }
 
 // end is an end of the stream where the socket ended.

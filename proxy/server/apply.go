@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -114,13 +115,10 @@ func unchangeable(cfg *configs.Config, old *generation) error {
 }
 
 func (s *Server) openListeners(p *prepared, cfg *configs.Config, old *generation) error {
+	taken := map[*listener]bool{}
 	for _, c := range cfg.Listeners {
-		var from *listener
-		for _, l := range s.listeners {
-			if l.config.Address == c.Address {
-				from = l
-			}
-		}
+		from := s.predecessor(c, taken)
+		taken[from] = true
 		if from != nil && from.same(c, cfg.TLS.MinVersion, old.plan.config.TLS.MinVersion) {
 			p.sockets = append(p.sockets, from)
 			continue
@@ -133,6 +131,20 @@ func (s *Server) openListeners(p *prepared, cfg *configs.Config, old *generation
 		p.sockets = append(p.sockets, l)
 	}
 	return nil
+}
+
+// predecessor is the open listener whose socket c goes on with: the one with its address, and of several (on port 0) the one with its name.
+func (s *Server) predecessor(c configs.Listener, taken map[*listener]bool) (from *listener) {
+	for _, l := range s.listeners {
+		switch {
+		case l.config.Address != c.Address || taken[l]:
+		case l.config.Name == c.Name:
+			return l
+		case !strings.HasSuffix(c.Address, ":0"): // on port 0 another name is another listener
+			from = l
+		}
+	}
+	return from
 }
 
 func (s *Server) acquirePools(p *prepared, old *generation) error {
@@ -173,8 +185,9 @@ func (s *Server) awaitPeers(ctx context.Context, p *prepared) (warnings []string
 		}
 	}
 	// The probe's own timeout plus what starting it takes.
-	ctx, cancel := context.WithTimeout(ctx, longest+100*time.Millisecond)
+	ctx, cancel := context.WithTimeout(ctx, min(longest+100*time.Millisecond, mostProbeWait))
 	defer cancel()
+	defer context.AfterFunc(s.ending, cancel)() // a stop does not wait for probes
 	for _, pool := range p.fresh {
 		if pool.Options().Health == nil {
 			continue
@@ -189,6 +202,9 @@ func (s *Server) awaitPeers(ctx context.Context, p *prepared) (warnings []string
 	}
 	return warnings
 }
+
+// mostProbeWait bounds the wait where a probe may take minutes: a start that listens to nobody and hears no signal for longer looks like one that hangs.
+const mostProbeWait = 5 * time.Second
 
 func orUnknown(s string) string {
 	if s == "" {
@@ -247,10 +263,8 @@ func (s *Server) retire(old, g *generation) {
 		for _, pool := range old.pools {
 			pool.Release()
 		}
-		if old.logs != g.logs {
-			if err := old.logs.closeBut(g.logs); err != nil {
-				s.log.Warn("close log", observe.Err(err))
-			}
+		if old.logs.sink != g.logs.sink {
+			s.outgoing = append(s.outgoing, outgoing{old.logs, time.Now()})
 		}
 	}
 	s.limits.Retain(limitNames(g.plan.config))

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,12 +41,10 @@ func (c control) ResetWeights(ctx context.Context, service string, ch admin.Chan
 
 // Reload implements admin.Control.
 func (c control) Reload(ctx context.Context, ch admin.Change) (admin.ReloadResult, error) {
-	g := c.s.current.Load()
-	if !ch.Match.Holds(hex.EncodeToString(g.digest[:8])) {
-		return admin.ReloadResult{}, admin.ErrConflict
-	}
-	result, err := c.s.reload(ctx, "admin")
+	result, err := c.s.reload(ctx, "admin", ch.Match)
 	switch {
+	case errors.Is(err, admin.ErrConflict):
+		return admin.ReloadResult{}, err
 	case errors.Is(err, errStopping):
 		return admin.ReloadResult{}, admin.ErrStopping
 	case err != nil:
@@ -57,7 +54,7 @@ func (c control) Reload(ctx context.Context, ch admin.Change) (admin.ReloadResul
 	for _, w := range result.warnings {
 		r.Warnings = append(r.Warnings, admin.Detail{Message: w})
 	}
-	g = c.s.current.Load()
+	g := c.s.current.Load()
 	for _, note := range g.runtime.notes(g.plan.config) {
 		r.Warnings = append(r.Warnings, admin.Detail{Message: note})
 	}
@@ -67,7 +64,7 @@ func (c control) Reload(ctx context.Context, ch admin.Change) (admin.ReloadResul
 // Config implements admin.Control.
 func (c control) Config() admin.ConfigView {
 	g := c.s.current.Load()
-	view := admin.ConfigView{Path: c.s.options.ConfigPath, Generation: g.number, Version: hex.EncodeToString(g.digest[:8])}
+	view := admin.ConfigView{Path: c.s.options.ConfigPath, Generation: g.number, Version: g.tag()}
 	var tree map[string]any
 	err := toml.Unmarshal(g.plan.config.TOML(), &tree)
 	if err == nil {

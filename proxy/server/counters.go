@@ -17,7 +17,7 @@ type serviceCounters struct {
 
 type groupCounters struct {
 	assigned atomic.Uint64
-	baseline uint64 // assigned when the weights last changed; under Server.mu
+	baseline uint64 // assigned when the weights were last set or changed; under Server.mu
 }
 
 // minRetries is the floor of every retry budget, in retries per second: a service too quiet to earn any may still lose a connection.
@@ -49,8 +49,18 @@ func floor(ratio float64) int {
 	return minRetries
 }
 
-// rebase makes observed shares count from now: they describe the weights in force.
+// ticketBlock is how many tickets balancer.Split deals whole weights exactly over.
+const ticketBlock = 100
+
+// rebase makes observed shares count from now: they describe the weights in force. The tickets go on at a new block, so that new weights are exact from
+// the first request on and not only after the rest of a block that began under the old ones.
 func (c *serviceCounters) rebase() {
+	for {
+		t := c.ticket.Load()
+		if c.ticket.CompareAndSwap(t, (t+ticketBlock-1)/ticketBlock*ticketBlock) {
+			break
+		}
+	}
 	for _, g := range c.groups {
 		g.baseline = g.assigned.Load()
 	}

@@ -17,7 +17,7 @@ func (s *Server) status() admin.Status {
 	g := s.current.Load()
 	st := admin.Status{
 		Version: s.options.Version, PID: os.Getpid(), State: "running", StartedAt: s.started, Generation: g.number,
-		Config:   admin.ConfigInfo{Path: s.options.ConfigPath, Version: hex.EncodeToString(g.digest[:8]), LoadedAt: g.loaded, LastReload: s.attempt.Load()},
+		Config:   admin.ConfigInfo{Path: s.options.ConfigPath, Version: g.tag(), LoadedAt: g.loaded, LastReload: s.attempt.Load()},
 		Warnings: slices.Clone(g.warnings),
 	}
 	if s.stopping.Load() {
@@ -27,6 +27,9 @@ func (s *Server) status() admin.Status {
 		st.Listeners = append(st.Listeners, admin.Listener{
 			Name: l.config.Name, Address: l.socket.Addr().String(), TLS: l.tls != nil, Protocols: l.config.Protocols, Connections: l.open.Load(),
 		})
+	}
+	if s.aside != "" {
+		st.Warnings = append(st.Warnings, s.aside)
 	}
 	for i := range g.plan.config.Services {
 		st.Services = append(st.Services, s.describe(g, g.plan.config.Services[i].Name))
@@ -84,7 +87,7 @@ func describeGroup(service *proxy.Service, i int) admin.Group {
 	return d
 }
 
-// observedShare is the part of the service's assignments since its weights last changed that fell on group i.
+// observedShare is the part of the service's assignments since its weights were last set or changed that fell on group i.
 func observedShare(service *proxy.Service, i int) (share float64, of uint64) {
 	var mine uint64
 	for j := range service.Groups {
@@ -99,6 +102,9 @@ func observedShare(service *proxy.Service, i int) (share float64, of uint64) {
 	}
 	return float64(mine) / float64(of), of
 }
+
+// tag is the entity tag of the configuration.
+func (g *generation) tag() string { return hex.EncodeToString(g.digest[:8]) }
 
 // version is the entity tag of what a write can change of a service.
 func (g *generation) version(name string) string {

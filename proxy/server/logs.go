@@ -49,7 +49,32 @@ func (s *Server) openLogs(c configs.Log, current *logs) (*logs, error) {
 	return next, nil
 }
 
-// closeBut ends the sink unless the successor goes on with it. Requests that began before may still log: their lines are dropped and counted.
+// outgoing are logs that a reload replaced: requests that began before it still write their lines there.
+type outgoing struct {
+	logs  *logs
+	since time.Time
+}
+
+// outgoingLife is how long replaced logs stay open. A request that takes longer (a stream) loses its line, which is counted: keeping every
+// output that ever was for it would cost a file and a goroutine each.
+const outgoingLife = time.Minute
+
+// closeOutgoing ends replaced logs that have outlived their time at now. Server.mu is held.
+func (s *Server) closeOutgoing(now time.Time) {
+	kept := s.outgoing[:0]
+	for _, o := range s.outgoing {
+		if now.Sub(o.since) < outgoingLife {
+			kept = append(kept, o)
+			continue
+		}
+		if err := o.logs.closeBut(nil); err != nil {
+			s.log.Warn("close log", observe.Err(err))
+		}
+	}
+	s.outgoing = kept
+}
+
+// closeBut ends the sink unless the successor goes on with it.
 func (l *logs) closeBut(next *logs) error {
 	if l == nil || next != nil && next.sink == l.sink {
 		return nil

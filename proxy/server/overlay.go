@@ -108,7 +108,9 @@ func (f overlayFile) save(o overlay) error {
 }
 
 // setAside moves a file that cannot be understood out of the way of the next save, keeping it for a person.
-func (f overlayFile) setAside() error { return os.Rename(f.path, f.path+".unreadable") }
+func (f overlayFile) setAside() error { return os.Rename(f.path, f.asidePath()) }
+
+func (f overlayFile) asidePath() string { return f.path + ".unreadable" }
 
 // writeDurably replaces a file: temporary file, fsync, rename, fsync of the folder (the rename itself is only durable after that).
 func writeDurably(path string, data []byte, mode os.FileMode) (err error) {

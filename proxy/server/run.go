@@ -27,17 +27,14 @@ func Run(ctx context.Context, o Options, signals <-chan os.Signal) int {
 		}
 		return exitFailed
 	}
-	if err := s.writePID(); err != nil {
-		_, _ = fmt.Fprintln(o.Stderr, err)
-		s.drain(ctx, signals, admin.StopNow)
-		return exitFailed
-	}
-	s.watcher = newWatcher(s.log)
-	s.watcher.watch(s.current.Load().plan.config.Files)
+	reloaded := s.startReloader(ctx)
 	if o.Ready != nil {
 		o.Ready(s)
 	}
 	mode := s.wait(ctx, signals)
+	s.stopping.Store(true)
+	s.end()
+	<-reloaded
 	s.watcher.close()
 	clean := s.drain(ctx, signals, mode)
 	if s.options.PIDFile != "" {
@@ -61,12 +58,13 @@ func (s *Server) wait(ctx context.Context, signals <-chan os.Signal) admin.StopM
 			return mode
 		case <-housekeeping.C:
 			s.keepHouse()
-		case <-s.watcher.changed:
-			s.reload(ctx, "file")
 		case sig := <-signals:
 			switch sig {
 			case syscall.SIGHUP:
-				s.reload(ctx, "signal")
+				select {
+				case s.hangups <- struct{}{}:
+				default: // one is waiting already and will read what is there then
+				}
 			case syscall.SIGUSR1:
 				if err := s.reopenLogs(); err != nil {
 					s.log.Error("reopen logs", observe.Err(err))
@@ -86,38 +84,15 @@ func (s *Server) wait(ctx context.Context, signals <-chan os.Signal) admin.StopM
 // keepHouse does once a second what need not be done per request.
 func (s *Server) keepHouse() {
 	s.exportShares()
+	// A reload that waits for probes holds mu. This can wait; the signals that are heard beside it cannot.
+	if !s.mu.TryLock() {
+		return
+	}
+	defer s.mu.Unlock()
 	if s.targets.left.Swap(false) {
-		s.mu.Lock()
 		s.metrics.Forget(s.inventory(s.current.Load()))
-		s.mu.Unlock()
 	}
-}
-
-// reload loads the file again and puts it in force, for whoever asks: the result is counted, kept for status and returned; signals and the file watch have
-// nobody to return it to, so for them it is logged.
-func (s *Server) reload(ctx context.Context, trigger string) (applied, error) {
-	cfg, err := configs.Load(s.options.ConfigPath, os.LookupEnv)
-	var result applied
-	if err == nil {
-		result, err = s.apply(ctx, cfg, trigger)
-	}
-	attempt := &admin.ReloadAttempt{At: time.Now(), OK: err == nil, Trigger: trigger, Errors: details(err)}
-	s.attempt.Store(attempt)
-	outcome := observe.ReloadSuccess
-	switch {
-	case err != nil:
-		outcome = observe.ReloadFailure
-	case result.unchanged:
-		outcome = observe.ReloadUnchanged
-	}
-	_ = s.metrics.Reload(outcome) // the set of results is closed and these are in it
-	if err != nil && trigger != "admin" {
-		s.log.Error("reload refused, the configuration in force stays", zap.String("weir.trigger", trigger), observe.Err(err))
-	}
-	if err == nil && s.watcher != nil {
-		s.watcher.watch(cfg.Files)
-	}
-	return result, err
+	s.closeOutgoing(time.Now())
 }
 
 // lines are the parts of an error as a person reads them: one per mistake.
@@ -162,10 +137,9 @@ func (s *Server) reopenLogs() error {
 	return s.logs.Load().sink.Reopen(ctx)
 }
 
-// drain ends the edge: readiness fails, listeners close, requests end on their own until the deadline, then what is left is closed; the admin API goes
+// drain ends the edge: readiness fails already, listeners close, requests end on their own until the deadline, then what is left is closed; the admin API goes
 // last. It reports whether everything ended on its own.
 func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin.StopMode) bool {
-	s.stopping.Store(true)
 	s.log.Info("stopping", zap.String("weir.mode", mode.String()))
 	s.mu.Lock() // a reload under way ends first; later ones see stopping
 	for _, l := range s.listeners {
@@ -197,6 +171,7 @@ func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin
 	for _, pool := range s.current.Load().pools {
 		pool.Release()
 	}
+	s.closeOutgoing(time.Now().Add(outgoingLife)) // every request has ended
 	s.mu.Unlock()
 	s.registry.Close()
 	s.closeAdmin(ctx)

@@ -41,11 +41,17 @@ type Server struct {
 
 	logs     atomic.Pointer[logs] // written by apply; read by the logger
 	stopping atomic.Bool          // set once, when the process begins to end
-	stops    chan admin.StopMode  // from the admin API to Run
+	ending   context.Context      // ends with the call of end, at the same moment
+	end      context.CancelFunc
+	stops    chan admin.StopMode // from the admin API to Run
+	hangups  chan struct{}       // SIGHUPs, from Run's loop to the reloader; capacity 1
 	watcher  *watcher
 
 	// targets holds the metric handles of upstream targets, for the registry's events, which come with the registry's lock held.
 	targets targetMetrics
+
+	// reloading makes loading a file and putting it in force one step: without it the older of two files could win. Taken before mu.
+	reloading sync.Mutex
 
 	// mu orders everything that changes what is served: apply, setWeights, resetWeights, shutdown. The data path never takes it. It is held
 	// across a reload's wait for probes, so status reads current instead.
@@ -55,6 +61,8 @@ type Server struct {
 	counters  map[string]*serviceCounters
 	listeners []*listener
 	runtime   overlay
+	outgoing  []outgoing
+	aside     string // why the overlay file was set aside at start; never written after
 
 	current atomic.Pointer[generation] // what is in force; written under mu
 	attempt atomic.Pointer[admin.ReloadAttempt]
@@ -90,15 +98,17 @@ func http1Options() http1.ServerOptions {
 
 // start brings the edge up: state, configuration, listeners, admin. On error nothing is left open.
 func start(o Options) (s *Server, err error) {
-	cfg, err := configs.Load(o.ConfigPath, os.LookupEnv)
+	cfg, seen, err := load(o.ConfigPath)
 	if err != nil {
 		return nil, err
 	}
 	s = &Server{
 		options: o, started: time.Now(), level: zap.NewAtomicLevelAt(level(cfg.Log.Level)),
-		certs: edgetls.NewManager(), limits: limit.NewRegistry(limit.DefaultKeys), stops: make(chan admin.StopMode, 2),
+		certs: edgetls.NewManager(), stops: make(chan admin.StopMode, 2), hangups: make(chan struct{}, 1),
+		limits:  limit.NewRegistry(limit.DefaultKeys),
 		indexes: map[string]int{}, counters: map[string]*serviceCounters{},
 	}
+	s.ending, s.end = context.WithCancel(context.Background())
 	s.metrics = observe.NewMetrics(observe.Build{Version: o.Version})
 	s.metrics.SetLimitStats(s.limitStats)
 	s.log = observe.NewLogger(observe.LoggerOptions{Level: s.level, Output: output{s}, OnDrop: s.metrics.LogDropped})
@@ -117,6 +127,7 @@ func start(o Options) (s *Server, err error) {
 		if err = s.overlay.setAside(); err != nil {
 			return s, errors.Join(unreadable, err)
 		}
+		s.aside = fmt.Sprintf("the runtime overlay was set aside as %s, the file's weights are in force: %v", s.overlay.asidePath(), unreadable)
 	}
 	s.registry = upstream.NewRegistry(upstream.Options{Logger: s.log, Events: s.targets.events()})
 	s.proxy = proxy.New(proxy.Options{Logger: s.log, HTTP1: http1Options(), Now: s.registry.Now}, nil)
@@ -128,9 +139,16 @@ func start(o Options) (s *Server, err error) {
 		_ = control.Close()
 		return s, err
 	}
-	if unreadable != nil {
+	// Before the admin API says that weir is ready: whoever waits for that may read the file next.
+	if err = s.writePID(); err != nil {
+		_ = control.Close()
+		return s, err
+	}
+	if s.aside != "" {
 		s.log.Error("runtime overlay set aside: the file's weights are in force", observe.Err(unreadable))
 	}
+	s.watcher = newWatcher(s.log)
+	s.watcher.watch(cfg.Files, seen)
 	s.serveAdmin(control)
 	return s, nil
 }
@@ -177,6 +195,7 @@ func (s *Server) serveAdmin(l net.Listener) {
 
 // release closes what start opened, when it did not come to the end.
 func (s *Server) release() {
+	s.end()
 	for _, l := range s.listeners {
 		_ = l.socket.Close()
 	}

@@ -14,8 +14,10 @@ import (
 )
 
 const (
-	// settle is how long files must be quiet before they are looked at: editors and ConfigMap swaps come as a burst of events.
-	settle = 200 * time.Millisecond
+	// settle is how long files must be quiet before they are looked at: editors and ConfigMap swaps come as a burst of events. A folder that is
+	// never quiet is looked at after patience.
+	settle   = 200 * time.Millisecond
+	patience = 2 * time.Second
 	// pollEvery finds what events do not tell: NFS, overlay mounts, a full inotify table.
 	pollEvery = 30 * time.Second
 )
@@ -26,16 +28,19 @@ type watcher struct {
 	changed chan struct{} // one message per change, capacity 1
 	log     *zap.Logger
 	events  *fsnotify.Watcher // nil where the system has none: polling does
+	hint    chan struct{}     // the set of files is new: look soon; capacity 1
 	quit    chan struct{}
 	done    chan struct{}
 
-	mu    sync.Mutex // guards files and sum; held while the files are read
-	files []string
-	sum   [sha256.Size]byte
+	mu     sync.Mutex // guards the rest; held while the files are read
+	files  []string
+	names  map[string]bool // files, and what they are links to
+	sum    [sha256.Size]byte
+	closed bool
 }
 
 func newWatcher(log *zap.Logger) *watcher {
-	w := &watcher{changed: make(chan struct{}, 1), log: log, quit: make(chan struct{}), done: make(chan struct{})}
+	w := &watcher{changed: make(chan struct{}, 1), hint: make(chan struct{}, 1), log: log, quit: make(chan struct{}), done: make(chan struct{})}
 	var err error
 	if w.events, err = fsnotify.NewWatcher(); err != nil {
 		log.Warn("no file events, polling", observe.Err(err))
@@ -45,19 +50,28 @@ func newWatcher(log *zap.Logger) *watcher {
 	return w
 }
 
-// watch replaces the set of files; their present contents are what changes are measured against.
-func (w *watcher) watch(files []string) {
+// watch replaces the set of files; seen is the digest of the contents that changes are measured against. What has changed since is found at once.
+func (w *watcher) watch(files []string, seen [sha256.Size]byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.files, w.sum = files, digest(files)
-	if w.events == nil {
+	if w.closed {
 		return
+	}
+	w.files, w.names, w.sum = files, map[string]bool{}, seen
+	select {
+	case w.hint <- struct{}{}:
+	default:
 	}
 	for _, f := range files {
 		// Where the file really is may be another folder than the link to it; both can change.
 		dirs := []string{filepath.Dir(f)}
+		w.names[filepath.Clean(f)] = true
 		if real, err := filepath.EvalSymlinks(f); err == nil {
 			dirs = append(dirs, filepath.Dir(real))
+			w.names[real] = true
+		}
+		if w.events == nil {
+			continue
 		}
 		for _, dir := range dirs {
 			if err := w.events.Add(dir); err != nil {
@@ -73,6 +87,14 @@ func (w *watcher) run() {
 	defer poll.Stop()
 	quiet := time.NewTimer(time.Hour)
 	quiet.Stop()
+	var since time.Time // of the first event that was not looked at; zero: none
+	soon := func() {
+		now := time.Now()
+		if since.IsZero() {
+			since = now
+		}
+		quiet.Reset(min(settle, patience-min(now.Sub(since), patience)))
+	}
 	var events chan fsnotify.Event
 	var errs chan error
 	if w.events != nil {
@@ -82,17 +104,32 @@ func (w *watcher) run() {
 		select {
 		case <-w.quit:
 			return
-		case <-events:
-			quiet.Reset(settle)
+		case <-w.hint:
+			soon()
+		case e := <-events:
+			if w.concerns(e) {
+				soon()
+			}
 		case err := <-errs:
 			w.log.Warn("file events", observe.Err(err))
-			quiet.Reset(settle) // events were lost: look
+			soon() // events were lost: look
 		case <-quiet.C:
+			since = time.Time{}
 			w.look()
 		case <-poll.C:
 			w.look()
 		}
 	}
+}
+
+// concerns tells events that can change what the files' paths lead to from writes to other files in their folders, of which a log makes many.
+func (w *watcher) concerns(e fsnotify.Event) bool {
+	if e.Op&^(fsnotify.Write|fsnotify.Chmod) != 0 {
+		return true
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.names[filepath.Clean(e.Name)]
 }
 
 // look compares contents and tells once per change, so that a bad file is complained about once and not at every event.
@@ -125,6 +162,9 @@ func digest(files []string) (sum [sha256.Size]byte) {
 }
 
 func (w *watcher) close() {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
 	close(w.quit)
 	<-w.done
 	if w.events != nil {

@@ -60,6 +60,7 @@ func (s *Server) change(name string, c admin.Change, next func(*generation) (ove
 		return before, after, err
 	}
 	s.runtime = runtime
+	s.counters[name].rebase() // even for the same weights: who sets them looks at what follows
 	changed := *g
 	changed.build(s, g)
 	s.current.Store(&changed)

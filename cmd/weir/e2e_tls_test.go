@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bufio"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// tlsClient is a kept-alive connection over TLS. Certificates are not verified: the demo scenario does that.
+type tlsClient struct {
+	*keptAlive
+	state tls.ConnectionState
+}
+
+func dialTLS(t *testing.T, address string, c *tls.Config) *tlsClient {
+	t.Helper()
+	if c == nil {
+		c = &tls.Config{}
+	}
+	c.InsecureSkipVerify, c.ServerName = true, "localhost"
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 10 * time.Second}, "tcp", address, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return &tlsClient{&keptAlive{conn, bufio.NewReader(conn)}, conn.ConnectionState()}
+}
+
+func (c *tlsClient) serial() string { return c.state.PeerCertificates[0].SerialNumber.String() }
+
+func secureEdge(t *testing.T) *edge {
+	t.Helper()
+	dir := folder(t)
+	r := twoFiles(t, dir)
+	save(t, dir+"/pair.pem", r.pairs[0])
+	return runFile(t, dir, r.files[0])
+}
+
+func TestE2ETLS(t *testing.T) {
+	t.Parallel()
+	e := secureEdge(t)
+	address := e.address("tls")
+	for _, c := range []struct {
+		name    string
+		version uint16
+		offer   []string
+		agreed  string
+	}{
+		{"1.2", tls.VersionTLS12, nil, ""},
+		{"1.3", tls.VersionTLS13, []string{"http/1.1"}, "http/1.1"},
+		{"1.3 with h2 offered", tls.VersionTLS13, []string{"h2", "http/1.1"}, "http/1.1"},
+	} {
+		k := dialTLS(t, address, &tls.Config{MinVersion: c.version, MaxVersion: c.version, NextProtos: c.offer})
+		if k.state.Version != c.version || k.state.NegotiatedProtocol != c.agreed {
+			t.Errorf("%s: version %x, protocol %q", c.name, k.state.Version, k.state.NegotiatedProtocol)
+		}
+		for range 3 {
+			if res, _, err := k.do("POST", "/", "over TLS"); err != nil || res.StatusCode != 200 {
+				t.Errorf("%s: %v %v", c.name, res, err)
+			}
+		}
+	}
+	if _, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}); err == nil {
+		t.Error("TLS 1.1 was accepted")
+	}
+	if _, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"smtp"}}); err == nil {
+		t.Error("a client that speaks something else only was accepted")
+	}
+	for _, hello := range []string{"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "\x16\x03\x01\xff\xff\x01\x00", "\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00", "\x80\x2e\x01\x00\x02"} {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, hello)
+		_ = conn.(*net.TCPConn).CloseWrite() // what is malformed only by being short ends here
+		_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+		answer, err := io.ReadAll(conn)
+		var timeout net.Error
+		if errors.As(err, &timeout) && timeout.Timeout() {
+			t.Errorf("hello %q: the connection stays open", hello)
+		}
+		if len(answer) > 200 {
+			t.Errorf("hello %q: answered with %d bytes", hello, len(answer))
+		}
+		_ = conn.Close()
+	}
+	if res, _, err := dialTLS(t, address, nil).do("GET", "/", ""); err != nil || res.StatusCode != 200 {
+		t.Errorf("after malformed hellos: %v %v", res, err)
+	}
+	e.stop()
+	measured(t, "TLS listener", "1.2 and 1.3, ALPN http/1.1, 1.1 and foreign ALPN refused, 4 malformed hellos survived")
+}
+
+// TestE2ETLSDrain: handshakes that never end do not hold a drain.
+func TestE2ETLSDrain(t *testing.T) {
+	t.Parallel()
+	e := secureEdge(t)
+	address := e.address("tls")
+	for range 5 {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+	}
+	idle := dialTLS(t, address, nil)
+	eventually(t, 5*time.Second, "six connections are seen", func() bool {
+		for _, l := range e.status().Listeners {
+			if l.Name == "tls" {
+				return l.Connections == 6
+			}
+		}
+		return false
+	})
+	from := time.Now()
+	e.signal(syscall.SIGTERM)
+	if code := e.wait(9 * time.Second); code != 0 { // handshakes have 10 s
+		t.Errorf("exit %d", code)
+	}
+	took := time.Since(from)
+	if _, err := idle.r.ReadByte(); err != io.EOF {
+		t.Errorf("the idle TLS connection ended with %v, not with a close", err)
+	}
+	measured(t, "TERM with 5 unfinished handshakes and an idle connection", "gone after %s, exit 0", took.Round(10*time.Millisecond))
+}

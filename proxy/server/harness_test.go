@@ -1,0 +1,234 @@
+package server_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/valor-ivx/weir/proxy/admin"
+	"github.com/valor-ivx/weir/proxy/server"
+)
+
+// fataler is what testing.T and rapid.T have in common.
+type fataler interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+// colour is an upstream that can be killed and started again on its address.
+type colour struct {
+	name, address string
+	srv           *http.Server
+	ended         chan error
+}
+
+func newColour(t fataler, name string) *colour {
+	c := &colour{name: name, address: "127.0.0.1:0"}
+	c.start(t)
+	return c
+}
+
+func (c *colour) start(t fataler) {
+	t.Helper()
+	l, err := net.Listen("tcp", c.address)
+	if err != nil {
+		t.Fatalf("start %s: %v", c.name, err)
+	}
+	c.address = l.Addr().String()
+	c.srv = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Color", c.name) })}
+	c.ended = make(chan error, 1)
+	go func(srv *http.Server, ended chan<- error) { ended <- srv.Serve(l) }(c.srv, c.ended)
+}
+
+func (c *colour) kill() {
+	if c.srv != nil {
+		_ = c.srv.Close()
+		<-c.ended
+		c.srv = nil
+	}
+}
+
+// running is a Server in this process.
+type running struct {
+	t       fataler
+	dir     string
+	signals chan os.Signal
+	exited  chan int
+	address string
+	admin   *http.Client
+	client  *connection
+}
+
+// run starts a server on the text of a configuration whose admin address is the socket admin.sock beside it.
+func run(t fataler, dir, text string) *running {
+	t.Helper()
+	r := &running{t: t, dir: dir, signals: make(chan os.Signal, 4), exited: make(chan int, 1)}
+	r.write(text)
+	ready := make(chan *server.Server, 1)
+	var errs strings.Builder // written before exited only
+	go func() {
+		r.exited <- server.Run(context.Background(), server.Options{
+			ConfigPath: filepath.Join(dir, "weir.toml"), DrainTimeout: 10 * time.Second, Stdout: io.Discard, Stderr: &errs,
+			Ready: func(s *server.Server) { ready <- s },
+		}, r.signals)
+	}()
+	select {
+	case s := <-ready:
+		r.address = s.Address(0)
+	case code := <-r.exited:
+		t.Fatalf("exit %d: %s", code, errs.String())
+	}
+	r.admin = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", filepath.Join(dir, "admin.sock"))
+		},
+	}}
+	r.client = connect(t, r.address)
+	return r
+}
+
+func (r *running) write(text string) {
+	r.t.Helper()
+	path := filepath.Join(r.dir, "weir.toml")
+	err := os.WriteFile(path+".new", []byte(text), 0o600)
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
+		r.t.Fatalf("%v", err)
+	}
+}
+
+func (r *running) call(want int, method, path, body string, header ...string) string {
+	r.t.Helper()
+	req, err := http.NewRequest(method, "http://weir"+path, strings.NewReader(body))
+	if err != nil {
+		r.t.Fatalf("%v", err)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	res, err := r.admin.Do(req)
+	if err != nil {
+		r.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	b, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != want {
+		r.t.Fatalf("%s %s %s: %d %s %v, want %d", method, path, body, res.StatusCode, b, err, want)
+	}
+	return string(b)
+}
+
+func (r *running) status() (s admin.Status) {
+	r.t.Helper()
+	if err := json.Unmarshal([]byte(r.call(http.StatusOK, "GET", "/v1/status", "")), &s); err != nil {
+		r.t.Fatalf("%v", err)
+	}
+	return s
+}
+
+// stop ends the server and holds it to a clean exit.
+func (r *running) stop() {
+	r.t.Helper()
+	r.signals <- syscall.SIGTERM
+	select {
+	case code := <-r.exited:
+		if code != 0 {
+			r.t.Fatalf("exit %d", code)
+		}
+	case <-time.After(20 * time.Second):
+		r.t.Fatalf("does not stop")
+	}
+	_ = r.client.conn.Close()
+}
+
+// connection is one client connection that is kept for good.
+type connection struct {
+	conn net.Conn
+	r    *bufio.Reader
+}
+
+func connect(t fataler, address string) *connection {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return &connection{conn, bufio.NewReader(conn)}
+}
+
+// get is one request; the connection must go on after it.
+func (c *connection) get(t fataler) (status int, colour string) {
+	t.Helper()
+	_ = c.conn.SetDeadline(time.Now().Add(20 * time.Second))
+	if _, err := io.WriteString(c.conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatalf("the connection broke: %v", err)
+	}
+	res, err := http.ReadResponse(c.r, nil)
+	if err != nil {
+		t.Fatalf("the connection broke: %v", err)
+	}
+	if _, err := io.Copy(io.Discard, res.Body); err != nil || res.Close {
+		t.Fatalf("the connection ended with %s: %v", res.Status, err)
+	}
+	return res.StatusCode, res.Header.Get("X-Color")
+}
+
+func eventually(t fataler, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(15 * time.Second); !ok(); <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("not in time: %s", what)
+		}
+	}
+}
+
+// openFiles counts this process's descriptors.
+func openFiles(t *testing.T) int {
+	t.Helper()
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("no /proc")
+	}
+	return len(list)
+}
+
+func shortDir(t fataler) string {
+	dir, err := os.MkdirTemp("", "ws") // a unix socket's path is limited to 107 bytes
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return dir
+}
+
+// text is the configuration of two colours.
+func configText(dir string, blue, bodyKiB int, second bool, blues []string, green string) string {
+	more := ""
+	if second {
+		more = "[[listener]]\nname = \"second\"\naddress = \"127.0.0.1:0\"\n"
+	}
+	list, _ := json.Marshal(blues) // strings always encode
+	return fmt.Sprintf("[admin]\naddress = \"unix://%s/admin.sock\"\nstate_dir = \"state\"\n[log]\naccess = \"off\"\n"+
+		"[[listener]]\nname = \"first\"\naddress = \"127.0.0.1:0\"\n%s[[route]]\nname = \"all\"\nservice = \"api\"\nmax_body = \"%dKiB\"\n"+
+		"[service.api]\nhealth = { path = \"/\", interval = \"600ms\", timeout = \"600ms\", rise = 1, fall = 1 }\nejection = { max_ejected = 0.0 }\n"+
+		"[service.api.group.blue]\nweight = %d\ntargets = %s\n[service.api.group.green]\nweight = %d\ntargets = [%q]\n",
+		dir, more, bodyKiB, blue, list, 100-blue, green)
+}
