@@ -81,7 +81,7 @@ func (b binder) value(v reflect.Value, raw any, path string, f field) {
 // list binds an array, or a table of named tables onto a slice sorted by name.
 func (b binder) list(v reflect.Value, raw any, path string, f field) {
 	element := v.Type().Elem()
-	if element == reflect.TypeFor[Service]() || element == reflect.TypeFor[Group]() {
+	if named(element) {
 		b.named(v, raw, path)
 		return
 	}
@@ -94,7 +94,7 @@ func (b binder) list(v reflect.Value, raw any, path string, f field) {
 	elements, ok := asArray(raw)
 	if !ok {
 		want := "an array"
-		if element.Kind() == reflect.String {
+		if element.Kind() == reflect.String || isText(reflect.New(element).Elem()) {
 			want = `an array of strings, as ["…"]`
 		} else if element != reflect.TypeFor[Target]() {
 			want = "an array of tables, as [[" + lastKey(path) + "]]"
@@ -104,7 +104,7 @@ func (b binder) list(v reflect.Value, raw any, path string, f field) {
 	}
 	list := reflect.MakeSlice(v.Type(), len(elements), len(elements))
 	for i, e := range elements {
-		if at := list.Index(i); at.Kind() == reflect.Struct {
+		if at := list.Index(i); at.Kind() == reflect.Struct && !isText(at) {
 			b.setDefaults(at)
 		}
 		b.value(list.Index(i), e, joinIndex(path, i), f)

@@ -28,6 +28,7 @@ func check(cfg *Config, r *report, f *files) {
 		c.certificate(&cfg.TLS.Certificates[i], joinIndex("tls.certificate", i))
 	}
 	c.listeners()
+	c.limits()
 	for i := range cfg.Services {
 		c.service(&cfg.Services[i])
 	}

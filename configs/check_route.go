@@ -14,6 +14,7 @@ func (c checker) routes() {
 		rt, path := &c.cfg.Routes[i], joinIndex("route", i)
 		c.name(joinKey(path, "name"), rt.Name, names)
 		c.serviceOf(rt, path, services)
+		c.limitsOf(rt, path)
 		hosts := c.hosts(rt, joinKey(path, "host"))
 		if c.bad(joinKey(path, "path")) || !hosts {
 			continue

@@ -5,8 +5,10 @@ package configs
 type Config struct {
 	Admin     Admin      `toml:"admin"`
 	Log       Log        `toml:"log"`
+	ClientIP  *ClientIP  `toml:"client_ip"` // nil: no proxy is trusted
 	TLS       TLS        `toml:"tls"`
 	Listeners []Listener `toml:"listener"` // in file order
+	Limits    []Limit    `toml:"limit"`    // sorted by name
 	Services  []Service  `toml:"service"`  // sorted by name
 	Routes    []Route    `toml:"route"`    // in file order
 

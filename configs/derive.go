@@ -20,6 +20,11 @@ func derive(cfg *Config, r *report, f *files) {
 			s.Groups[0].Weight = WeightFull
 		}
 	}
+	for i := range cfg.Limits {
+		if l := &cfg.Limits[i]; !r.pos.has(joinKey(joinKey("limit", l.Name), "burst")) {
+			l.Burst = l.Rate.Count
+		}
+	}
 	lowerHosts(cfg.Routes)
 	nameListeners(cfg.Listeners, r.pos)
 	nameRoutes(cfg.Routes, r.pos)

@@ -2,6 +2,7 @@ package configs
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -11,9 +12,9 @@ import (
 // (one that ends with ":" stands for every value that starts so).
 func notBuilt() []gate {
 	return []gate{
-		{path: "client_ip"},
 		{path: "cluster"},
-		{path: "limit"},
+		{path: "limit.*.key", values: []string{"jwt:"}},
+		{path: "limit.*.shared", values: []string{"true"}},
 		{path: "headers"},
 		{path: "listener.*.proxy_protocol"},
 		{path: "listener.*.headers"},
@@ -22,7 +23,6 @@ func notBuilt() []gate {
 		{path: "service.*.protocol", values: []string{"h2c", "h2", "https"}},
 		{path: "service.*.breaker"},
 		{path: "service.*.rollout"},
-		{path: "route.*.limits"},
 		{path: "route.*.headers"},
 		{path: "route.*.files"},
 		{path: "route.*.cache"},
@@ -47,7 +47,10 @@ func (g gate) matches(segments []string, value any) bool {
 	if g.values == nil {
 		return true
 	}
-	text, _ := value.(string)
+	text, isText := value.(string)
+	if on, ok := value.(bool); ok && !isText {
+		text = strconv.FormatBool(on)
+	}
 	return slices.ContainsFunc(g.values, func(v string) bool {
 		return v == text || strings.HasSuffix(v, ":") && strings.HasPrefix(text, v)
 	})
@@ -93,6 +96,10 @@ func refused(r *report, gates []gate, path string, value any) bool {
 	g := gates[i]
 	if g.values == nil {
 		r.key(path, "%s: not supported yet", g.name())
+		return true
+	}
+	if on, ok := value.(bool); ok {
+		r.value(path, "%s = %t: not supported yet", g.name(), on)
 		return true
 	}
 	text, _ := value.(string)

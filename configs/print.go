@@ -62,7 +62,7 @@ func (p *printer) tables(list reflect.Value, path string) {
 
 // named reports whether a list's elements are tables with names of their own, [service.NAME].
 func named(t reflect.Type) bool {
-	return t == reflect.TypeFor[Service]() || t == reflect.TypeFor[Group]()
+	return t == reflect.TypeFor[Service]() || t == reflect.TypeFor[Group]() || t == reflect.TypeFor[Limit]()
 }
 
 // isTable reports whether a type prints as [tables] of its own rather than as key = value.

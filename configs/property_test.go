@@ -164,6 +164,9 @@ func document() *rapid.Generator[string] {
 		for i := range rapid.IntRange(1, 3).Draw(t, "listeners") {
 			fmt.Fprintf(&b, "[[listener]]\naddress = \"127.0.0.1:%d\"\n", 8000+i)
 		}
+		fmt.Fprintf(&b, "[client_ip]\ntrusted_proxies = [%s]\n[limit.a]\nrate = \"%d/%s\"\nkey = %q\n", rapid.SampledFrom([]string{"", `"10.0.0.0/8", "::1"`}).Draw(t, "proxies"),
+			rapid.IntRange(1, 1000000).Draw(t, "rate"), rapid.SampledFrom([]string{"s", "m", "h"}).Draw(t, "unit"),
+			rapid.SampledFrom([]string{"client_ip", "header:X-$$+route", "cookie:sid"}).Draw(t, "key"))
 		services := rapid.IntRange(1, 3).Draw(t, "services")
 		for i := range services {
 			drawService(t, &b, fmt.Sprintf("s.%d", i))
@@ -173,6 +176,9 @@ func document() *rapid.Generator[string] {
 				rapid.IntRange(0, services-1).Draw(t, "service"),
 				rapid.SampledFrom([]string{"/", "=/", "~^/a\\.b$"}).Draw(t, "kind")+fmt.Sprint("x", i),
 				rapid.SampledFrom([]string{"off", "0B", "1KiB", "1023MiB"}).Draw(t, "body"))
+			if rapid.Bool().Draw(t, "limited") {
+				b.WriteString("limits = [\"a\"]\n")
+			}
 			if rapid.Bool().Draw(t, "hosts") {
 				b.WriteString("host = [\"A.example\", \"*.example\"]\n")
 			}

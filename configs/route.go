@@ -15,6 +15,8 @@ type Route struct {
 	Path Pattern `toml:"path" default:"/"`
 	// Name of the service that answers.
 	Service string `toml:"service" required:"check"`
+	// Names of rate limits, [limit.NAME], all of which must allow a request; one that refuses takes nothing from the others. At most 8.
+	Limits []string `toml:"limits"`
 	// Largest request body, as "64KiB", "10MiB", "1GiB" or "512B"; more is 413. "off": no limit.
 	MaxBody Size `toml:"max_body" default:"10MiB"`
 	// Longest time to the end of the response; "0s": no limit. Not for 101, CONNECT and event streams.

@@ -102,7 +102,7 @@ func reference(t *testing.T) string {
 	return string(data)
 }
 
-// key is one key of the language as the types have it; names of services and groups are "*".
+// key is one key of the language as the types have it; names of tables are "*".
 type key struct {
 	path, fallback string
 }
@@ -137,7 +137,7 @@ func hasKeys(t reflect.Type) bool {
 }
 
 func isNamed(t reflect.Type) bool {
-	return t == reflect.TypeFor[configs.Service]() || t == reflect.TypeFor[configs.Group]()
+	return t == reflect.TypeFor[configs.Service]() || t == reflect.TypeFor[configs.Group]() || t == reflect.TypeFor[configs.Limit]()
 }
 
 // collect gathers the values of every path of a decoded file, with names of services and groups as "*".
@@ -145,7 +145,7 @@ func collect(stated map[string][]string, path string, v any) {
 	switch v := v.(type) {
 	case map[string]any:
 		for k, inner := range v {
-			if path == "service" || path == "service.*.group" {
+			if path == "service" || path == "service.*.group" || path == "limit" {
 				k = "*"
 			}
 			collect(stated, strings.TrimPrefix(path+"."+k, "."), inner)

@@ -13,6 +13,8 @@ import (
 type entry struct {
 	Status   int    `json:"http.response.status_code"`
 	ID       string `json:"http.request.id"`
+	Client   string `json:"client.ip"`
+	Source   string `json:"source.ip"`
 	Method   string `json:"http.request.method"`
 	Path     string `json:"url.path"`
 	In       int64  `json:"http.request.body.bytes"`

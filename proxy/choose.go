@@ -89,7 +89,7 @@ func (x *Exchange) hashKey(k HashKey) uint64 {
 	var value []byte
 	switch k.Source {
 	case HashClientIP:
-		value = x.client.address
+		value = x.who.address
 	case HashPath:
 		value = x.path
 	case HashHeader:
@@ -98,7 +98,7 @@ func (x *Exchange) hashKey(k HashKey) uint64 {
 		value = cookie(&x.req.Header, k.Name)
 	}
 	if len(value) == 0 {
-		value = x.client.address // a request without the key still sticks to one peer
+		value = x.who.address // a request without the key still sticks to one peer
 	}
 	return maphash.Bytes(hashSeed, value)
 }

@@ -5,8 +5,8 @@ import (
 	"net/netip"
 )
 
-// identify derives the client's address and the request fields that carry it. What a client wrote into them itself is dropped (http1 does not
-// forward it): nobody is trusted to speak for others yet.
+// identify derives the peer's address and the request fields that carry it, as they are for a peer whose word is not taken: what it wrote into them
+// itself is dropped (http1 does not forward it). Exchange.believe adds to it for trusted proxies.
 func (c *client) identify(remote net.Addr) {
 	c.ip = clientAddress(remote)
 	c.address = c.ip.AppendTo(nil)

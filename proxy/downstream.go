@@ -26,8 +26,6 @@ type downstream interface {
 	Finish(trailers *message.Header)
 	Flush()
 	AwaitWrite(now time.Time)
-	// AwaitSplice bounds one step of a splice: a wait of at most that long for the upstream, then a write.
-	AwaitSplice(now time.Time, wait time.Duration)
 	Err() error
 	// Splice moves the rest of an upstream's body without bringing it into this process; false where that cannot be done.
 	Splice(b *http1.Body, renew func(now time.Time)) (bool, error)

@@ -21,7 +21,8 @@ type Exchange struct {
 
 	req  message.Request
 	resp message.Response
-	id   [32]byte // X-Request-ID
+	id   []byte // X-Request-ID; in who
+	who  identity
 
 	route   *Route
 	service *Service
@@ -48,6 +49,9 @@ type Exchange struct {
 	renewRelay  func(now time.Time) // attempt's, bound once: a method value made per request is an allocation
 	upload      upload
 	entry       observe.Entry // scratch for finish
+
+	refusal    refusal // of a 429
+	scratchKey []byte  // what a limit counts by
 
 	scratch []byte // canonical path when it differs from the received one
 	lines   []byte // header lines of our own, being put together
@@ -92,7 +96,7 @@ func (x *Exchange) begin(c *client, down downstream) {
 	x.deadline, x.headAt, x.attempts, x.status = 0, 0, 0, 0
 	x.reason, x.cause, x.began, x.broken, x.tunneled, x.eventStream, x.sent = ReasonNone, nil, false, false, false, false, 0
 	x.path, x.lines = nil, x.lines[:0]
-	observe.AppendID(x.id[:0])
+	x.identify()
 	c.listener.Metrics.RequestBegin()
 }
 
@@ -100,6 +104,9 @@ func (x *Exchange) begin(c *client, down downstream) {
 func (x *Exchange) read() *Error {
 	err := x.down.ReadRequest(&x.req)
 	if err == nil {
+		if !x.snap.Trust.Empty() {
+			x.believe()
+		}
 		return nil
 	}
 	var refused *http1.Error
@@ -156,6 +163,9 @@ func (x *Exchange) match() *Error {
 func (x *Exchange) admit() *Error {
 	if limit := x.route.MaxBody; limit >= 0 && x.req.Framing == message.Length && x.req.ContentLength > limit {
 		return errBodyLarge
+	}
+	if x.route.Limits != nil {
+		return x.limited(x.route.Limits)
 	}
 	return nil
 }

@@ -40,6 +40,8 @@ func (x *Exchange) answerError(err *Error) {
 	switch err.Status {
 	case 405:
 		own = append(own, "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n"...)
+	case 429:
+		own = x.refusal.appendTo(own)
 	case 503:
 		own = append(own, "Retry-After: 1\r\n"...)
 	}
@@ -90,7 +92,7 @@ func (x *Exchange) problem(err *Error, html bool) []byte {
 		b := append([]byte(nil), "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>"...)
 		b = append(b, status+" "+title...)
 		b = append(b, "</title><h1>"+status+" "+title+"</h1><p>Request "...)
-		b = append(b, x.id[:]...)
+		b = append(b, x.id...)
 		return append(b, "</p></html>\n"...)
 	}
 	b := append([]byte(nil), `{"type":"about:blank","title":"`+title+`","status":`+status...)
@@ -99,6 +101,6 @@ func (x *Exchange) problem(err *Error, html bool) []byte {
 		b = strconv.AppendQuote(b, err.Err.Error()) // our own constant texts, ASCII: Go's quoting is JSON's
 	}
 	b = append(b, `,"reason":"`+err.Reason.String()+`","request_id":"`...)
-	b = append(b, x.id[:]...)
+	b = append(b, x.id...)
 	return append(b, "\"}\n"...)
 }

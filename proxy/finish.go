@@ -24,15 +24,16 @@ func (x *Exchange) finish() {
 	x.choice, x.attempt = choice{}, attempt{}
 	x.down = nil
 	x.snap, x.route, x.service, x.group, x.cause = nil, nil, nil, nil, nil
+	x.refusal = refusal{}
 }
 
 func (x *Exchange) log(now int64, elapsed time.Duration) {
 	e := &x.entry
 	*e = observe.Entry{
 		Time: x.proxy.wall(now), Duration: elapsed,
-		Client: x.client.ip, Source: x.client.ip,
+		Client: x.who.ip, Source: x.client.ip,
 		Method: x.req.Method, MethodName: x.req.MethodName, Target: x.req.Target, Host: x.req.Host, Proto: x.req.Proto,
-		RequestID: x.id[:], BytesOut: x.sent, Status: x.status, TLSVersion: x.client.tls,
+		RequestID: x.id, BytesOut: x.sent, Status: x.status, TLSVersion: x.client.tls,
 		Listener: x.client.listener.Name, Route: x.route.Name, Attempts: x.attempts, Reason: x.reason.String(),
 		BytesIn: x.down.Received(),
 	}

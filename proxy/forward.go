@@ -54,15 +54,8 @@ func (x *Exchange) prepare() {
 		x.req.Header.DropNominated()
 	}
 	x.req.Upgrade = x.req.Upgrade && !wantsH2C(&x.req.Header)
-	b := append(x.lines[:0], x.client.lines...)
-	if len(x.req.Host) > 0 {
-		b = append(b, "X-Forwarded-Host: "...)
-		b = append(b, x.req.Host...)
-		b = append(b, "\r\n"...)
-	}
-	b = append(b, "X-Request-ID: "...)
-	b = append(b, x.id[:]...)
-	b = append(b, "\r\n"...)
+	b := x.appendIdentity(x.lines[:0])
+	b = line(b, "X-Request-ID: ", x.id)
 	if x.req.Upgrade {
 		b = append(b, "Connection: Upgrade\r\n"...)
 		for i := x.req.Header.Find(message.Upgrade, 0); i >= 0; i = x.req.Header.Find(message.Upgrade, i+1) {

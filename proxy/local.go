@@ -60,7 +60,7 @@ func withoutPort(host []byte) []byte {
 
 // reply sends a response of our own that is no error; own are its field lines.
 func (x *Exchange) reply(status int, own, body []byte) *Error {
-	c := x.client.conn
+	c := x.down
 	own = append(own, "Content-Length: "...)
 	own = strconv.AppendInt(own, int64(len(body)), 10)
 	own = append(own, "\r\n"...)

@@ -14,6 +14,7 @@ const (
 	UnknownHost
 	MethodRefused
 	BodyTooLarge
+	RateLimited
 	BodyTimeout
 	ClientGone
 	NoPeer
@@ -36,6 +37,7 @@ var reasonNames = [reasons]string{
 	UnknownHost:       "unknown_host",
 	MethodRefused:     "http_request_denied",
 	BodyTooLarge:      "body_too_large",
+	RateLimited:       "rate_limited",
 	BodyTimeout:       "client_timeout",
 	ClientGone:        "client_gone",
 	NoPeer:            "destination_unavailable",

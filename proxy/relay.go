@@ -13,9 +13,7 @@ import (
 // writeHead is the one step that hands a final response head to the client, an upstream's or our own. own are further lines, each ended by CRLF.
 func (x *Exchange) writeHead(resp *message.Response, own []byte, last bool) {
 	b := append(x.lines[:0], own...)
-	b = append(b, "X-Request-ID: "...)
-	b = append(b, x.id[:]...)
-	x.lines = append(b, "\r\n"...)
+	x.lines = line(b, "X-Request-ID: ", x.id)
 	c := x.down
 	c.AwaitWrite(x.proxy.wall(x.proxy.options.Now()))
 	c.WriteHead(resp, x.lines, last || x.req.Close || x.proxy.draining.Load())
@@ -95,14 +93,9 @@ func (t *attempt) renew(now int64) *Error {
 	return nil
 }
 
-// renewRelay is renew between the steps of a splice, each of which waits and then writes. When there is nothing left to wait for, the next step's read is over
-// at once.
+// renewRelay moves the deadlines of a splice. When there is nothing left to wait for, the next wait is over at once.
 func (t *attempt) renewRelay(now time.Time) {
-	wait := t.x.service.IdleTimeout
-	if t.x.eventStream {
-		wait = 0
-	}
-	t.x.down.AwaitSplice(now, wait)
+	t.x.down.AwaitWrite(now)
 	if t.renew(t.x.proxy.options.Now()) != nil {
 		_ = t.conn.Await(now, time.Nanosecond) // a closed connection shows at the next move
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/valor-ivx/weir/balancer"
+	"github.com/valor-ivx/weir/proxy/clientip"
 	"github.com/valor-ivx/weir/proxy/observe"
 	"github.com/valor-ivx/weir/proxy/route"
 	"github.com/valor-ivx/weir/upstream"
@@ -18,6 +19,7 @@ type Snapshot struct {
 	Routes     []Route // in the table's order
 	Unrouted   Route   // metrics of requests that match no route
 	Access     *observe.AccessLog
+	Trust      clientip.Trust // proxies whose word about their clients is taken
 }
 
 // Route is what a matched request needs to know.
@@ -26,6 +28,7 @@ type Route struct {
 	Service *Service
 	MaxBody int64            // bytes of a request body; negative: no limit
 	Timeout time.Duration    // to the end of the response; 0: none
+	Limits  *Limits          // nil: none
 	Metrics []*observe.Route // by Listener.Index
 }
 

@@ -218,13 +218,8 @@ func (u *upload) spliced(err error) *Error {
 	return nil
 }
 
-// renewBoth bounds one step of a splice, which waits for the client and then writes.
+// renewBoth moves the deadlines of a splice.
 func (u *upload) renewBoth(now time.Time) {
-	x := u.t.x
-	bound := time.Duration(0) // no bound on the wait or on the write is none on both
-	if wait, write := x.proxy.options.HTTP1.BodyTimeout, x.service.IdleTimeout; wait > 0 && write > 0 {
-		bound = wait + wait/4 + write // the wait may be a quarter longer
-	}
-	u.t.conn.AwaitWrite(now, bound)
-	_ = x.down.AwaitBody(now) // a closed connection shows at the next move
+	u.t.conn.AwaitWrite(now, u.t.x.service.IdleTimeout)
+	_ = u.t.x.down.AwaitBody(now) // a closed connection shows at the next move
 }

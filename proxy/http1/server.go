@@ -276,15 +276,6 @@ func (c *ServerConn) Flush() { c.out.flush() }
 // AwaitWrite bounds the next writes.
 func (c *ServerConn) AwaitWrite(now time.Time) { c.out.within(now, c.options.WriteTimeout) }
 
-// AwaitSplice bounds the write at the end of a step that first waits for its source, up to wait; no bound on that is no bound on this.
-func (c *ServerConn) AwaitSplice(now time.Time, wait time.Duration) {
-	if wait <= 0 || c.options.WriteTimeout <= 0 {
-		c.out.within(now, 0)
-		return
-	}
-	c.out.within(now, wait+wait/4+c.options.WriteTimeout) // the wait may be a quarter longer, see alarm
-}
-
 // Err is the first write error.
 func (c *ServerConn) Err() error { return c.out.err }
 

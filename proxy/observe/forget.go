@@ -1,5 +1,7 @@
 package observe
 
+import "github.com/prometheus/client_golang/prometheus"
+
 // Inventory is everything in the configuration that has series of its own.
 type Inventory struct {
 	Listeners []string
@@ -7,6 +9,7 @@ type Inventory struct {
 	Services  []string
 	Groups    []GroupKey
 	Targets   []TargetKey
+	Limits    []string
 }
 
 // Forget removes the series of everything that keep does not name: after a reload with what is now in force, after a failed one with what stayed.
@@ -24,6 +27,10 @@ func (m *Metrics) Forget(keep Inventory) {
 	for key, u := range retired(m.targets, setOf(keep.Targets)) {
 		u.forgetLocked(m, key)
 		delete(m.targets, key)
+	}
+	for name := range retired(m.limits, setOf(keep.Limits)) {
+		m.limit.decisions.DeletePartialMatch(prometheus.Labels{"limit": name})
+		delete(m.limits, name)
 	}
 	for name, s := range retired(m.services, setOf(keep.Services)) {
 		s.retries.forget(m.upstream.retries)

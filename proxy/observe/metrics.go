@@ -44,6 +44,7 @@ type Metrics struct {
 	duration  *prometheus.HistogramVec
 	group     groupVecs
 	upstream  upstreamVecs
+	limit     limitVecs
 	reloads   map[Result]prometheus.Counter // read-only after NewMetrics
 	lastGood  prometheus.Gauge
 	notAfter  *prometheus.GaugeVec
@@ -58,6 +59,7 @@ type Metrics struct {
 	groups   map[GroupKey]*Group
 	targets  map[TargetKey]*Upstream
 	services map[string]*Service
+	limits   map[string]*Limit
 	subjects []string // of the certificates exported
 }
 
@@ -81,6 +83,7 @@ func NewMetrics(b Build) *Metrics {
 		}, []string{"route"}),
 		group:    newGroupVecs(),
 		upstream: newUpstreamVecs(),
+		limit:    newLimitVecs(),
 		lastGood: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "weir_config_last_reload_successful",
 			Help: "1 when the last reload took the file, 0 when it was refused and the configuration before it stays in force.",
@@ -98,6 +101,7 @@ func NewMetrics(b Build) *Metrics {
 		groups:    map[GroupKey]*Group{},
 		targets:   map[TargetKey]*Upstream{},
 		services:  map[string]*Service{},
+		limits:    map[string]*Limit{},
 	}
 	m.lastGood.Set(1) // a process that runs was started with a good file
 	m.register(b)
@@ -123,6 +127,7 @@ func (m *Metrics) register(b Build) {
 	m.registry.MustRegister(m.requests, m.duration, m.lastGood, m.notAfter, m.logDrops, m.listeners, reloads, info)
 	m.registry.MustRegister(m.group.collectors()...)
 	m.registry.MustRegister(m.upstream.collectors()...)
+	m.registry.MustRegister(m.limit.collectors()...)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 

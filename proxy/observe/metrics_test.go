@@ -22,6 +22,8 @@ func populated() *observe.Metrics {
 	m.Listener("https")
 	m.Route("https", "login")
 	m.Service("api", "connect_error")
+	m.Limit("login")
+	m.SetLimitStats(func() []observe.LimitStat { return []observe.LimitStat{{Name: "login", Keys: 3, Evicted: 4}} })
 	m.Group("api", "blue")
 	m.Upstream("api", "blue", "10.0.0.1:5002", "consecutive")
 	m.SetCertificates([]observe.Certificate{{Subject: "example.com", NotAfter: time.Unix(2000000000, 0)}})
@@ -85,6 +87,11 @@ func TestFirstScrapeHasEverySeriesAtZero(t *testing.T) {
 		`weir_tls_certificate_not_after_timestamp_seconds{subject="example.com"} 2e+09`,
 		`weir_build_info{goversion="go1.26",revision="abc",version="1.2.3"} 1`,
 		`weir_log_dropped_total 0`,
+		`weir_limit_decisions_total{decision="allowed",limit="login"} 0`,
+		`weir_limit_decisions_total{decision="limited",limit="login"} 0`,
+		`weir_limit_decisions_total{decision="dry_run",limit="login"} 0`,
+		`weir_limit_keys{limit="login"} 3`,
+		`weir_limit_evictions_total{limit="login"} 4`,
 	)
 }
 
@@ -120,6 +127,12 @@ func countOneOfEach(t *testing.T, m *observe.Metrics) {
 	u.Ejected("consecutive")
 	u.Ejected("made up")
 	m.Service("api").Retried("connect_error")
+	m.Limit("login").Allowed()
+	m.Limit("login").Limited()
+	m.Limit("login").Limited()
+	for range 3 {
+		m.Limit("login").DryRun()
+	}
 	m.LogDropped(7)
 	if err := m.Reload(observe.ReloadFailure); err != nil {
 		t.Fatal(err)
@@ -158,6 +171,9 @@ func TestCountsEndUpInTheirSeries(t *testing.T) {
 		`weir_upstream_ejections_total{group="blue",reason="other",service="api",target="10.0.0.1:5002"} 1`,
 		`weir_upstream_retries_total{reason="connect_error",service="api"} 1`,
 		`weir_log_dropped_total 7`,
+		`weir_limit_decisions_total{decision="allowed",limit="login"} 1`,
+		`weir_limit_decisions_total{decision="limited",limit="login"} 2`,
+		`weir_limit_decisions_total{decision="dry_run",limit="login"} 3`,
 		`weir_config_reloads_total{result="failure"} 1`,
 		`weir_config_last_reload_successful 0`,
 	)
@@ -190,6 +206,7 @@ func TestForgetRemovesWhatLeftAndNothingElse(t *testing.T) {
 	group := m.Group("api", "green")
 	target := m.Upstream("api", "green", "10.0.0.2:5002", "consecutive")
 	service := m.Service("old", "connect_error")
+	m.Limit("old").Limited()
 	listener := m.Listener("leaving")
 	listener.Accepted()
 	listener.RequestBegin()
@@ -199,6 +216,7 @@ func TestForgetRemovesWhatLeftAndNothingElse(t *testing.T) {
 		Listeners: []string{"https"},
 		Routes:    []observe.RouteKey{{Listener: "https", Route: "login"}},
 		Services:  []string{"api"},
+		Limits:    []string{"login"},
 		Groups:    []observe.GroupKey{{Service: "api", Group: "blue"}},
 		Targets:   []observe.TargetKey{{Service: "api", Group: "blue", Target: "10.0.0.1:5002"}},
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,7 +83,7 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 	if p.plan, err = compile(cfg); err != nil {
 		return p, err
 	}
-	p.warnings = append(p.warnings, p.plan.table.Shadowed()...)
+	p.warnings = slices.Concat(p.warnings, p.plan.table.Shadowed(), limitWarnings(cfg))
 	var pairs []edgetls.Pair
 	for _, c := range cfg.TLS.Certificates {
 		pairs = append(pairs, edgetls.Pair{Cert: c.Cert, Key: c.Key})
@@ -299,6 +300,7 @@ func (s *Server) retire(old, g *generation) {
 			s.outgoing = append(s.outgoing, outgoing{old.logs, time.Now()})
 		}
 	}
+	s.limits.Retain(limitNames(g.plan.config))
 	s.metrics.Forget(s.inventory(g))
 }
 

@@ -23,9 +23,13 @@ func (g *generation) build(s *Server, old *generation) {
 	if g.logs = s.logs.Load(); g.logs != nil {
 		snap.Access = g.logs.access
 	}
+	if cfg.ClientIP != nil {
+		snap.Trust = trust(cfg.ClientIP)
+	}
 	for _, r := range cfg.Routes {
 		snap.Routes = append(snap.Routes, proxy.Route{
 			Name: r.Name, Service: g.services[r.Service], MaxBody: int64(r.MaxBody), Timeout: r.Timeout, Metrics: s.routeMetrics(r.Name),
+			Limits: s.limitsOf(&r, cfg.Limits),
 		})
 	}
 	snap.Unrouted = proxy.Route{Name: unrouted, MaxBody: -1, Metrics: s.routeMetrics(unrouted)}
@@ -84,7 +88,7 @@ func (g *generation) sharesOf(service string) []balancer.Share {
 
 // inventory is everything of a generation that has metric series.
 func (s *Server) inventory(g *generation) observe.Inventory {
-	inv := observe.Inventory{Listeners: s.names}
+	inv := observe.Inventory{Listeners: s.names, Limits: limitNames(g.plan.config)}
 	routes := []string{unrouted}
 	for _, r := range g.plan.config.Routes {
 		routes = append(routes, r.Name)

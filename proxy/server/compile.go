@@ -1,11 +1,13 @@
 package server
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/valor-ivx/weir/balancer"
 	"github.com/valor-ivx/weir/configs"
 	"github.com/valor-ivx/weir/proxy"
+	"github.com/valor-ivx/weir/proxy/clientip"
 	"github.com/valor-ivx/weir/proxy/route"
 	"github.com/valor-ivx/weir/upstream"
 )
@@ -34,6 +36,14 @@ func compile(cfg *configs.Config) (*plan, error) {
 		}
 	}
 	return p, nil
+}
+
+func trust(c *configs.ClientIP) clientip.Trust {
+	prefixes := make([]netip.Prefix, len(c.TrustedProxies))
+	for i, p := range c.TrustedProxies {
+		prefixes[i] = p.Prefix
+	}
+	return clientip.New(prefixes)
 }
 
 func ruleKind(k configs.PatternKind) route.Kind {

@@ -31,6 +31,7 @@ func (c control) Explain(_ context.Context, q admin.ExplainRequest) (admin.Expla
 // explanation is one being put together; each phase reports whether the next one is reached.
 type explanation struct {
 	admin.Explanation
+	described
 	g       *generation
 	request admin.ExplainRequest
 	url     *url.URL
@@ -47,11 +48,7 @@ func (e *explanation) end(outcome string, args ...any) bool {
 }
 
 func (e *explanation) begin() bool {
-	ip := e.request.ClientIP
-	if ip == "" {
-		ip = "127.0.0.1"
-	}
-	e.step("begin", "client "+ip, "the address of the connection: no proxy in front is trusted")
+	e.whom()
 	e.step("begin", fmt.Sprintf("generation %d", e.g.number), "loaded once for the whole request")
 	method := strings.ToUpper(e.request.Method)
 	if method == "CONNECT" || method == "TRACE" {
@@ -102,6 +99,7 @@ func (e *explanation) admit() bool {
 		limit = "up to " + configs.Size(e.route.MaxBody).String()
 	}
 	e.step("admit", "body "+limit, "max_body of route %s; a larger one is 413", e.route.Name)
+	e.limits()
 	return true
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/valor-ivx/weir/proxy"
 	"github.com/valor-ivx/weir/proxy/admin"
 	"github.com/valor-ivx/weir/proxy/http1"
+	"github.com/valor-ivx/weir/proxy/limit"
 	"github.com/valor-ivx/weir/proxy/observe"
 	edgetls "github.com/valor-ivx/weir/tls"
 	"github.com/valor-ivx/weir/upstream"
@@ -31,6 +32,7 @@ type Server struct {
 	log      *zap.Logger
 	metrics  *observe.Metrics
 	registry *upstream.Registry
+	limits   *limit.Registry
 	certs    *edgetls.Manager
 	proxy    *proxy.Proxy
 	admin    *admin.Server
@@ -107,10 +109,12 @@ func start(o Options) (s *Server, err error) {
 	s = &Server{
 		options: o, started: time.Now(), level: zap.NewAtomicLevelAt(level(cfg.Log.Level)),
 		certs: edgetls.NewManager(), stops: make(chan admin.StopMode, 2), hangups: make(chan struct{}, 1),
+		limits:  limit.NewRegistry(limit.DefaultKeys),
 		indexes: map[string]int{}, counters: map[string]*serviceCounters{},
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.metrics = observe.NewMetrics(observe.Build{Version: o.Version})
+	s.metrics.SetLimitStats(s.limitStats)
 	s.log = observe.NewLogger(observe.LoggerOptions{Level: s.level, Output: output{s}, OnDrop: s.metrics.LogDropped})
 	s.targets.metrics = s.metrics
 	defer func() {

@@ -1,0 +1,157 @@
+package proxy
+
+import (
+	"encoding/binary"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/valor-ivx/weir/proxy/limit"
+	"github.com/valor-ivx/weir/proxy/message"
+	"github.com/valor-ivx/weir/proxy/observe"
+)
+
+// Limits are the rate limits of a route, sorted by name as limit.Take wants them.
+type Limits struct {
+	list     []RouteLimit
+	registry *limit.Registry
+	policy   string // the RateLimit-Policy line; empty when every limit is a dry run
+}
+
+// RouteLimit is one limit of a route and what it counts by.
+type RouteLimit struct {
+	Limit   *limit.Limit
+	Key     []LimitKeyPart
+	Metrics *observe.Limit
+}
+
+// LimitKeyPart is one part of what a limit counts by.
+type LimitKeyPart struct {
+	Source LimitSource
+	Name   string // header or cookie name, or the route's
+}
+
+// LimitSource is the kind of a LimitKeyPart.
+type LimitSource uint8
+
+// The sources.
+const (
+	LimitByClientIP LimitSource = iota
+	LimitByHeader
+	LimitByCookie
+	LimitByRoute
+)
+
+// NewLimits prepares the limits of a route: at most limit.MaxChecks, of different names, in the order of their names. Their buckets are in registry.
+func NewLimits(registry *limit.Registry, list []RouteLimit) *Limits {
+	var policies []string
+	for _, l := range list {
+		if !l.Limit.DryRun() {
+			policies = append(policies, `"`+l.Limit.Name()+`";q=`+strconv.Itoa(l.Limit.Burst())+";w="+strconv.Itoa(l.Limit.Window()))
+		}
+	}
+	s := &Limits{list: list, registry: registry}
+	if len(policies) > 0 {
+		s.policy = "RateLimit-Policy: " + strings.Join(policies, ", ") + "\r\n"
+	}
+	return s
+}
+
+// List is the limits in their order.
+func (s *Limits) List() []RouteLimit { return s.list }
+
+// limited asks the route's limits. What they refuse is 429 with the time to wait in x.refused.
+func (x *Exchange) limited(s *Limits) *Error {
+	var checks [limit.MaxChecks]limit.Check
+	for i := range s.list {
+		x.scratchKey = x.appendLimitKey(x.scratchKey[:0], s.list[i].Key)
+		checks[i] = limit.Check{Limit: s.list[i].Limit, Key: s.registry.Key(x.scratchKey)}
+	}
+	v := limit.Take(checks[:len(s.list)], x.proxy.wall(x.start))
+	for i := range s.list {
+		m, short := s.list[i].Metrics, v.Short&(1<<i) != 0
+		switch {
+		case short && s.list[i].Limit.DryRun():
+			m.DryRun()
+		case short:
+			m.Limited()
+		case !v.Refused:
+			m.Allowed()
+		}
+	}
+	if !v.Refused {
+		return nil
+	}
+	x.refusal = refusal{by: s.list[v.By].Limit, retry: v.Retry, policy: s.policy}
+	return errLimited
+}
+
+var errLimited = &Error{429, RateLimited, nil}
+
+// refusal is what a 429 tells the client.
+type refusal struct {
+	by     *limit.Limit
+	retry  time.Duration
+	policy string
+}
+
+// appendTo appends the fields of a 429: Retry-After (RFC 9110 §10.2.3) and those of draft-ietf-httpapi-ratelimit-headers, by which nothing is left for the
+// seconds that Retry-After says, rounded up so that whoever waits them is let through.
+func (r refusal) appendTo(b []byte) []byte {
+	seconds := int64((r.retry + time.Second - 1) / time.Second)
+	b = append(b, "Retry-After: "...)
+	b = strconv.AppendInt(b, seconds, 10)
+	b = append(b, "\r\nRateLimit: \""...)
+	b = append(b, r.by.Name()...)
+	b = append(b, "\";r=0;t="...)
+	b = strconv.AppendInt(b, seconds, 10)
+	b = append(b, "\r\n"...)
+	return append(b, r.policy...)
+}
+
+// appendLimitKey puts together what a limit counts by. Each part is its kind, its length and its bytes, so that no two keys read the same. Where the header or
+// cookie is missing the client's address stands in: clients without one are not to share a bucket.
+func (x *Exchange) appendLimitKey(b []byte, parts []LimitKeyPart) []byte {
+	for i := range parts {
+		b = append(b, byte(parts[i].Source))
+		size := len(b)
+		b = append(b, 0, 0, 0, 0)
+		start := len(b)
+		switch parts[i].Source {
+		case LimitByHeader:
+			b = appendValues(b, &x.req.Header, parts[i].Name)
+		case LimitByCookie:
+			b = append(b, cookie(&x.req.Header, parts[i].Name)...)
+		case LimitByRoute:
+			b = append(b, parts[i].Name...)
+		}
+		if len(b) == start {
+			b[size-1] = byte(LimitByClientIP)
+			b = x.appendNetwork(b)
+		}
+		binary.BigEndian.PutUint32(b[size:], uint32(len(b)-start))
+	}
+	return b
+}
+
+// appendValues appends the values of every field of that name: an upstream may read any of them, so a second one must not be a way around the first.
+func appendValues(b []byte, h *message.Header, name string) []byte {
+	for i := range h.Len() {
+		if f := h.At(i); message.EqualFold(f.Name(), name) {
+			b = append(b, f.Value()...)
+			b = append(b, ',')
+		}
+	}
+	return b
+}
+
+// appendNetwork appends the client's address; of IPv6 the /64, which is the least that a single customer is given (RFC 6177 §2).
+func (x *Exchange) appendNetwork(b []byte) []byte {
+	ip := x.who.ip
+	if ip.Is4() {
+		a := ip.As4()
+		return append(b, a[:]...)
+	}
+	a := ip.As16()
+	return append(b, a[:8]...)
+}

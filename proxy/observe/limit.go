@@ -1,0 +1,89 @@
+package observe
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Limit counts the decisions of one rate limit. It is safe for concurrent use and stays valid, though no longer exported, after Forget.
+type Limit struct {
+	allowed, limited, dryRun prometheus.Counter
+}
+
+// LimitStat is the memory of one rate limit at the time of a scrape.
+type LimitStat struct {
+	Name    string
+	Keys    int
+	Evicted uint64
+}
+
+type limitVecs struct {
+	decisions *prometheus.CounterVec
+	memory    *limitCollector
+}
+
+func newLimitVecs() limitVecs {
+	return limitVecs{
+		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_limit_decisions_total",
+			Help: "Requests by what a rate limit decided: allowed, limited (429), dry_run (would have been limited). Where several limits apply and one refuses, the others decide nothing.",
+		}, []string{"limit", "decision"}),
+		memory: &limitCollector{
+			keys: prometheus.NewDesc("weir_limit_keys", "Keys (clients, header values) that a rate limit remembers now.", []string{"limit"}, nil),
+			evicted: prometheus.NewDesc("weir_limit_evictions_total",
+				"Keys that a rate limit forgot because its memory was full; a key that comes back begins with a full burst.", []string{"limit"}, nil),
+		},
+	}
+}
+
+func (v *limitVecs) collectors() []prometheus.Collector {
+	return []prometheus.Collector{v.decisions, v.memory}
+}
+
+// limitCollector asks at each scrape, so that requests count nothing for it.
+type limitCollector struct {
+	keys, evicted *prometheus.Desc
+	stats         func() []LimitStat // set once, before the first scrape; nil: no limits
+}
+
+// Describe implements prometheus.Collector.
+func (c *limitCollector) Describe(out chan<- *prometheus.Desc) {
+	out <- c.keys
+	out <- c.evicted
+}
+
+// Collect implements prometheus.Collector.
+func (c *limitCollector) Collect(out chan<- prometheus.Metric) {
+	if c.stats == nil {
+		return
+	}
+	for _, s := range c.stats() {
+		out <- prometheus.MustNewConstMetric(c.keys, prometheus.GaugeValue, float64(s.Keys), s.Name)
+		out <- prometheus.MustNewConstMetric(c.evicted, prometheus.CounterValue, float64(s.Evicted), s.Name)
+	}
+}
+
+// SetLimitStats says where scrapes find the memory of rate limits. It is called once, before the first scrape.
+func (m *Metrics) SetLimitStats(stats func() []LimitStat) { m.limit.memory.stats = stats }
+
+// Limit returns the handle of a rate limit, the same one for the same name as long as Forget keeps it, with its series at 0.
+func (m *Metrics) Limit(name string) *Limit {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if l, ok := m.limits[name]; ok {
+		return l
+	}
+	l := &Limit{
+		allowed: m.limit.decisions.WithLabelValues(name, "allowed"),
+		limited: m.limit.decisions.WithLabelValues(name, "limited"),
+		dryRun:  m.limit.decisions.WithLabelValues(name, "dry_run"),
+	}
+	m.limits[name] = l
+	return l
+}
+
+// Allowed counts a request that the limit let pass.
+func (l *Limit) Allowed() { l.allowed.Inc() }
+
+// Limited counts a request that the limit refused.
+func (l *Limit) Limited() { l.limited.Inc() }
+
+// DryRun counts a request that the limit would have refused.
+func (l *Limit) DryRun() { l.dryRun.Inc() }
