@@ -65,34 +65,43 @@ func (c *Conn) takeBlock(id uint32, block []byte) *connError {
 		case s != nil && s.fault == nil && !s.recvDone:
 			return c.takeTrailers(s, block)
 		case c.wasReset(id):
-			return c.ignoreBlock(block)
+			return c.late(block)
 		}
 		return failClosed
 	}
 	if c.wasReset(id) { // beyond the last stream we said we would take
-		return c.ignoreBlock(block)
+		return c.late(block)
 	}
 	c.lastID = id
 	limit := c.o.MaxStreams
 	if c.open >= limit || len(c.live) >= 2*limit { // handlers may outlive their streams: rapid reset must not multiply them
-		if fault := c.ignoreBlock(block); fault != nil {
+		if fault := c.skip(block); fault != nil {
 			return fault
 		}
 		c.out.reset(id, RefusedStream)
 		c.remember(id)
+		if c.open < limit {
+			return c.spend(FloodReset) // only resets leave so many handlers behind
+		}
 		return c.spend(FloodRefused)
 	}
 	return c.openStream(id, block)
 }
 
-func (c *Conn) ignoreBlock(block []byte) *connError {
-	c.decoder.SetEmitEnabled(false)
-	fault := c.decode(block)
-	c.decoder.SetEmitEnabled(true)
-	if fault != nil {
+// late is a block for a stream whose end the client may not have heard of yet.
+func (c *Conn) late(block []byte) *connError {
+	if fault := c.skip(block); fault != nil {
 		return fault
 	}
 	return c.spend(FloodUnknown)
+}
+
+// skip decodes a block for the table's sake.
+func (c *Conn) skip(block []byte) *connError {
+	c.decoder.SetEmitEnabled(false)
+	fault := c.decode(block)
+	c.decoder.SetEmitEnabled(true)
+	return fault
 }
 
 func (c *Conn) decode(block []byte) *connError {
