@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -32,6 +33,7 @@ type server struct {
 	counters *http2.Counters
 	handler  http2.Handler
 	wg       sync.WaitGroup
+	ended    chan struct{}
 
 	mu     sync.Mutex
 	conns  []*http2.Conn
@@ -62,7 +64,7 @@ func start(t testing.TB, secure bool, o http2.Options, h http2.Handler) *server 
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{t: t, listener: l, options: o, handler: h, counters: new(http2.Counters)}
+	s := &server{t: t, listener: l, options: o, handler: h, counters: new(http2.Counters), ended: make(chan struct{}, 1000)}
 	s.options.Counters = s.counters
 	if secure {
 		s.listener = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{certificate(t)}, NextProtos: []string{"h2"}})
@@ -90,6 +92,7 @@ func (s *server) accept() {
 			err := c.Serve(nil)
 			s.mu.Lock()
 			s.errors = append(s.errors, err)
+			s.ended <- struct{}{}
 			s.mu.Unlock()
 		}()
 	}
@@ -161,4 +164,42 @@ func answer(s *http2.Stream, status int, body []byte) {
 	s.WriteHead(&resp, fmt.Appendf(nil, "content-length: %d\r\n", len(body)), false)
 	s.Write(body)
 	s.Finish(nil)
+}
+
+// wait waits until n connections have ended.
+func (s *server) wait(n int) []error {
+	s.t.Helper()
+	over := time.After(patience)
+	for {
+		select {
+		case <-s.ended:
+			if n--; n == 0 {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				return s.errors
+			}
+		case <-over:
+			s.t.Fatal("connections stay open")
+		}
+	}
+}
+
+// fetch gets url whole; half is called when a first piece has come.
+func fetch(client *http.Client, url string, half func()) error {
+	resp, err := client.Get(url)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if half != nil {
+		if _, err := io.ReadFull(resp.Body, make([]byte, 1)); err != nil {
+			return err
+		}
+		half()
+	}
+	_, err = io.Copy(io.Discard, resp.Body)
+	if err == nil && resp.StatusCode != 200 {
+		err = fmt.Errorf("status %s", resp.Status)
+	}
+	return err
 }

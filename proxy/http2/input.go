@@ -96,14 +96,15 @@ func (in *input) fill(n int) error {
 
 // beforeWait runs when the reader is about to wait: partial says that it does so inside a frame.
 func (c *Conn) beforeWait(partial bool) {
-	if partial || c.blockOf != 0 || !c.first {
-		if c.since.Load() == 0 {
-			c.since.Store(c.now())
-		}
-	} else if c.since.Load() != 0 {
+	partial = partial || c.blockOf != 0 || !c.first
+	if !partial {
 		c.since.Store(0)
 	}
 	c.mu.Lock()
+	if partial && c.since.Load() == 0 {
+		c.since.Store(c.now())
+		c.watcher.arm()
+	}
 	if c.out.control > 0 && !c.out.scheduled {
 		c.out.soon(c.busy)
 	}
