@@ -79,8 +79,8 @@ func TestUnreadBodyIsBounded(t *testing.T) {
 	}
 }
 
-// TestStreamWindow: one that overruns its stream's window only is reset alone. A body that is read opens the connection's window, the rest of it stays shut.
-func TestStreamWindow(t *testing.T) {
+// TestReadingOpensWindows: a quarter of the window that was read is given back.
+func TestReadingOpensWindows(t *testing.T) {
 	s := start(t, false, http2.Options{}, func(s *http2.Stream) {
 		var req message.Request
 		_ = s.ReadRequest(&req)

@@ -50,8 +50,9 @@ func (e *encoder) begin(dst []byte) []byte {
 		return dst
 	}
 	e.announce = false
-	if e.smallest < e.max {
-		dst = appendInt(dst, 0x20, 5, uint64(e.smallest))
+	if e.smallest < e.max { // x/net's decoder takes a second update only when the first has emptied its table
+		e.evict(0)
+		dst = appendInt(dst, 0x20, 5, 0)
 	}
 	e.smallest = e.max
 	return appendInt(dst, 0x20, 5, uint64(e.max))
