@@ -15,8 +15,6 @@ func notBuilt() []gate {
 		{path: "cluster"},
 		{path: "limit"},
 		{path: "headers"},
-		{path: "tls.acme"},
-		{path: "listener.*.redirect"},
 		{path: "listener.*.proxy_protocol"},
 		{path: "listener.*.headers"},
 		{path: "listener.*.protocols.*", values: []string{"h2", "h3"}},

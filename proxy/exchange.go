@@ -69,8 +69,14 @@ func (x *Exchange) conversation() *Error {
 	if err := x.read(); err != nil {
 		return err
 	}
+	if answered, err := x.answerChallenge(); answered {
+		return err
+	}
 	if err := x.match(); err != nil {
 		return err
+	}
+	if x.client.listener.Redirect != "" {
+		return x.redirect()
 	}
 	if err := x.admit(); err != nil {
 		return err

@@ -21,6 +21,9 @@ type Options struct {
 	HTTP1  http1.ServerOptions
 	// Now is the clock shared with the upstream registry: ns, monotonic, greater than 0.
 	Now func() int64
+	// Challenge is asked for the body that answers a CA's validation of host (as received) at path, on plain listeners only. It may read a file. nil:
+	// nobody answers.
+	Challenge func(host, path []byte) (body []byte, ok bool)
 }
 
 // Proxy serves accepted connections from the current snapshot. It is a resource: Shutdown ends it. It starts no goroutine of its own except for
