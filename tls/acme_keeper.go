@@ -155,8 +155,8 @@ func (a *ACME) adopt(s *subject, c *certmagic.Certificate, state string) {
 	}
 	a.mu.Unlock()
 	if changed {
-		a.log.Info("certificate in force", zap.String("tls.subject", s.name), zap.Time("tls.not_after", c.Leaf.NotAfter),
-			zap.String("tls.issuer", c.Leaf.Issuer.String()))
+		a.log.Info("certificate in force", zap.String("tls.server.subject", s.name), zap.Time("tls.server.not_after", c.Leaf.NotAfter),
+			zap.String("tls.server.issuer", c.Leaf.Issuer.String()))
 	}
 }
 
@@ -178,7 +178,7 @@ func (a *ACME) settle(s *subject, err error) time.Duration {
 		wait = until.Sub(now)
 	}
 	s.state, s.problem, s.next = StateFailed, explain(err), now.Add(wait)
-	a.log.Warn("certificate not obtained", zap.String("tls.subject", s.name), zap.String("error.message", s.problem),
+	a.log.Warn("certificate not obtained", zap.String("tls.server.subject", s.name), zap.String("error.message", s.problem),
 		zap.Time("weir.next_attempt", s.next))
 	return wait
 }
