@@ -128,6 +128,10 @@ func (a *ACME) orderFrom(ctx context.Context, ca *authority, name string) error 
 		}
 		a.note(ca, name, outcomeIssued)
 	case isValidationFailure(err):
+		// The client library goes on to the next kind of challenge with another order, and only the last error comes out.
+		if a.options.HTTPAddress != "" && a.options.TLSAddress != "" {
+			a.note(ca, name, outcomeFailed)
+		}
 		a.note(ca, name, outcomeFailed)
 	}
 	return err
@@ -189,8 +193,7 @@ func checkEvery(lifetime time.Duration) time.Duration {
 	return min(max(lifetime/30, time.Second), time.Hour)
 }
 
-// retryAfter grows from what a typing mistake in DNS needs to what a CA's bad day needs. Five failures fit into an hour
-// without meeting Let's Encrypt's limit of five before the last.
+// retryAfter grows from what a typing mistake in DNS needs to what a CA's bad day needs. Where a CA counts failures the ledger stretches it.
 func retryAfter(failures int) time.Duration {
 	pauses := [...]time.Duration{1, 2, 5, 15, 30, 60, 120, 360}
 	return pauses[min(failures, len(pauses)-1)] * time.Minute

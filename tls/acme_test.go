@@ -237,6 +237,9 @@ func TestAnswersForAnother(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if got := s.validated("a.example.test"); !got {
+		t.Error("tls-alpn-01 of another process is not answered")
+	}
 	for _, c := range []struct{ host, path, want string }{
 		{"a.example.test", "/.well-known/acme-challenge/tok", "tok.print"},
 		{"A.Example.Test:8080", "/.well-known/acme-challenge/tok", "tok.print"},
