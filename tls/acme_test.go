@@ -187,7 +187,10 @@ func TestRestart(t *testing.T) {
 	next := s.info("a.example.test").NextAttempt
 	a.Manage(nil)
 	a.Manage([]string{"a.example.test"})
-	s.await("check of a host that came back", func() bool { i := s.info("a.example.test"); return i.NextAttempt.After(next) && i.State == edgetls.StateValid })
+	s.await("check of a host that came back", func() bool {
+		i := s.info("a.example.test")
+		return i.NextAttempt.After(next) && i.State == edgetls.StateValid
+	})
 	a.Close()
 	before := ca.requests.Load()
 	ca.instead(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "gone", http.StatusNotFound) })
