@@ -140,7 +140,7 @@ func (d *demonstration) typeCommands(t *testing.T) {
 	if len(list) != 3 {
 		t.Fatalf("%d commands: %q", len(list), list)
 	}
-	wants := []string{"HTTP/1.1 200", "blue=50 green=50", "HTTP/1.1 200"}
+	wants := []string{"HTTP/1.1 200", "blue=50 green=50", "HTTP/2 200"}
 	for i, line := range list {
 		sh := exec.Command("sh", "-c", line)
 		sh.Dir, sh.Env = d.dir, append(withoutProxies(), "PATH="+os.Getenv("PATH"))
