@@ -126,6 +126,9 @@ func (c *Conn) greet() {
 		c.recvWin += more
 		c.out.windowUpdate(0, uint32(more))
 	}
+	if c.drain.begun {
+		c.sayEnd()
+	}
 	c.out.soon(0)
 	c.watcher.arm()
 }

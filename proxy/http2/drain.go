@@ -20,7 +20,15 @@ func (c *Conn) Drain() {
 	if c.drain.begun || c.err != nil {
 		return
 	}
-	c.drain.begun, c.drain.asked = true, true
+	c.drain.begun = true
+	if c.lastUsed != 0 { // else greet does it: SETTINGS come first
+		c.sayEnd()
+	}
+}
+
+// sayEnd is the first GOAWAY.
+func (c *Conn) sayEnd() {
+	c.drain.asked = true
 	c.drain.until = c.now() + int64(c.o.DrainGrace)
 	c.out.goAway(maxWindow, NoError, "")
 	c.out.ping(false, drainPing)

@@ -65,6 +65,44 @@ func TestDrainWithoutAnswer(t *testing.T) {
 	}
 }
 
+// TestDrainBeforeServe: a connection that is drained before it is served still says its SETTINGS first, and serves what comes until its client knows.
+func TestDrainBeforeServe(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	ended := make(chan error, 1)
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			ended <- err
+			return
+		}
+		c := http2.New(conn, new(http2.Options), hello)
+		c.Drain()
+		ended <- c.Serve(nil)
+	}()
+	r := dialSilent(t, &server{t: t, listener: l})
+	r.write([]byte(http2.Preface))
+	r.check(r.fr.WriteSettings())
+	r.headers(1, true, get...)
+	if f, err := r.fr.ReadFrame(); err != nil || f.Header().Type != xhttp2.FrameSettings {
+		t.Fatalf("first %v %v", f, err)
+	}
+	ping := *r.next(func(f xhttp2.Frame) bool { _, ok := f.(*xhttp2.PingFrame); return ok }).(*xhttp2.PingFrame)
+	if got := r.response(1); got.status != "200" {
+		t.Fatal(got.status)
+	}
+	r.check(r.fr.WritePing(true, ping.Data))
+	if code := r.end(); code != xhttp2.ErrCodeNo {
+		t.Error(code)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestTimeouts(t *testing.T) {
 	const short = 60 * time.Millisecond
 	half := func(r *raw) { r.write([]byte{0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2}) }

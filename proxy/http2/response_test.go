@@ -23,7 +23,7 @@ func TestResponses(t *testing.T) {
 		write  func(s *http2.Stream)
 		status string
 		body   string
-		frames int // DATA frames
+		frames int // DATA frames, at most: a flush may come too late to part two
 		field  string
 		code   xhttp2.ErrCode // the reset that ends it, if one does
 	}{
@@ -95,7 +95,7 @@ func TestResponses(t *testing.T) {
 					continue
 				}
 				got := r.response(id)
-				if got.status != c.status || string(got.body) != c.body || got.frames != c.frames || got.get("content-length") != c.field {
+				if got.status != c.status || string(got.body) != c.body || got.frames > c.frames || got.get("content-length") != c.field {
 					t.Errorf("%+v", got)
 				}
 			}
