@@ -40,6 +40,7 @@ type Exchange struct {
 	cause    error
 	began    bool // a final head was handed to the client's connection
 	broken   bool // the client's connection cannot go on
+	ours     bool // the response is an answer of our own
 	tunneled bool
 	sent     int64 // response body bytes
 
@@ -88,6 +89,7 @@ func (x *Exchange) begin(c *client) {
 	x.route, x.service, x.group, x.peer = &x.snap.Unrouted, nil, nil, nil
 	x.deadline, x.headAt, x.attempts, x.status = 0, 0, 0, 0
 	x.reason, x.cause, x.began, x.broken, x.tunneled, x.eventStream, x.sent = ReasonNone, nil, false, false, false, false, 0
+	x.ours = false
 	x.path, x.lines = nil, x.lines[:0]
 	x.identify()
 	c.listener.Metrics.RequestBegin()
