@@ -87,6 +87,12 @@ func (b binder) list(v reflect.Value, raw any, path string, f field) {
 		b.named(v, raw, path)
 		return
 	}
+	if _, isString := raw.(string); isString && f.single {
+		list := reflect.MakeSlice(v.Type(), 1, 1)
+		b.value(list.Index(0), raw, path, f)
+		v.Set(list)
+		return
+	}
 	elements, ok := asArray(raw)
 	if !ok {
 		want := "an array"

@@ -34,6 +34,7 @@ func check(cfg *Config, r *report, f *files) {
 		c.service(&cfg.Services[i])
 	}
 	c.routes()
+	c.acme()
 }
 
 func (c checker) admin() {
@@ -133,10 +134,11 @@ func (c checker) listeners() {
 		path := joinIndex("listener", i)
 		c.name(joinKey(path, "name"), l.Name, names)
 		c.listenAddress(joinKey(path, "address"), l.Address, bound)
-		if l.TLS && len(c.cfg.TLS.Certificates) == 0 && !c.bad("tls") {
-			c.value(joinKey(path, "tls"), "tls = true needs a certificate: add [[tls.certificate]] with cert and key")
+		if l.TLS && len(c.cfg.TLS.Certificates) == 0 && c.cfg.TLS.ACME == nil && !c.bad("tls") {
+			c.value(joinKey(path, "tls"), "tls = true needs a certificate: add [[tls.certificate]] with cert and key, or [tls.acme]")
 		}
 		c.headersNamed(joinKey(path, "headers"), l.Headers)
+		c.redirect(l, path)
 		if protocols := joinKey(path, "protocols"); len(l.Protocols) == 0 && !c.bad(protocols) {
 			c.value(protocols, "protocols is empty: a listener speaks at least one")
 		}

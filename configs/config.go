@@ -58,6 +58,8 @@ type TLS struct {
 	MinVersion string `toml:"min_version" default:"1.2" enum:"1.2|1.3"`
 	// Certificates served by name (SNI); a client that names none, or one nobody has, gets the first.
 	Certificates []Certificate `toml:"certificate"`
+	// Obtains certificates for the hosts of the routes that none of the above covers.
+	ACME *ACME `toml:"acme"`
 }
 
 // Certificate is one static key pair. Both files are read and checked against each other at load, so
@@ -79,8 +81,11 @@ type Listener struct {
 	// IP:PORT or :PORT (every address of the machine). Port 0 lets the system choose. Two listeners
 	// must not overlap.
 	Address string `toml:"address" required:"true"`
-	// true: clients must speak TLS; needs at least one certificate.
+	// true: clients must speak TLS; needs a certificate, or [tls.acme] to obtain them.
 	TLS bool `toml:"tls" default:"false"`
+	// "https": answer every request for a host and path that a route serves with 308 to the same on the
+	// first TLS listener, others with 404. ACME validations are answered as on every plain listener.
+	Redirect string `toml:"redirect" enum:"https"`
 	// Protocols offered, by ALPN on TLS. More will join the default as they are built.
 	Protocols []string `toml:"protocols" default:"http/1.1" enum:"http/1.1"`
 	// Fields of responses where the route names none, and of those that no route made (400, 404, 408): a [headers.NAME], or a

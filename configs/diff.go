@@ -30,6 +30,9 @@ func (d *differ) table(path string, old, new reflect.Value) {
 	if cert, ok := old.Interface().(Certificate); ok {
 		d.contents(path, cert, new.Interface().(Certificate))
 	}
+	if acme, ok := old.Interface().(ACME); ok && !bytes.Equal(acme.RootPEM, new.Interface().(ACME).RootPEM) {
+		d.add("%s.root_ca: contents changed", path)
+	}
 	for _, f := range d.fields(old.Type()) {
 		d.field(joinKey(path, f.key), old.Field(f.index), new.Field(f.index))
 	}

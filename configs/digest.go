@@ -16,5 +16,8 @@ func (c *Config) Digest() [sha256.Size]byte {
 		// Lengths first, so that no content can pass for the beginning of the next.
 		fmt.Fprintf(h, "\x00%d %d\x00%s%s", len(cert.CertPEM), len(cert.KeyPEM), cert.CertPEM, cert.KeyPEM.Reveal())
 	}
+	if a := c.TLS.ACME; a != nil {
+		fmt.Fprintf(h, "\x00%d\x00%s", len(a.RootPEM), a.RootPEM)
+	}
 	return [sha256.Size]byte(h.Sum(nil))
 }

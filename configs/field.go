@@ -14,6 +14,7 @@ import (
 //	default   text the field holds when the file has no such key
 //	required  "true": the key must be there whenever its table is; "check": the same, but a check
 //	          says so, because another key can take its place
+//	single    "true": a list that may be written as its only element
 //	enum      values allowed, separated by |
 //	min, max  bounds, both allowed themselves, in the field's own notation
 type field struct {
@@ -21,6 +22,7 @@ type field struct {
 	index    int
 	fallback string
 	required bool
+	single   bool
 	enum     []string
 	min, max string
 }
@@ -46,7 +48,8 @@ func fieldsOf(t reflect.Type) []field {
 			continue
 		}
 		f := field{key: key, index: i, fallback: tag.Get("default"), required: tag.Get("required") == "true",
-			min: tag.Get("min"), max: tag.Get("max")}
+			single: tag.Get("single") == "true",
+			min:    tag.Get("min"), max: tag.Get("max")}
 		if enum := tag.Get("enum"); enum != "" {
 			f.enum = strings.Split(enum, "|")
 		}

@@ -15,8 +15,6 @@ func notBuilt() []gate {
 		{path: "cluster"},
 		{path: "limit.*.key", values: []string{"jwt:"}},
 		{path: "limit.*.shared", values: []string{"true"}},
-		{path: "tls.acme"},
-		{path: "listener.*.redirect"},
 		{path: "listener.*.proxy_protocol"},
 		{path: "listener.*.protocols.*", values: []string{"h2", "h3"}},
 		{path: "service.*.sticky", values: []string{"cookie", "client_ip", "header:", "cookie:"}},

@@ -18,7 +18,7 @@ func newPEMs(t testing.TB) map[string][]byte {
 	_, otherPEM := newKey(t)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1),
-		DNSNames:     []string{"valor.example.com"},
+		DNSNames:     []string{"valor.example.com", "*.valor.example.com"},
 		NotBefore:    time.Unix(0, 0),
 		NotAfter:     time.Unix(1<<33, 0),
 	}

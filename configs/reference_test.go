@@ -24,7 +24,7 @@ const (
 
 // sections are the tables of the file in the order a reader meets them.
 var sections = []struct{ typ, heading string }{
-	{"Admin", "[admin]"}, {"Log", "[log]"}, {"ClientIP", "[client_ip]"}, {"TLS", "[tls]"}, {"Certificate", "[[tls.certificate]]"},
+	{"Admin", "[admin]"}, {"Log", "[log]"}, {"ClientIP", "[client_ip]"}, {"TLS", "[tls]"}, {"Certificate", "[[tls.certificate]]"}, {"ACME", "[tls.acme]"},
 	{"Listener", "[[listener]]"}, {"Headers", "[headers.NAME]"}, {"Limit", "[limit.NAME]"}, {"Service", "[service.NAME]"}, {"Health", "[service.NAME.health]"},
 	{"Ejection", "[service.NAME.ejection]"}, {"Retry", "[service.NAME.retry]"},
 	{"Group", "[service.NAME.group.GROUP]"}, {"Target", "targets = [{ … }]"}, {"Route", "[[route]]"},
@@ -150,7 +150,7 @@ func keyRow(f *ast.Field) string {
 	case tag.Get("required") != "":
 		fallback = "required"
 	case kind == "list of strings" && tag.Get("default") != "":
-		fallback = "`[\"" + tag.Get("default") + "\"]`"
+		fallback = "`[\"" + strings.ReplaceAll(tag.Get("default"), ",", "\", \"") + "\"]`"
 	case tag.Get("default") == "" || strings.Contains("true false", tag.Get("default")) || kind == "whole number" || kind == "number":
 		if fallback = tag.Get("default"); fallback != "" {
 			fallback = "`" + fallback + "`"

@@ -43,7 +43,7 @@ func TestConcurrentEcho(t *testing.T) {
 			}
 			defer resp.Body.Close()
 			if got, err := io.ReadAll(resp.Body); err != nil || !bytes.Equal(got, data) {
-				t.Errorf("echo %d: %d bytes, %v", i, len(got), err)
+				t.Errorf("echo %d: status %d, %d bytes, %v: %.200q", i, resp.StatusCode, len(got), err, got)
 			}
 		})
 	}

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"net"
 	"os"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 type Exchange struct {
 	client *client
 	proxy  *Proxy
+	down   downstream
 	snap   *Snapshot
 
 	req  message.Request
@@ -47,6 +47,7 @@ type Exchange struct {
 	eventStream bool // text/event-stream: total timeouts do not cut it
 	choice      choice
 	attempt     attempt
+	renewRelay  func(now time.Time) // attempt's, bound once: a method value made per request is an allocation
 	upload      upload
 	entry       observe.Entry // scratch for finish
 
@@ -58,14 +59,14 @@ type Exchange struct {
 }
 
 // run takes one request through all phases. It reports whether the connection can carry another.
-func (x *Exchange) run(c *client) (keep bool) {
-	x.begin(c)
+func (x *Exchange) run(c *client, down downstream) (keep bool) {
+	x.begin(c, down)
 	if err := x.conversation(); err != nil {
 		x.fail(err)
 	}
 	x.upload.release(x)
 	x.finish()
-	return c.conn.EndExchange() && !x.broken && !x.tunneled
+	return down.EndExchange() && !x.broken && !x.tunneled
 }
 
 // conversation is the order of phases. The first error ends it.
@@ -73,8 +74,14 @@ func (x *Exchange) conversation() *Error {
 	if err := x.read(); err != nil {
 		return err
 	}
+	if answered, err := x.answerChallenge(); answered {
+		return err
+	}
 	if err := x.match(); err != nil {
 		return err
+	}
+	if x.client.listener.Redirect != "" {
+		return x.redirect()
 	}
 	if err := x.admit(); err != nil {
 		return err
@@ -82,8 +89,8 @@ func (x *Exchange) conversation() *Error {
 	return x.forward()
 }
 
-func (x *Exchange) begin(c *client) {
-	x.client, x.proxy = c, c.proxy
+func (x *Exchange) begin(c *client, down downstream) {
+	x.client, x.proxy, x.down = c, c.proxy, down
 	x.snap = c.proxy.snapshot.Load()
 	x.start = c.proxy.options.Now()
 	x.route, x.service, x.group, x.peer = &x.snap.Unrouted, nil, nil, nil
@@ -97,7 +104,7 @@ func (x *Exchange) begin(c *client) {
 
 // read takes the head off the connection.
 func (x *Exchange) read() *Error {
-	err := x.client.conn.ReadRequest(&x.req)
+	err := x.down.ReadRequest(&x.req)
 	if err == nil {
 		if !x.snap.Trust.Empty() {
 			x.believe()
@@ -180,15 +187,3 @@ func clientError(err error) *Error {
 
 // since is the time from the request's first byte.
 func (x *Exchange) since(now int64) time.Duration { return time.Duration(now - x.start) }
-
-// reset makes the client see a broken connection instead of a complete message: for a response whose end is the end of the connection, a plain close
-// would look like success.
-func reset(conn net.Conn) {
-	if tls, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		conn = tls.NetConn() // closing TLS says close_notify, which is an end like any other
-	}
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0)
-	}
-	_ = conn.Close()
-}

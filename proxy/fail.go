@@ -10,11 +10,11 @@ import (
 // fail is the only writer of error responses. Where a response has begun it can only break the connection, visibly.
 func (x *Exchange) fail(err *Error) {
 	x.reason, x.cause = err.Reason, err
-	c := x.client.conn
+	c := x.down
 	switch {
 	case x.began:
 		x.broken = true
-		reset(c.Conn()) // also for a client that seems to have gone: if it has not, it must not take this for an end
+		c.Break() // also for a client that seems to have gone: if it has not, it must not take this for an end
 		return
 	case err.Status == 499: // logged, never sent
 		x.status = 499
@@ -25,7 +25,7 @@ func (x *Exchange) fail(err *Error) {
 }
 
 func (x *Exchange) answerError(err *Error) {
-	c := x.client.conn
+	c := x.down
 	html := x.wantsHTML()
 	body := x.problem(err, html)
 	x.resp.Reset()

@@ -52,8 +52,8 @@ func defaults(addresses ...string) edgeOptions {
 	return edgeOptions{
 		groups: map[string][]string{"blue": addresses}, order: []string{"blue"}, weights: []uint32{10000},
 		budget:  upstream.NewRetryBudget(1, 0), // every request earns its retry: the floor needs a clock that is some seconds old
-		maxBody: 10 << 20, response: 5 * time.Second, idle: 10 * time.Second, tries: 2,
-		http1: http1.ServerOptions{Limits: http1.DefaultLimits(), IdleTimeout: 10 * time.Second, HeaderTimeout: 5 * time.Second, BodyTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second},
+		maxBody: 10 << 20, response: patienceOfTests, idle: patienceOfTests, tries: 2,
+		http1: http1.ServerOptions{Limits: http1.DefaultLimits(), IdleTimeout: patienceOfTests, HeaderTimeout: patienceOfTests, BodyTimeout: patienceOfTests, WriteTimeout: patienceOfTests},
 	}
 }
 
@@ -64,7 +64,7 @@ func newEdge(t testing.TB, o edgeOptions) *edge {
 	s := &proxy.Service{
 		Name: "api", WhenEmpty: o.whenEmpty, Ticket: new(atomic.Uint64), Tries: o.tries,
 		Budget:         o.budget,
-		ConnectTimeout: 2 * time.Second, ResponseTimeout: o.response, IdleTimeout: o.idle,
+		ConnectTimeout: patienceOfTests, ResponseTimeout: o.response, IdleTimeout: o.idle,
 		Metrics: e.metrics.Service("api", proxy.RetryReasons()...),
 	}
 	var shares []balancer.Share

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/valor-ivx/weir/proxy/http1"
+	"github.com/valor-ivx/weir/proxy/observe"
 	"github.com/valor-ivx/weir/upstream"
 )
 
@@ -20,6 +21,9 @@ type Options struct {
 	HTTP1  http1.ServerOptions
 	// Now is the clock shared with the upstream registry: ns, monotonic, greater than 0.
 	Now func() int64
+	// Challenge is asked for the body that answers a CA's validation of host (as received) at path, on plain listeners only. It may read a file. nil:
+	// nobody answers.
+	Challenge func(host, path []byte) (body []byte, ok bool)
 }
 
 // Proxy serves accepted connections from the current snapshot. It is a resource: Shutdown ends it. It starts no goroutine of its own except for
@@ -60,6 +64,7 @@ func (p *Proxy) Snapshot() *Snapshot { return p.snapshot.Load() }
 type client struct {
 	proxy    *Proxy
 	conn     *http1.ServerConn
+	side     downstream // conn as one
 	listener *Listener
 	ip       netip.Addr
 	address  []byte // ip as text
@@ -77,14 +82,26 @@ type client struct {
 // done, address being the client's.
 func (p *Proxy) Serve(conn net.Conn, l *Listener, tlsVersion uint16) {
 	c := &client{proxy: p, conn: http1.NewServerConn(conn, &p.options.HTTP1), listener: l, tls: tlsVersion}
+	c.side = plainConn{c.conn}
 	c.identify(conn.RemoteAddr())
 	l.Metrics.Accepted()
 	p.join(c)
+	defer p.end(c)
 	for c.next() {
 	}
-	_ = c.conn.Close() // the peer may be gone already; nobody is left to tell
+}
+
+// end closes a connection and lets go of it. A panic in one exchange is a bug that one client found: it costs that connection and a line with
+// the stack, not everybody's edge. What the exchange held (a peer's in-flight count, at worst an upstream connection) is lost with it.
+func (p *Proxy) end(c *client) {
+	if bug := recover(); bug != nil {
+		p.options.Logger.Error("panic in an exchange", zap.Any("weir.panic", bug), zap.String(observe.KeyClientIP, string(c.address)), zap.Stack(observe.KeyStack))
+		_ = c.conn.Conn().Close()
+	} else {
+		_ = c.conn.Close() // the peer may be gone already; nobody is left to tell
+	}
 	p.leave(c)
-	l.Metrics.Closed()
+	c.listener.Metrics.Closed()
 }
 
 // next waits for one request and serves it; false ends the connection. While it waits nothing is held but the connection itself.
@@ -102,13 +119,20 @@ func (c *client) next() bool {
 	if err != nil {
 		return false
 	}
+	x := p.exchange()
+	keep := x.run(c, c.side)
+	p.exchanges.Put(x)
+	return keep
+}
+
+// exchange borrows one from the pool.
+func (p *Proxy) exchange() *Exchange {
 	x, _ := p.exchanges.Get().(*Exchange)
 	if x == nil {
 		x = new(Exchange)
+		x.renewRelay = x.attempt.renewRelay
 	}
-	keep := x.run(c)
-	p.exchanges.Put(x)
-	return keep
+	return x
 }
 
 // resume undoes an interruption of Wait, whose result is err. A request that had arrived all the same is served: its client cannot know that we were about to

@@ -15,7 +15,7 @@ func (x *Exchange) writeHead(resp *message.Response, own []byte, last bool) {
 	b := append(x.lines[:0], own...)
 	b = x.appendPolicy(b, resp)
 	x.lines = line(b, "X-Request-ID: ", x.id)
-	c := x.client.conn
+	c := x.down
 	c.AwaitWrite(x.proxy.wall(x.proxy.options.Now()))
 	c.WriteHead(resp, x.lines, last || x.req.Close || x.proxy.draining.Load())
 	x.began, x.status = true, resp.Status
@@ -24,11 +24,11 @@ func (x *Exchange) writeHead(resp *message.Response, own []byte, last bool) {
 // relay passes the final response on, head and body.
 func (t *attempt) relay() *Error {
 	x := t.x
-	c := x.client.conn
+	c := x.down
 	// An answer that is complete before the request is: nobody will read the rest of it, so the connection cannot go on.
 	x.writeHead(&x.resp, nil, x.upload.unfinished())
 	body := t.conn.Body()
-	if moved, err := c.Splice(body, t.renewRelay); moved {
+	if moved, err := c.Splice(body, x.renewRelay); moved {
 		x.sent = body.Received()
 		if err != nil {
 			return t.spliceError(err)
@@ -47,16 +47,19 @@ func (t *attempt) relay() *Error {
 // streams is held back.
 func (t *attempt) copy(body *http1.Body) *Error {
 	x := t.x
-	c := x.client.conn
+	c := x.down
 	for !body.Complete() {
-		if !body.Buffered() {
+		waits := !body.Buffered()
+		if waits {
 			c.Flush()
-			now := x.proxy.options.Now()
-			if err := t.renew(now); err != nil {
+			if err := t.renew(x.proxy.options.Now()); err != nil {
 				return err
 			}
 		}
 		p, err := body.Next()
+		if waits { // the time to write begins when there is something to write
+			c.AwaitWrite(x.proxy.wall(x.proxy.options.Now()))
+		}
 		if len(p) > 0 {
 			c.Write(p)
 			x.sent = body.Received()
@@ -85,16 +88,15 @@ func (t *attempt) renew(now int64) *Error {
 		}
 		wait = min(wait, left)
 	}
-	at := x.proxy.wall(now)
-	x.client.conn.AwaitWrite(at)
-	if err := t.conn.Await(at, wait); err != nil {
+	if err := t.conn.Await(x.proxy.wall(now), wait); err != nil {
 		return &Error{502, ResponseTruncated, err}
 	}
 	return nil
 }
 
-// renewRelay is renew between the steps of a splice. When there is nothing left to wait for, the next step's read is over at once.
+// renewRelay moves the deadlines of a splice. When there is nothing left to wait for, the next wait is over at once.
 func (t *attempt) renewRelay(now time.Time) {
+	t.x.down.AwaitWrite(now)
 	if t.renew(t.x.proxy.options.Now()) != nil {
 		_ = t.conn.Await(now, time.Nanosecond) // a closed connection shows at the next move
 	}
@@ -116,7 +118,7 @@ func (t *attempt) bodyError(err error) *Error {
 
 // spliceError tells the sides of a broken splice apart: what is not a write error of the client's connection is the upstream's.
 func (t *attempt) spliceError(err error) *Error {
-	if t.x.client.conn.Err() == nil {
+	if t.x.down.Err() == nil {
 		return t.bodyError(err)
 	}
 	return &Error{499, ClientGone, err}
@@ -138,9 +140,9 @@ func (t *attempt) tunnel() *Error {
 		own = append(own, "\r\n"...)
 	}
 	x.writeHead(&x.resp, own, false)
-	x.client.conn.Flush()
+	x.down.Flush()
 	x.tunneled = true
-	if err := x.client.conn.Err(); err != nil {
+	if err := x.down.Err(); err != nil {
 		return &Error{499, ClientGone, err}
 	}
 	// A tunnel has no idle limit of ours: whoever speaks in it knows when it is over; TCP keep-alive finds dead peers. The listener turned it on for

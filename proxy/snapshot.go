@@ -80,9 +80,11 @@ const (
 
 // Listener is what the data path knows of the listener a connection came in by.
 type Listener struct {
-	Name    string
-	Index   int    // into Route.Metrics; never reused while the process lives
-	Scheme  string // "http" or "https"
-	Port    string
-	Metrics *observe.Listener
+	Name   string
+	Index  int    // into Route.Metrics; never reused while the process lives
+	Scheme string // "http" or "https"
+	Port   string
+	// Redirect is the port of the https listener that what a route serves is redirected to; "": this listener serves itself.
+	Redirect string
+	Metrics  *observe.Listener
 }

@@ -19,8 +19,9 @@ const replayLimit = 64 << 10
 type upload struct {
 	whole  []byte
 	stream bool
-	body   *http1.Body
-	limit  int64 // bytes; negative: none
+	body   requestBody
+	plain  *http1.Body // body, where it is one that can be spliced
+	limit  int64       // bytes; negative: none
 
 	buf  *[replayLimit]byte // borrowed while streaming; what was read so far, unless lost
 	held int
@@ -43,7 +44,8 @@ func (u *upload) begin(x *Exchange) {
 	if x.req.Framing == message.None {
 		return
 	}
-	u.body = x.client.conn.Body()
+	u.body = x.down.RequestBody()
+	u.plain, _ = u.body.(*http1.Body)
 	if whole, ok := u.body.AtHand(); ok {
 		u.whole = whole
 		return
@@ -64,7 +66,7 @@ func (u *upload) release(x *Exchange) {
 		x.proxy.bodies.Put(u.buf)
 		u.buf = nil
 	}
-	u.body, u.whole, u.t = nil, nil, nil
+	u.body, u.plain, u.whole, u.t = nil, nil, nil, nil
 }
 
 // replayable reports whether the whole body, as far as it was read, can be said again.
@@ -126,13 +128,13 @@ func (u *upload) join(x *Exchange) *Error {
 	interrupted := !u.ended.Load()
 	if interrupted {
 		u.stopped.Store(true)
-		_ = x.client.conn.StopReading() // on a closed connection the read has ended by itself
+		_ = x.down.StopReading() // on a closed connection the read has ended by itself
 		_ = u.t.conn.StopWriting()
 	}
 	<-u.done
 	u.active = false
 	if interrupted {
-		_ = x.client.conn.ResumeReading()
+		_ = x.down.ResumeReading()
 		return nil
 	}
 	return u.cause.Load()
@@ -167,12 +169,11 @@ func (u *upload) pump(conn *upstream.Conn) {
 func (u *upload) move(conn *upstream.Conn) *Error {
 	x := u.t.x
 	for !u.body.Complete() {
-		now := x.proxy.wall(x.proxy.options.Now())
-		if err := u.renew(now); err != nil {
+		if err := x.down.AwaitBody(x.proxy.wall(x.proxy.options.Now())); err != nil {
 			return clientError(err)
 		}
-		if u.lost || u.body.Left() > replayLimit {
-			if moved, err := conn.Splice(u.body, u.renewBoth); moved {
+		if u.plain != nil && (u.lost || u.body.Left() > replayLimit) {
+			if moved, err := conn.Splice(u.plain, u.renewBoth); moved {
 				u.lost = true
 				return u.spliced(err)
 			}
@@ -181,6 +182,7 @@ func (u *upload) move(conn *upstream.Conn) *Error {
 			u.lost, u.held = true, 0
 		}
 		n, err := u.body.Read(u.buf[u.held:])
+		conn.AwaitWrite(x.proxy.wall(x.proxy.options.Now()), x.service.IdleTimeout) // the time to write begins when there is something to write
 		if err != nil && !u.body.Complete() {
 			return clientError(err)
 		}
@@ -216,9 +218,8 @@ func (u *upload) spliced(err error) *Error {
 	return nil
 }
 
-func (u *upload) renew(now time.Time) error {
+// renewBoth moves the deadlines of a splice.
+func (u *upload) renewBoth(now time.Time) {
 	u.t.conn.AwaitWrite(now, u.t.x.service.IdleTimeout)
-	return u.t.x.client.conn.AwaitBody(now)
+	_ = u.t.x.down.AwaitBody(now) // a closed connection shows at the next move
 }
-
-func (u *upload) renewBoth(now time.Time) { _ = u.renew(now) } // a closed connection shows at the next move

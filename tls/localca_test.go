@@ -42,7 +42,7 @@ func leafOf(t *testing.T, ca *edgetls.LocalCA, at time.Time) edgetls.Info {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return load(t, pair).List()[0]
+	return load(t, pair).List(now)[0]
 }
 
 func TestLocalCAHandshake(t *testing.T) {

@@ -2,21 +2,29 @@ package edgetls
 
 import (
 	"crypto/tls"
+	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// Manager holds the certificates in force. It has no goroutine and nothing to close; its owner is the server.
-// Commit may be called while handshakes run; of two concurrent reloads the owner must make one.
+// Manager holds the certificates in force: those of files, and those that an ACME obtained. It has no goroutine and nothing to close; its owner
+// is the server. Commit and UseACME may be called while handshakes run; of two concurrent reloads the owner must make one.
 type Manager struct {
-	// store is read once by every handshake and written by Commit only. Never nil.
+	// store is read once by every handshake; static and managed together. Never nil.
 	store atomic.Pointer[Store]
+	// acme answers validations by tls-alpn-01; nil: nobody does. Written under mu.
+	acme atomic.Pointer[ACME]
+
+	// mu orders Commit, UseACME and the ACME's publishing; held for memory operations only. No handshake takes it.
+	mu      sync.Mutex
+	static  *Store
+	managed []*certificate
 }
 
 // NewManager starts with no certificates: until the first Commit every handshake fails.
 func NewManager() *Manager {
-	m := &Manager{}
-	m.store.Store(&Store{})
+	m := &Manager{static: &Store{}}
+	m.store.Store(m.static)
 	return m
 }
 
@@ -25,10 +33,39 @@ func (m *Manager) Prepare(pairs []Pair, now time.Time) (*Store, error) {
 	return Load(pairs, now)
 }
 
-// Commit puts s in force for handshakes that begin from now on. It cannot fail.
-func (m *Manager) Commit(s *Store) { m.store.Store(s) }
+// Commit puts s in force for handshakes that begin from now on, beside what an ACME obtained. It cannot fail.
+func (m *Manager) Commit(s *Store) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.static = s
+	m.merge()
+}
 
-// Store is the set in force.
+// UseACME makes a the one whose certificates are in force and who answers validations; nil: nobody. Certificates of the one before stay until a
+// publishes its own. It cannot fail.
+func (m *Manager) UseACME(a *ACME) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.acme.Store(a)
+	if a == nil {
+		m.managed = nil
+		m.merge()
+	}
+}
+
+// publish takes the certificates of a, if a is the one in use.
+func (m *Manager) publish(a *ACME, list []*certificate) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.acme.Load() == a {
+		m.managed = list
+		m.merge()
+	}
+}
+
+func (m *Manager) merge() { m.store.Store(m.static.with(m.managed)) }
+
+// Store is the set in force. Its List is of certificates from files; ACME.List tells of the others.
 func (m *Manager) Store() *Store { return m.store.Load() }
 
 // Config is a server configuration that reads the set in force at every handshake. protocols are the ALPN names, best first; a client
@@ -48,5 +85,22 @@ func (m *Manager) Config(protocols []string, minVersion uint16) *tls.Config {
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return m.store.Load().certificate(hello)
 		},
+		GetConfigForClient: m.validation,
 	}
 }
+
+// validation gives the handshake of a CA's validation a configuration of its own (RFC 8737 §3: "acme-tls/1" alone, and a server name), all others none,
+// which leaves them the listener's. The connection that comes of it carries nothing: see IsValidation.
+func (m *Manager) validation(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	if len(hello.SupportedProtos) != 1 || hello.SupportedProtos[0] != alpnACME || hello.ServerName == "" {
+		return nil, nil
+	}
+	a := m.acme.Load()
+	if a == nil || a.options.TLSAddress == "" {
+		return nil, nil
+	}
+	return a.challenge, nil
+}
+
+// IsValidation reports a connection that was a CA's validation: it has ended with its handshake and is to be closed.
+func IsValidation(state tls.ConnectionState) bool { return state.NegotiatedProtocol == alpnACME }

@@ -29,6 +29,8 @@ type certificate struct {
 	tls   tls.Certificate // Leaf is set
 	pair  Pair
 	names []string // DNS names in lower case
+
+	addresses []string // IP addresses, by which only managed certificates are found
 }
 
 func (p Pair) load() (*certificate, error) {

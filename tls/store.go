@@ -6,20 +6,24 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	"sort"
 	"strings"
 	"time"
 )
 
-// Store is an immutable set of certificates.
+// Store is an immutable set of certificates: those of files, which come first wherever they have a name, and those that an ACME obtained.
 type Store struct {
 	all      []*certificate            // in the order given
 	byName   map[string][]*certificate // exact and "*." names → candidates, best first
 	fallback []*certificate            // for a client that names no host, or one that nobody has a certificate for
 	warnings []string
+
+	managed   map[string]*certificate // DNS name or address → certificate, from an ACME
+	inManaged []*certificate          // the same, in the order given
 }
 
-// Info describes a certificate to the operator.
+// Info describes a certificate to the operator, or a name that has none yet: then what comes of a certificate is empty.
 type Info struct {
 	Subject     string    `json:"subject"` // first name
 	Names       []string  `json:"names"`   // DNS names and addresses
@@ -30,6 +34,10 @@ type Info struct {
 	File        string    `json:"file"`
 	NotBefore   time.Time `json:"not_before"`
 	NotAfter    time.Time `json:"not_after"`
+
+	State       string    `json:"state"`                 // one of the State constants
+	Error       string    `json:"error,omitempty"`       // why the last attempt failed, in words
+	NextAttempt time.Time `json:"next_attempt,omitzero"` // of a managed certificate: when it is looked at again
 }
 
 // Expiry is when the certificates of a subject stop being valid: the first of them, when it has several key types.
@@ -90,29 +98,50 @@ func unreachable(name string, candidates []*certificate, now time.Time) []string
 // Warnings is what should be looked at, one sentence each, sorted.
 func (s *Store) Warnings() []string { return append([]string(nil), s.warnings...) }
 
-// List describes every certificate, in the order given to Load.
-func (s *Store) List() []Info {
+// List describes every certificate from files, in the order given to Load.
+func (s *Store) List(now time.Time) []Info {
 	out := make([]Info, 0, len(s.all))
 	for _, c := range s.all {
-		leaf := c.tls.Leaf
-		sum := sha256.Sum256(leaf.Raw)
-		names := append([]string(nil), c.names...)
-		for _, ip := range leaf.IPAddresses {
-			names = append(names, ip.String())
+		i := c.info()
+		i.File, i.State = c.pair.Cert, StateValid
+		if now.After(c.tls.Leaf.NotAfter) {
+			i.State = StateExpired
 		}
-		out = append(out, Info{
-			Subject: c.subject(), Names: names, Issuer: leaf.Issuer.String(), Serial: leaf.SerialNumber.Text(16),
-			KeyType: keyType(leaf), Fingerprint: hex.EncodeToString(sum[:]), File: c.pair.Cert,
-			NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
-		})
+		out = append(out, i)
 	}
 	return out
+}
+
+// info is what the certificate itself says.
+func (c *certificate) info() Info {
+	leaf := c.tls.Leaf
+	sum := sha256.Sum256(leaf.Raw)
+	names := append([]string(nil), c.names...)
+	for _, ip := range leaf.IPAddresses {
+		names = append(names, ip.String())
+	}
+	return Info{
+		Subject: c.subject(), Names: names, Issuer: leaf.Issuer.String(), Serial: leaf.SerialNumber.Text(16),
+		KeyType: keyType(leaf), Fingerprint: hex.EncodeToString(sum[:]), NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
+	}
+}
+
+// with is s with the certificates of an ACME beside its own.
+func (s *Store) with(managed []*certificate) *Store {
+	out := *s
+	out.inManaged, out.managed = managed, make(map[string]*certificate, len(managed))
+	for _, c := range managed {
+		for _, name := range append(append([]string(nil), c.names...), c.addresses...) {
+			out.managed[name] = c
+		}
+	}
+	return &out
 }
 
 // NotAfter is every subject once, sorted, for the expiry metric: a label value may not come twice.
 func (s *Store) NotAfter() []Expiry {
 	first := make(map[string]time.Time)
-	for _, c := range s.all {
+	for _, c := range append(append([]*certificate(nil), s.all...), s.inManaged...) {
 		at, seen := first[c.subject()]
 		if !seen || c.tls.Leaf.NotAfter.Before(at) {
 			first[c.subject()] = c.tls.Leaf.NotAfter
@@ -129,14 +158,14 @@ func (s *Store) NotAfter() []Expiry {
 // Covers reports whether the certificate that a connection asking for serverName ("" for none) is served is valid for host (a name
 // or address, no port) too: HTTP/2 clients reuse a connection for such hosts, any other gets 421 (RFC 9110 §15.5.20).
 func (s *Store) Covers(serverName, host string) bool {
-	candidates := s.candidates(serverName)
+	candidates := s.candidates(serverName, "")
 	return len(candidates) > 0 && candidates[0].tls.Leaf.VerifyHostname(host) == nil
 }
 
 // certificate chooses for one handshake: by name, then the first that the client's version, suites, curves and signature schemes
 // allow. When it supports none, the best is sent all the same, so that the handshake fails with the alert that says why.
 func (s *Store) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	candidates := s.candidates(hello.ServerName)
+	candidates := s.candidates(hello.ServerName, localAddress(hello))
 	if len(candidates) == 0 {
 		return nil, errors.New("choose certificate: there are none")
 	}
@@ -151,8 +180,21 @@ func (s *Store) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error
 	return &candidates[0].tls, nil
 }
 
-// candidates are the certificates for a server name: exact, then "*" for its first label and no more (RFC 9525 §6.3), then the fallback.
-func (s *Store) candidates(serverName string) []*certificate {
+// localAddress is where a client that names no host has connected to: certificates for IP addresses are found by it, because such clients send no
+// server name (RFC 6066 §3). Looked at for those only.
+func localAddress(hello *tls.ClientHelloInfo) string {
+	if hello.ServerName != "" || hello.Conn == nil {
+		return ""
+	}
+	if tcp, ok := hello.Conn.LocalAddr().(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap().WithZone("").String()
+	}
+	return ""
+}
+
+// candidates are the certificates for a server name: exact, then "*" for its first label and no more (RFC 9525 §6.3), then what an ACME obtained for it
+// (or, without a name, for local), then the fallback: the first certificate from files, else the first obtained.
+func (s *Store) candidates(serverName, local string) []*certificate {
 	name := strings.ToLower(strings.TrimSuffix(serverName, "."))
 	if found := s.byName[name]; found != nil {
 		return found
@@ -161,6 +203,15 @@ func (s *Store) candidates(serverName string) []*certificate {
 		if found := s.byName["*."+parent]; found != nil {
 			return found
 		}
+	}
+	if name == "" {
+		name = local
+	}
+	if found := s.managed[name]; found != nil {
+		return []*certificate{found}
+	}
+	if s.fallback == nil && len(s.inManaged) > 0 {
+		return s.inManaged[:1]
 	}
 	return s.fallback
 }

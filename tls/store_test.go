@@ -84,8 +84,8 @@ func TestWarnings(t *testing.T) {
 		if c.want == "" && got != "" || !strings.Contains(got, c.want) {
 			t.Errorf("warnings %q, want %q", got, c.want)
 		}
-		if len(s.List()) != len(c.pairs) {
-			t.Errorf("%q: what is warned of is not served: %+v", c.want, s.List())
+		if len(s.List(now)) != len(c.pairs) {
+			t.Errorf("%q: what is warned of is not served: %+v", c.want, s.List(now))
 		}
 	}
 }
@@ -99,7 +99,7 @@ func TestListAndNotAfter(t *testing.T) {
 		a.leaf("ip", ecKey(t), late, "::1"),
 		a.leaf("nameless", ecKey(t), soon),
 	)
-	list := s.List()
+	list := s.List(now)
 	first := list[0]
 	if first.Subject != "b.test" || !reflect.DeepEqual(first.Names, []string{"b.test", "*.b.test", "10.0.0.1"}) || first.KeyType != "ECDSA P-256" ||
 		first.Issuer != "CN=test CA" || first.Serial != "2" || len(first.Fingerprint) != 64 || !first.NotAfter.Equal(late) ||

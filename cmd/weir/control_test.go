@@ -124,7 +124,15 @@ func (f *fakeControl) Config() admin.ConfigView {
 	return admin.ConfigView{Config: json.RawMessage("{}")}
 }
 
-func (f *fakeControl) Certificates() []admin.Certificate { return nil }
+func (f *fakeControl) Certificates() []admin.Certificate {
+	if !f.has("certificates") {
+		return nil
+	}
+	return []admin.Certificate{
+		{Subject: "a.example", Issuer: "CN=R1", KeyType: "ECDSA P-256", NotAfter: time.Now().Add(80*24*time.Hour + time.Hour), Source: "acme", State: "valid"},
+		{Subject: "b.example", Source: "acme", State: "failed", Error: "no address\x1b[31m in DNS", NextAttempt: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)},
+	}
+}
 
 func (f *fakeControl) Ready() []admin.Check {
 	return []admin.Check{{Name: "listeners", OK: !f.has("notready")}}

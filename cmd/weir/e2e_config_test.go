@@ -194,6 +194,19 @@ func TestE2EPortsBusyAtStart(t *testing.T) {
 	if res, _, err := dialKept(t, at).do("GET", "/", ""); err != nil || res.StatusCode != 200 {
 		t.Errorf("the first edge: %v %v", res, err)
 	}
+	_, port, _ := net.SplitHostPort(at)
+	text, err := os.ReadFile(e.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replace(t, e.config, strings.Replace(string(text), at, ":"+port, 1))
+	if out, code := e.verb("reload"); code != 1 || !strings.Contains(out, "address already in use") {
+		t.Errorf("an address that overlaps the open one: exit %d, %q", code, out)
+	}
+	replace(t, e.config, string(text))
+	if res, _, err := dialKept(t, at).do("GET", "/", ""); err != nil || res.StatusCode != 200 {
+		t.Errorf("after the refused reload: %v %v", res, err)
+	}
 	e.signal(syscall.SIGKILL)
 	e.wait(5 * time.Second)
 	again := launch(t, dir, e.config) // the killed one's socket file is still there

@@ -104,9 +104,19 @@ func TestE2EDemo(t *testing.T) {
 	if len(children) != 2 {
 		t.Fatalf("children %v in %s", children, d.out.String())
 	}
-	d.signal(syscall.SIGINT)
+	idle := dialKept(t, d.http) // an idle connection does not hold the end
+	if _, _, err := idle.do("GET", "/api/health", ""); err != nil {
+		t.Fatal(err)
+	}
+	// Ctrl-C goes to the whole process group of the terminal.
+	if err := syscall.Kill(-d.cmd.Process.Pid, syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
 	if code := d.wait(30 * time.Second); code != 0 {
 		t.Fatalf("exit %d after SIGINT", code)
+	}
+	if said := d.errs.String(); strings.Contains(said, "has ended") {
+		t.Errorf("a child ended before the edge did:\n%s", said)
 	}
 	for _, pid := range children {
 		if err := syscall.Kill(pid, 0); err != syscall.ESRCH {

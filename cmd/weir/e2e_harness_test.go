@@ -103,18 +103,18 @@ func (l *ledger) write(path string) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Acceptance\n\nWhat the shipped binary did, written by `make acceptance` (`WEIR_ACCEPTANCE=1 go test -run E2E ./cmd/weir/...`); every row is a\n"+
 		"figure that the scenario of that name in `cmd/weir/e2e_*_test.go` asserted or counted. Do not edit.\n\n")
-	fmt.Fprintf(&b, "%s · %s · %d CPUs, %s · %s\n\n", time.Now().UTC().Format("2006-01-02 15:04 UTC"), firstLine("/proc/sys/kernel/osrelease"), runtime.NumCPU(), cpuModel(), runtime.Version())
+	fmt.Fprintf(&b, "%s · %s · %d CPUs, %s · %s\n\n", time.Now().UTC().Format("2006-01-02 15:04 UTC"), kernel("/proc/sys/kernel/osrelease"), runtime.NumCPU(), cpuModel(), runtime.Version())
 	fmt.Fprintf(&b, "| scenario | what | figure |\n|---|---|---|\n%s\n", strings.Join(l.rows, "\n"))
 	return os.WriteFile(path, b.Bytes(), 0o644)
 }
 
-func firstLine(path string) string {
+func kernel(path string) string {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return runtime.GOOS
 	}
-	line, _, _ := strings.Cut(string(b), "\n")
-	return "Linux " + line
+	version, _, _ := strings.Cut(strings.TrimSpace(string(b)), "-") // without what the builder of the kernel called it
+	return "Linux " + version
 }
 
 func cpuModel() string {

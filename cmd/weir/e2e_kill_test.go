@@ -146,5 +146,26 @@ func TestE2EDeadGroup(t *testing.T) {
 	if up := e.metric(`weir_upstream_up{group="blue",service="api",target="` + c.blues[0] + `"}`); up != "0" {
 		t.Errorf("weir_upstream_up %q", up)
 	}
+	for rule, want := range map[string]string{"other": "the others take 60 % of blue", "fail": "60 % of blue answered 503"} {
+		half := c.weights(60)
+		half.service += "when_empty = \"" + rule + "\"\n"
+		replace(t, e.config, half.String())
+		e.must("reload")
+		if out := e.must("explain", "http://x/"); !strings.Contains(out, want) {
+			t.Errorf("when_empty = %s: explain does not say %q:\n%s", rule, want, out)
+		}
+		codes := map[int]int{}
+		k := dialKept(t, e.address("http"))
+		for range 100 {
+			res, _, err := k.do("GET", "/", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			codes[res.StatusCode]++
+		}
+		if rule == "other" && codes[200] != 100 || rule == "fail" && (codes[200] != 40 || codes[503] != 60) {
+			t.Errorf("when_empty = %s with blue dead at 60 %%: %v", rule, codes)
+		}
+	}
 	e.stop()
 }

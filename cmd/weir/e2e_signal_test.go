@@ -51,71 +51,79 @@ func drainable(t *testing.T, args ...string) (*edge, *backend) {
 	return run(t, dir, newConf(dir, b.address, "127.0.0.1:1"), args...), b
 }
 
-// TestE2ESignals: each way to end, with one request of a second and one idle connection in flight.
+// ending is a way to end weir.
+type ending struct {
+	name string
+	end  func(e *edge)
+	args []string
+	ms   int // how long the request in flight takes
+	code int
+	cut  bool // the request does not get its answer
+}
+
+var endings = []ending{
+	{"TERM", func(e *edge) { e.signal(syscall.SIGTERM) }, nil, 1000, 0, false},
+	{"INT", func(e *edge) { e.signal(syscall.SIGINT) }, nil, 1000, 0, false},
+	{"QUIT", func(e *edge) { e.signal(syscall.SIGQUIT) }, []string{"--drain-timeout", "300ms"}, 1000, 0, false},
+	{"TERM, deadline hit", func(e *edge) { e.signal(syscall.SIGTERM) }, []string{"--drain-timeout", "500ms"}, 20000, 3, true},
+	{"TERM twice", func(e *edge) {
+		e.signal(syscall.SIGTERM)
+		eventually(e.t, 5*time.Second, "the first is heard", func() bool { s, _, _ := e.try("GET", "/readyz", ""); return s == http.StatusServiceUnavailable })
+		e.signal(syscall.SIGTERM)
+	}, nil, 20000, 3, true},
+	{"stop", func(e *edge) { e.must("stop") }, nil, 1000, 0, false},
+	{"-s quit", func(e *edge) { e.must("-s", "quit") }, nil, 1000, 0, false},
+	{"-s stop", func(e *edge) { e.must("-s", "stop") }, nil, 20000, 0, true},
+	{"stop --now", func(e *edge) { e.must("stop", "--now") }, nil, 20000, 0, true},
+}
+
+// TestE2ESignals: each way to end, with a request and an idle connection in flight.
 func TestE2ESignals(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		name string
-		end  func(e *edge)
-		args []string
-		ms   int
-		code int
-		cut  bool // the request does not get its answer
-	}{
-		{"TERM", func(e *edge) { e.signal(syscall.SIGTERM) }, nil, 1000, 0, false},
-		{"INT", func(e *edge) { e.signal(syscall.SIGINT) }, nil, 1000, 0, false},
-		{"QUIT", func(e *edge) { e.signal(syscall.SIGQUIT) }, []string{"--drain-timeout", "300ms"}, 1000, 0, false},
-		{"TERM, deadline hit", func(e *edge) { e.signal(syscall.SIGTERM) }, []string{"--drain-timeout", "500ms"}, 20000, 3, true},
-		{"TERM twice", func(e *edge) {
-			e.signal(syscall.SIGTERM)
-			eventually(e.t, 5*time.Second, "the first is heard", func() bool { s, _, _ := e.try("GET", "/readyz", ""); return s == http.StatusServiceUnavailable })
-			e.signal(syscall.SIGTERM)
-		}, nil, 20000, 3, true},
-		{"stop", func(e *edge) { e.must("stop") }, nil, 1000, 0, false},
-		{"-s quit", func(e *edge) { e.must("-s", "quit") }, nil, 1000, 0, false},
-		{"-s stop", func(e *edge) { e.must("-s", "stop") }, nil, 20000, 0, true},
-		{"stop --now", func(e *edge) { e.must("stop", "--now") }, nil, 20000, 0, true},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			e, b := drainable(t, c.args...)
-			address := e.address("http")
-			idle := dialKept(t, address)
-			if _, _, err := idle.do("GET", "/", ""); err != nil {
-				t.Fatal(err)
-			}
-			slow := slowRequest(t, e, b, c.ms)
-			from := time.Now()
-			ended := make(chan struct{})
-			go func() { defer close(ended); c.end(e) }()
-			eventually(t, 5*time.Second, "new connections are refused", func() bool {
-				conn, err := net.Dial("tcp", address)
-				if err == nil {
-					_ = conn.Close()
-				}
-				return err != nil
-			})
-			a := <-slow
-			code := e.wait(30 * time.Second)
-			<-ended
-			if code != c.code {
-				t.Errorf("exit %d, want %d", code, c.code)
-			}
-			if !c.cut && (a.err != nil || a.status != 200 || !a.closed) {
-				t.Errorf("the slow request: %+v, want 200 and Connection: close", a)
-			}
-			if c.cut && a.err == nil {
-				t.Errorf("the slow request: %+v, want a cut connection", a)
-			}
-			if c.cut && time.Since(from) > 8*time.Second {
-				t.Errorf("took %s", time.Since(from))
-			}
-			if _, err := idle.r.ReadByte(); err != io.EOF {
-				t.Errorf("the idle connection ended with %v, want a close", err)
-			}
-		})
+	for _, c := range endings {
+		t.Run(c.name, c.hold)
 	}
 	measured(t, "TERM, INT, QUIT, stop, -s quit with a request of 1 s in flight", "answered with Connection: close, new connections refused, exit 0")
 	measured(t, "drain deadline hit, second TERM; stop --now, -s stop", "cut, exit 3; exit 0")
+}
+
+// hold ends an edge in this way and holds it to what was promised.
+func (c ending) hold(t *testing.T) {
+	e, b := drainable(t, c.args...)
+	address := e.address("http")
+	idle := dialKept(t, address)
+	if _, _, err := idle.do("GET", "/", ""); err != nil {
+		t.Fatal(err)
+	}
+	slow := slowRequest(t, e, b, c.ms)
+	from := time.Now()
+	ended := make(chan struct{})
+	go func() { defer close(ended); c.end(e) }()
+	eventually(t, 5*time.Second, "new connections are refused", func() bool {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err != nil
+	})
+	a := <-slow
+	code := e.wait(30 * time.Second)
+	<-ended
+	if code != c.code {
+		t.Errorf("exit %d, want %d", code, c.code)
+	}
+	if !c.cut && (a.err != nil || a.status != 200 || !a.closed) {
+		t.Errorf("the slow request: %+v, want 200 and Connection: close", a)
+	}
+	if c.cut && a.err == nil {
+		t.Errorf("the slow request: %+v, want a cut connection", a)
+	}
+	if c.cut && time.Since(from) > 8*time.Second {
+		t.Errorf("took %s", time.Since(from))
+	}
+	if _, err := idle.r.ReadByte(); err != io.EOF {
+		t.Errorf("the idle connection ended with %v, want a close", err)
+	}
 }
 
 // TestE2ELogRotation renames the log under load, again and again: every request has exactly one line.

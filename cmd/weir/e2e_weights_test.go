@@ -138,6 +138,11 @@ func TestE2EOverlayKill(t *testing.T) {
 	if w := e.status().Services[0].Weights(); w["blue"] != 10000 || w["red"] != 0 {
 		t.Errorf("weights %v with a void overlay", w)
 	}
+	replace(t, e.config, c.String())
+	e.must("reload")
+	if w := e.status().Services[0].Weights(); w["blue"] != 4000 {
+		t.Errorf("weights %v, want the overlay's: its groups are back", w)
+	}
 	e.stop()
 	measured(t, "kill -9 right after the 200 to a PUT of weights", "%d kills, %d times the new weights in force after the restart; status and check say so", n, n)
 }

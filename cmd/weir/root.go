@@ -31,7 +31,7 @@ func (sh *shell) root() *cobra.Command {
 		"A flag wins over its variable.\nnginx's -t, -c FILE, -s reload|quit|stop|reopen, -v and -V work too."
 	shim.flags(cmd.Flags())
 	cmd.AddCommand(
-		sh.runVerb(), sh.checkVerb(), sh.reloadVerb(), sh.stopVerb(), sh.logsVerb(), sh.statusVerb(),
+		sh.runVerb(), sh.checkVerb(), sh.reloadVerb(), sh.stopVerb(), sh.logsVerb(), sh.statusVerb(), sh.certsVerb(),
 		sh.weightsVerb(), sh.explainVerb(), sh.demoVerb(), sh.versionVerb(), sh.healthcheckVerb(),
 	)
 	return cmd

@@ -65,10 +65,17 @@ type Certificate struct {
 	Issuer    string    `json:"issuer"`
 	Serial    string    `json:"serial"`
 	KeyType   string    `json:"key_type"`
-	NotBefore time.Time `json:"not_before"`
-	NotAfter  time.Time `json:"not_after"`
-	// Source is where it came from: a file's path or the name of an issuer.
+	NotBefore time.Time `json:"not_before,omitzero"`
+	NotAfter  time.Time `json:"not_after,omitzero"`
+	// Source is where it came from: a file's path, or "acme".
 	Source string `json:"source"`
+	// State is valid, expired, or, of what is obtained automatically, obtaining or failed. One that failed may have an older certificate in force; one that
+	// has none yet lacks issuer, serial, key type and times.
+	State string `json:"state"`
+	// Error says why the last attempt failed and what can be done about it.
+	Error string `json:"error,omitempty"`
+	// NextAttempt is when an automatic certificate is looked at again.
+	NextAttempt time.Time `json:"next_attempt,omitzero"`
 }
 
 // StopResult answers POST /v1/stop: 202, the process ends after this answer.

@@ -71,7 +71,7 @@ func mixed(r *rapid.T, b *http1.Body) string {
 	for !b.Complete() {
 		var p []byte
 		var err error
-		switch rapid.IntRange(0, 3).Draw(r, "how") {
+		switch rapid.IntRange(0, 4).Draw(r, "how") {
 		case 0:
 			p, err = b.Next()
 		case 1:
@@ -81,6 +81,9 @@ func mixed(r *rapid.T, b *http1.Body) string {
 			p = buf[:n]
 		case 2:
 			p, _ = b.AtHand()
+		case 4:
+			buf := make([]byte, rapid.SampledFrom([]int{0, 1, 7, 100, 5000}).Draw(r, "size"))
+			p = buf[:b.ReadNow(buf)]
 		case 3:
 			b.Buffered() // must change nothing that is read
 		}

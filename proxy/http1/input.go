@@ -6,6 +6,8 @@ import (
 	"net"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // input is the reading half of a connection: a borrowed block and a window of unread bytes in it.
@@ -18,6 +20,7 @@ type input struct {
 	try   func(fd uintptr) bool // readOnce, lookOnce and grabOnce, bound once, so that a read allocates nothing
 	look  func(fd uintptr)
 	grab  func(fd uintptr) bool
+	count func(fd uintptr) bool
 	dst   []byte // where grab reads to
 	buf   []byte // borrowed; nil while idle
 	r, w  int    // unread bytes are buf[r:w]
@@ -32,7 +35,7 @@ func (in *input) init(conn net.Conn) {
 	in.conn = conn
 	if sc, ok := conn.(*net.TCPConn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
-			in.raw, in.try, in.look, in.grab = raw, in.readOnce, in.lookOnce, in.grabOnce
+			in.raw, in.try, in.look, in.grab, in.count = raw, in.readOnce, in.lookOnce, in.grabOnce, in.countOnce
 		}
 	}
 }
@@ -177,6 +180,27 @@ func (in *input) readNow(p []byte) int {
 func (in *input) grabOnce(fd uintptr) bool {
 	in.n, _ = syscall.Read(int(fd), in.dst)
 	return true
+}
+
+// available waits until the socket has something and says how many bytes stand there; 0 is its end. Plain sockets only.
+func (in *input) available() (int, error) {
+	in.n, in.err = 0, nil
+	if err := in.raw.Read(in.count); err != nil {
+		return 0, err
+	}
+	return in.n, in.err
+}
+
+func (in *input) countOnce(fd uintptr) bool {
+	if in.n, in.err = unix.IoctlGetInt(int(fd), fionread); in.err != nil || in.n > 0 {
+		return true
+	}
+	in.lookOnce(fd) // nothing and the end both count 0
+	if in.err != nil || in.n >= 0 {
+		in.n = max(in.n, 0)
+		return true
+	}
+	return false
 }
 
 // readable peeks without waiting: true when bytes, an end or an error stand at an idle socket.

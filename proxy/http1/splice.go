@@ -13,14 +13,14 @@ import (
 const (
 	// SpliceMin is the size from which a body is moved inside the kernel: below it, setting up a pipe costs more than copying does.
 	SpliceMin = 128 << 10
-	// spliceStep is how much is spliced under one deadline. Smaller steps cost calls; larger ones would demand a higher rate of a slow peer
-	// (256 KiB within a 60 s timeout is 4.4 kB/s).
+	// spliceStep is how much is spliced under one write deadline at most. Smaller steps cost calls; larger ones would demand a higher rate of a slow
+	// peer (256 KiB within a 60 s timeout is 4.4 kB/s).
 	spliceStep = 256 << 10
 )
 
 // Splice moves the rest of body to the client without bringing it into this process (splice(2) between two plain sockets). It reports false, having
 // done nothing, when that cannot be done: TLS on either side, chunked framing on either side, or too little to be worth it.
-// renew is called before each step to move the deadlines.
+// renew moves the deadlines of both sides; it is called before each wait for the source and again before what has arrived is sent on.
 func (c *ServerConn) Splice(b *Body, renew func(now time.Time)) (bool, error) {
 	if c.chunked || c.method == message.HEAD {
 		return false, nil
@@ -53,44 +53,45 @@ func splice(o *output, b *Body, renew func(now time.Time)) (bool, error) {
 	o.flush()
 	limit := io.LimitedReader{R: src}
 	for b.err == nil && o.err == nil {
-		renew(time.Now())
-		limit.N = spliceStep
-		if known {
-			limit.N = min(spliceStep, b.left)
-		}
-		want := limit.N
-		n, err := dst.ReadFrom(&limit)
-		o.sent += n
-		b.received += n
-		b.left -= n
-		switch {
-		case known && b.left == 0:
-			b.err = io.EOF
-		case err != nil:
-			return true, b.blame(o, err)
-		case n < want:
-			return true, b.end()
+		if err := b.step(o, dst, &limit, renew); err != nil {
+			return true, err
 		}
 	}
 	return true, o.err
 }
 
-// blame says which side a splice broke on, as far as can be told: the source when its socket has ended or its deadline is over, which makes this the body's
-// error; else the destination. It matters because an answer that ends with its connection looks complete to a client unless somebody resets it.
-func (b *Body) blame(o *output, err error) error {
-	late := func(a *alarm) bool { return !a.at.IsZero() && !time.Now().Before(a.at) }
+// step waits for the source and then moves what has arrived, never more: a step that waited for the source in the middle could not tell whose
+// deadline ran out.
+func (b *Body) step(o *output, dst *net.TCPConn, limit *io.LimitedReader, renew func(now time.Time)) error {
+	renew(time.Now())
+	n, err := b.in.available()
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		if late(&b.in.alarm) && !late(&o.alarm) {
-			b.err = err
-			return err
-		}
-	case b.in.ended():
-		b.err = ErrTruncated
-		return ErrTruncated
+		return b.fail(err)
+	case err != nil: // reset: the source did not come to its end
+		return b.fail(ErrTruncated)
 	}
-	o.err = err
-	return err
+	if n == 0 {
+		return b.end()
+	}
+	if limit.N = min(spliceStep, int64(n)); b.framing == message.Length {
+		limit.N = min(limit.N, b.left)
+	}
+	renew(time.Now())
+	moved, err := dst.ReadFrom(limit)
+	o.sent += moved
+	b.received += moved
+	b.left -= moved
+	switch {
+	case b.framing == message.Length && b.left == 0:
+		b.err = io.EOF
+	case err != nil && b.in.ended(): // the source broke in this very moment; an answer that ends with its connection must not look complete
+		return b.fail(ErrTruncated)
+	case err != nil:
+		o.err = err
+		return err
+	}
+	return nil
 }
 
 // end is an end of the stream where the socket ended.

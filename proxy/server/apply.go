@@ -20,9 +20,11 @@ import (
 type prepared struct {
 	plan     *plan
 	store    *edgetls.Store
+	acme     *acme // nil: none
 	logs     *logs
-	opened   []*listener // new sockets
-	sockets  []*listener // all, in the file's order
+	opened   []*listener        // new sockets
+	sockets  []*listener        // all, in the file's order
+	taken    map[*listener]bool // open listeners that one of sockets goes on with
 	pools    map[poolKey]*upstream.Pool
 	fresh    []*upstream.Pool // pools that the generation in force does not have
 	warnings []string
@@ -72,7 +74,7 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 	p = &prepared{pools: map[poolKey]*upstream.Pool{}}
 	defer func() {
 		if err != nil {
-			p.undo(s.logs.Load())
+			p.undo(s)
 		}
 	}()
 	if err = unchangeable(cfg, old); err != nil {
@@ -96,6 +98,9 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 	if err = s.openListeners(p, cfg, old); err != nil {
 		return p, err
 	}
+	if p.acme, err = s.prepareACME(p, cfg); err != nil {
+		return p, err
+	}
 	return p, s.acquirePools(p, old)
 }
 
@@ -114,22 +119,27 @@ func unchangeable(cfg *configs.Config, old *generation) error {
 	return nil
 }
 
+// openListeners binds what is new, the TLS ones first: those that redirect lead to the first of them, whose port may be the system's choice.
 func (s *Server) openListeners(p *prepared, cfg *configs.Config, old *generation) error {
-	taken := map[*listener]bool{}
-	for _, c := range cfg.Listeners {
-		from := s.predecessor(c, taken)
-		taken[from] = true
-		if from != nil && from.same(c, cfg.TLS.MinVersion, old.plan.config.TLS.MinVersion) {
-			p.sockets = append(p.sockets, from)
-			continue
+	sockets := make([]*listener, len(cfg.Listeners))
+	redirect := ""
+	p.taken = map[*listener]bool{}
+	for _, secure := range []bool{true, false} {
+		for i, c := range cfg.Listeners {
+			if c.TLS != secure {
+				continue
+			}
+			l, err := s.takeListener(p, listenerPlan{config: c, minVersion: cfg.TLS.MinVersion, redirect: redirect}, old)
+			if err != nil {
+				return err
+			}
+			sockets[i] = l
+			if secure && redirect == "" {
+				redirect = l.data.Port
+			}
 		}
-		l, err := s.openListener(c, cfg.TLS.MinVersion, from)
-		if err != nil {
-			return err
-		}
-		p.opened = append(p.opened, l)
-		p.sockets = append(p.sockets, l)
 	}
+	p.sockets = sockets
 	return nil
 }
 
@@ -145,6 +155,21 @@ func (s *Server) predecessor(c configs.Listener, taken map[*listener]bool) (from
 		}
 	}
 	return from
+}
+
+// takeListener is the open listener that the plan describes, or a new one, which joins p.opened.
+func (s *Server) takeListener(p *prepared, plan listenerPlan, old *generation) (*listener, error) {
+	from := s.predecessor(plan.config, p.taken)
+	p.taken[from] = true
+	if from != nil && from.same(plan, old.plan.config.TLS.MinVersion) {
+		return from, nil
+	}
+	l, err := s.openListener(plan, from)
+	if err != nil {
+		return nil, err
+	}
+	p.opened = append(p.opened, l)
+	return l, nil
 }
 
 func (s *Server) acquirePools(p *prepared, old *generation) error {
@@ -163,7 +188,10 @@ func (s *Server) acquirePools(p *prepared, old *generation) error {
 }
 
 // undo releases what prepare acquired. Sockets that the generation in force uses are not touched.
-func (p *prepared) undo(inForce *logs) {
+func (p *prepared) undo(s *Server) {
+	if p.acme != nil && p.acme != s.acme.Load() {
+		p.acme.Close()
+	}
 	for _, pool := range p.pools {
 		pool.Release()
 	}
@@ -172,7 +200,7 @@ func (p *prepared) undo(inForce *logs) {
 			_ = l.socket.Close()
 		}
 	}
-	_ = p.logs.closeBut(inForce)
+	_ = p.logs.closeBut(s.logs.Load())
 }
 
 // awaitPeers waits until every new peer has been probed once, at most one probe's timeout, and says which groups have nobody alive: a dead new
@@ -223,8 +251,10 @@ func (s *Server) commit(p *prepared, old *generation, digest [32]byte) *generati
 	s.level.SetLevel(level(p.plan.config.Log.Level))
 	// Refused only where a public listener would lose its token, which the configuration's own check has refused before.
 	_ = s.admin.SetToken(p.plan.config.Admin.Token.Reveal())
+	g.acme = p.acme
 	s.certs.Commit(p.store)
-	s.exportCertificates(p.store)
+	s.commitACME(p.acme, p.plan.config)
+	s.exportCertificates()
 	g.build(s, old)
 	s.current.Store(g)
 	s.proxy.Publish(g.snapshot)
@@ -251,6 +281,9 @@ func (l *listener) successor(opened []*listener) bool {
 
 // retire lets go of what the new generation does not have: sockets, pools, log outputs, metric series. Requests under way keep what they hold.
 func (s *Server) retire(old, g *generation) {
+	if old != nil && old.acme != nil && old.acme != g.acme {
+		old.acme.Close() // before its listeners: where nobody listens it would itself
+	}
 	for _, l := range s.listeners {
 		if !l.in(g.sockets) && !l.successor(g.sockets) {
 			if err := l.close(); err != nil {
@@ -280,9 +313,12 @@ func (l *listener) in(list []*listener) bool {
 	return false
 }
 
-func (s *Server) exportCertificates(store *edgetls.Store) {
+// exportCertificates may be called by anybody at any time: the last call exports what is in force by then.
+func (s *Server) exportCertificates() {
+	s.exporting.Lock()
+	defer s.exporting.Unlock()
 	var list []observe.Certificate
-	for _, e := range store.NotAfter() {
+	for _, e := range s.certs.Store().NotAfter() {
 		list = append(list, observe.Certificate{Subject: e.Subject, NotAfter: e.NotAfter})
 	}
 	s.metrics.SetCertificates(list)

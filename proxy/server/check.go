@@ -33,7 +33,7 @@ func Check(path string, w io.Writer) bool {
 	for _, warning := range slices.Concat(p.table.Shadowed(), limitWarnings(cfg), store.Warnings()) {
 		_, _ = fmt.Fprintf(w, "%s: warning: %s\n", path, warning)
 	}
-	for _, line := range overlayLines(cfg) {
+	for _, line := range append(acmeNote(cfg), overlayLines(cfg)...) {
 		_, _ = fmt.Fprintf(w, "%s: note: %s\n", path, line)
 	}
 	_, _ = fmt.Fprintf(w, "%s: ok (%d listeners, %d routes, %d services)\n", path, len(cfg.Listeners), len(cfg.Routes), len(cfg.Services))

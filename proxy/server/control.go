@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/BurntSushi/toml"
 	"go.uber.org/zap"
@@ -79,10 +80,11 @@ func (c control) Config() admin.ConfigView {
 // Certificates implements admin.Control.
 func (c control) Certificates() []admin.Certificate {
 	list := []admin.Certificate{}
-	for _, i := range c.s.certs.Store().List() {
+	for _, i := range append(c.s.certs.Store().List(time.Now()), c.s.managed()...) {
 		list = append(list, admin.Certificate{
 			Subject: i.Subject, Names: i.Names, Issuer: i.Issuer, Serial: i.Serial, KeyType: i.KeyType,
 			NotBefore: i.NotBefore, NotAfter: i.NotAfter, Source: i.File,
+			State: i.State, Error: i.Error, NextAttempt: i.NextAttempt,
 		})
 	}
 	return list

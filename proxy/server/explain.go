@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/valor-ivx/weir/balancer"
 	"github.com/valor-ivx/weir/configs"
 	"github.com/valor-ivx/weir/proxy"
 	"github.com/valor-ivx/weir/proxy/admin"
@@ -106,7 +107,7 @@ func (e *explanation) admit() bool {
 // choose shows the split and who could serve each group; which group a request without stickiness gets is a matter of its number, so shares are shown.
 func (e *explanation) choose() {
 	s := e.route.Service
-	var live []string
+	var live, lost []string
 	for i := range s.Groups {
 		group := &s.Groups[i]
 		d := describeGroup(s, i)
@@ -118,11 +119,22 @@ func (e *explanation) choose() {
 		for _, t := range d.Targets {
 			e.step("choose", fmt.Sprintf("target %s %s", t.Address, t.State), "in flight %d, latency %.1f ms%s", t.InFlight, t.LatencyMS, suffix(t))
 		}
-		if d.Weight > 0 && d.State == "live" {
+		switch {
+		case d.Weight == 0:
+		case d.State == "live":
 			live = append(live, fmt.Sprintf("%s (%s %%)", group.Name, d.Weight))
+		default:
+			lost = append(lost, fmt.Sprintf("%s %% of %s", d.Weight, group.Name))
 		}
 	}
-	if len(live) == 0 {
+	share := strings.Join(lost, ", ")
+	switch {
+	case len(live) > 0 && len(lost) > 0 && s.WhenEmpty == balancer.EmptyOther:
+		e.step("choose", "the others take "+share, "when_empty = \"other\": groups with weight and a live target")
+	case len(live) > 0 && len(lost) > 0:
+		e.step("choose", "nobody takes "+share, "when_empty = \"fail\"")
+		live = append(live, share+" answered 503 unless an unhealthy target answers after all")
+	case len(live) == 0:
 		e.end("503 unless an unhealthy target answers after all: no group with weight has a live target")
 		return
 	}

@@ -111,11 +111,11 @@ func (r *running) write(text string) {
 	}
 }
 
-func (r *running) call(want int, method, path, body string, header ...string) string {
-	r.t.Helper()
+// try is one call of the admin API.
+func (r *running) try(method, path, body string, header ...string) (status int, answer string, err error) {
 	req, err := http.NewRequest(method, "http://weir"+path, strings.NewReader(body))
 	if err != nil {
-		r.t.Fatalf("%v", err)
+		return 0, "", err
 	}
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
@@ -125,14 +125,21 @@ func (r *running) call(want int, method, path, body string, header ...string) st
 	}
 	res, err := r.admin.Do(req)
 	if err != nil {
-		r.t.Fatalf("%s %s: %v", method, path, err)
+		return 0, "", err
 	}
 	defer func() { _ = res.Body.Close() }()
 	b, err := io.ReadAll(res.Body)
-	if err != nil || res.StatusCode != want {
-		r.t.Fatalf("%s %s %s: %d %s %v, want %d", method, path, body, res.StatusCode, b, err, want)
+	return res.StatusCode, string(b), err
+}
+
+// call is try that must have a certain status.
+func (r *running) call(want int, method, path, body string, header ...string) string {
+	r.t.Helper()
+	status, answer, err := r.try(method, path, body, header...)
+	if err != nil || status != want {
+		r.t.Fatalf("%s %s %s: %d %s %v, want %d", method, path, body, status, answer, err, want)
 	}
-	return string(b)
+	return answer
 }
 
 func (r *running) status() (s admin.Status) {
@@ -173,21 +180,30 @@ func connect(t fataler, address string) *connection {
 	return &connection{conn, bufio.NewReader(conn)}
 }
 
-// get is one request; the connection must go on after it.
-func (c *connection) get(t fataler) (status int, colour string) {
-	t.Helper()
+// try is one request; the connection must go on after it.
+func (c *connection) try() (status int, colour string, err error) {
 	_ = c.conn.SetDeadline(time.Now().Add(20 * time.Second))
 	if _, err := io.WriteString(c.conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
-		t.Fatalf("the connection broke: %v", err)
+		return 0, "", fmt.Errorf("the connection broke: %w", err)
 	}
 	res, err := http.ReadResponse(c.r, nil)
 	if err != nil {
-		t.Fatalf("the connection broke: %v", err)
+		return 0, "", fmt.Errorf("the connection broke: %w", err)
 	}
-	if _, err := io.Copy(io.Discard, res.Body); err != nil || res.Close {
-		t.Fatalf("the connection ended with %s: %v", res.Status, err)
+	if _, err = io.Copy(io.Discard, res.Body); err == nil && res.Close {
+		err = fmt.Errorf("the connection ended with %s", res.Status)
 	}
-	return res.StatusCode, res.Header.Get("X-Color")
+	return res.StatusCode, res.Header.Get("X-Color"), err
+}
+
+// get is try that must succeed.
+func (c *connection) get(t fataler) (status int, colour string) {
+	t.Helper()
+	status, colour, err := c.try()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return status, colour
 }
 
 func eventually(t fataler, what string, ok func() bool) {

@@ -16,6 +16,7 @@ import (
 	"github.com/valor-ivx/weir/configs"
 	"github.com/valor-ivx/weir/proxy"
 	"github.com/valor-ivx/weir/proxy/observe"
+	edgetls "github.com/valor-ivx/weir/tls"
 )
 
 // handshakeTimeout bounds a TLS handshake: a client that needs longer has lost its connection or is holding one open on purpose.
@@ -38,8 +39,24 @@ type listener struct {
 	handshakes map[net.Conn]struct{}
 }
 
+// listenerPlan is a listener of the file with what else it is made of.
+type listenerPlan struct {
+	config     configs.Listener
+	minVersion string
+	redirect   string // port of the first TLS listener, for those that redirect
+}
+
+// redirectPort is the port this listener sends its clients to; "": none.
+func (p listenerPlan) redirectPort() string {
+	if p.config.Redirect == "" {
+		return ""
+	}
+	return p.redirect
+}
+
 // openListener binds the socket, or takes over that of a listener on the same address; accepting begins with start.
-func (s *Server) openListener(c configs.Listener, minVersion string, from *listener) (*listener, error) {
+func (s *Server) openListener(plan listenerPlan, from *listener) (*listener, error) {
+	c := plan.config
 	var socket net.Listener
 	var err error
 	if from != nil {
@@ -52,11 +69,12 @@ func (s *Server) openListener(c configs.Listener, minVersion string, from *liste
 		return nil, errors.Join(fmt.Errorf("open listener %s: %w", c.Name, err), socket.Close())
 	}
 	l := &listener{server: s, config: c, socket: socket, inherited: from != nil, done: make(chan struct{}), handshakes: map[net.Conn]struct{}{}}
-	l.data = &proxy.Listener{Name: c.Name, Index: s.listenerIndex(c.Name), Scheme: "http", Port: port, Metrics: s.metrics.Listener(c.Name)}
+	l.data = &proxy.Listener{Name: c.Name, Index: s.listenerIndex(c.Name), Scheme: "http", Port: port, Metrics: s.metrics.Listener(c.Name),
+		Redirect: plan.redirectPort()}
 	if c.TLS {
 		l.data.Scheme = "https"
 		version := uint16(tls.VersionTLS12)
-		if minVersion == "1.3" {
+		if plan.minVersion == "1.3" {
 			version = tls.VersionTLS13
 		}
 		l.tls = s.certs.Config(c.Protocols, version)
@@ -65,8 +83,10 @@ func (s *Server) openListener(c configs.Listener, minVersion string, from *liste
 }
 
 // same reports whether a listener of the new file is this one: nothing that a socket is made of differs.
-func (l *listener) same(c configs.Listener, minVersion, oldMinVersion string) bool {
-	return l.config.Address == c.Address && l.config.Name == c.Name && l.config.TLS == c.TLS && (!c.TLS || minVersion == oldMinVersion)
+func (l *listener) same(plan listenerPlan, oldMinVersion string) bool {
+	c := plan.config
+	return l.config.Address == c.Address && l.config.Name == c.Name && l.config.TLS == c.TLS && l.data.Redirect == plan.redirectPort() &&
+		(!c.TLS || plan.minVersion == oldMinVersion)
 }
 
 func (l *listener) start() { go l.accept() }
@@ -101,6 +121,10 @@ func (l *listener) serve(conn net.Conn) {
 	secure := tls.Server(conn, l.tls)
 	if !l.handshake(conn, secure) {
 		_ = conn.Close() // nothing was agreed: there is nobody to say goodbye to
+		return
+	}
+	if edgetls.IsValidation(secure.ConnectionState()) {
+		_ = secure.Close() // the CA has seen what it came for
 		return
 	}
 	l.server.proxy.Serve(secure, l.data, secure.ConnectionState().Version)

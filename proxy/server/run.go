@@ -142,6 +142,9 @@ func (s *Server) reopenLogs() error {
 func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin.StopMode) bool {
 	s.log.Info("stopping", zap.String("weir.mode", mode.String()))
 	s.mu.Lock() // a reload under way ends first; later ones see stopping
+	if a := s.acme.Load(); a != nil {
+		a.Close() // before its listeners: where nobody listens it would itself
+	}
 	for _, l := range s.listeners {
 		_ = l.close() // a socket that cannot be closed is closed by the end of the process
 		l.abandon()

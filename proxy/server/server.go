@@ -39,6 +39,9 @@ type Server struct {
 	overlay  overlayFile
 	secret   []byte
 
+	acme      atomic.Pointer[acme] // nil: none; written by apply, read by the data path and the admin API
+	exporting sync.Mutex           // one export of certificates' metrics at a time, so that none overwrites a newer one
+
 	logs     atomic.Pointer[logs] // written by apply; read by the logger
 	stopping atomic.Bool          // set once, when the process begins to end
 	ending   context.Context      // ends with the call of end, at the same moment
@@ -74,6 +77,7 @@ type generation struct {
 	loaded   time.Time
 	digest   [sha256.Size]byte
 	plan     *plan
+	acme     *acme
 	pools    map[poolKey]*upstream.Pool
 	services map[string]*proxy.Service
 	snapshot *proxy.Snapshot
@@ -130,7 +134,7 @@ func start(o Options) (s *Server, err error) {
 		s.aside = fmt.Sprintf("the runtime overlay was set aside as %s, the file's weights are in force: %v", s.overlay.asidePath(), unreadable)
 	}
 	s.registry = upstream.NewRegistry(upstream.Options{Logger: s.log, Events: s.targets.events()})
-	s.proxy = proxy.New(proxy.Options{Logger: s.log, HTTP1: http1Options(), Now: s.registry.Now}, nil)
+	s.proxy = proxy.New(proxy.Options{Logger: s.log, HTTP1: http1Options(), Now: s.registry.Now, Challenge: s.answerChallenge}, nil)
 	control, err := s.openAdmin(cfg)
 	if err != nil {
 		return s, err
@@ -198,6 +202,9 @@ func (s *Server) release() {
 	s.end()
 	for _, l := range s.listeners {
 		_ = l.socket.Close()
+	}
+	if a := s.acme.Load(); a != nil {
+		a.Close()
 	}
 	if s.registry != nil {
 		s.registry.Close()

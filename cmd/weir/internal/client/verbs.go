@@ -26,6 +26,12 @@ func (c *Client) RawStatus(ctx context.Context) (json.RawMessage, error) {
 	return raw, c.do(ctx, call{method: http.MethodGet, path: "/v1/status"}, &raw)
 }
 
+// Certificates are those that TLS listeners can present, and the names that have none yet.
+func (c *Client) Certificates(ctx context.Context) ([]admin.Certificate, error) {
+	var list []admin.Certificate
+	return list, c.do(ctx, call{method: http.MethodGet, path: "/v1/certificates"}, &list)
+}
+
 // Service is one service's live state.
 func (c *Client) Service(ctx context.Context, name string) (admin.Service, error) {
 	var s admin.Service

@@ -72,6 +72,44 @@ func Reload(w io.Writer, r admin.ReloadResult) {
 	}
 }
 
+// Certificates prints one line for each, and under it what is wrong and when it is tried again.
+func Certificates(w io.Writer, list []admin.Certificate, now time.Time) {
+	if len(list) == 0 {
+		fmt.Fprintln(w, "no certificates")
+		return
+	}
+	// What is wrong comes below the table: a long text would stretch its columns.
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "SUBJECT\tSTATE\tEXPIRES\tKEY\tISSUER\tSOURCE")
+	for _, c := range list {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", clean(c.Subject), clean(c.State), expiry(c, now), orDash(c.KeyType), orDash(c.Issuer), clean(c.Source))
+	}
+	_ = t.Flush()
+	for _, c := range list {
+		if c.Error != "" {
+			fmt.Fprintf(w, "%s: %s; next attempt %s\n", clean(c.Subject), clean(c.Error), stamp(c.NextAttempt))
+		}
+	}
+}
+
+func expiry(c admin.Certificate, now time.Time) string {
+	if c.NotAfter.IsZero() {
+		return "-"
+	}
+	left := c.NotAfter.Sub(now)
+	if left < 48*time.Hour {
+		return stamp(c.NotAfter)
+	}
+	return fmt.Sprintf("%s (%d days)", c.NotAfter.Local().Format(time.DateOnly), int(left.Hours()/24))
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return clean(s)
+}
+
 // Explanation prints the decisions in order.
 func Explanation(w io.Writer, e admin.Explanation) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/valor-ivx/weir/cmd/weir/internal/show"
+)
+
+func (sh *shell) certsVerb() *cobra.Command {
+	var a access
+	cmd := &cobra.Command{
+		Use:   "certs",
+		Short: "Show the certificates of the running weir, and what keeps it from obtaining those that are missing",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.client(sh)
+			if err != nil {
+				return err
+			}
+			list, err := c.Certificates(cmd.Context())
+			if err != nil {
+				return err
+			}
+			show.Certificates(sh.stdout, list, time.Now())
+			return nil
+		},
+	}
+	a.flags(cmd.Flags())
+	return cmd
+}

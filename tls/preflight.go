@@ -1,0 +1,238 @@
+package edgetls
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// preflight finds what would make an order fail before it is made: a failed validation counts against the host for an hour.
+// What it cannot know (a DNS server that does not answer) it leaves to the CA.
+type preflight struct {
+	client   *http.Client
+	resolver string // IP:PORT; "": the system's
+	profile  string
+}
+
+func newPreflight(o ACMEOptions) preflight {
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: o.Roots, MinVersion: tls.VersionTLS12},
+		DisableKeepAlives: true} // one request a day
+	return preflight{client: &http.Client{Transport: transport, Timeout: 20 * time.Second}, resolver: o.Resolver, profile: o.Profile}
+}
+
+// directory is what interests here of a CA's directory (RFC 8555 §7.1.1, profiles: draft-ietf-acme-profiles).
+type directory struct {
+	NewOrder string `json:"newOrder"`
+	Meta     struct {
+		CAA      []string          `json:"caaIdentities"`
+		EAB      bool              `json:"externalAccountRequired"`
+		Profiles map[string]string `json:"profiles"`
+	} `json:"meta"`
+}
+
+// check refuses an order for name that cannot end well.
+func (p preflight) check(ctx context.Context, address, name string) error {
+	d, err := p.read(ctx, address)
+	if err != nil {
+		return err
+	}
+	who := authorityName(address)
+	if d.Meta.EAB {
+		return &refusal{words: who + " wants an external account binding (EAB), which weir cannot give yet: use another tls.acme.directory"}
+	}
+	if _, offered := d.Meta.Profiles[p.profile]; p.profile != "" && !offered {
+		return &refusal{words: fmt.Sprintf("%s has no profile %q", who, p.profile)}
+	}
+	addresses := []netip.Addr{}
+	if ip, err := netip.ParseAddr(name); err == nil {
+		addresses = append(addresses, ip)
+	} else {
+		if addresses, err = p.addresses(ctx, name); err != nil {
+			return err
+		}
+		if err := p.caa(ctx, name, who, d.Meta.CAA); err != nil {
+			return err
+		}
+	}
+	if slices.ContainsFunc(addresses, netip.Addr.IsLoopback) && !isLocal(address) {
+		return &refusal{words: fmt.Sprintf("%s is a loopback address here, which %s cannot reach: is the host in /etc/hosts?", name, who)}
+	}
+	return nil
+}
+
+// read fetches the directory. A CA that is down is found out here, once, without the client library's retries.
+func (p preflight) read(ctx context.Context, address string) (directory, error) {
+	var d directory
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return d, fmt.Errorf("the CA's directory %s: %w", address, err)
+	}
+	resp, err := p.client.Do(req)
+	if err != nil {
+		return d, fmt.Errorf("the CA cannot be reached: %w", err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = errors.New(resp.Status)
+	}
+	if err == nil {
+		d, err = readDirectory(data)
+	}
+	if err != nil {
+		return d, fmt.Errorf("%s is no ACME directory: %w", address, err)
+	}
+	return d, nil
+}
+
+func readDirectory(data []byte) (directory, error) {
+	var d directory
+	if err := json.Unmarshal(data, &d); err != nil {
+		return d, err
+	}
+	if d.NewOrder == "" {
+		return d, errors.New("it names no newOrder address")
+	}
+	return d, nil
+}
+
+// isLocal reports a CA on this machine: a private one, or a test's.
+func isLocal(directory string) bool {
+	u, err := url.Parse(directory)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return u.Hostname() == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// addresses are those of a name, none when nobody could be asked.
+func (p preflight) addresses(ctx context.Context, name string) ([]netip.Addr, error) {
+	none := &refusal{words: name + " has no address in DNS, so that no CA can reach it: publish an A or AAAA record that leads to this machine"}
+	if p.resolver == "" { // as the system does it, /etc/hosts included
+		list, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
+		var lookup *net.DNSError
+		if errors.As(err, &lookup) && lookup.IsNotFound {
+			return nil, none
+		}
+		return list, nil
+	}
+	var list []netip.Addr
+	for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA} {
+		records, err := p.ask(ctx, name, kind)
+		if err != nil {
+			return nil, nil // not known is not no
+		}
+		for _, r := range records {
+			switch r := r.(type) {
+			case *dns.A:
+				list = append(list, addrOf(r.A))
+			case *dns.AAAA:
+				list = append(list, addrOf(r.AAAA))
+			}
+		}
+	}
+	if len(list) == 0 {
+		return nil, none
+	}
+	return list, nil
+}
+
+func addrOf(ip net.IP) netip.Addr {
+	addr, _ := netip.AddrFromSlice(ip) // the zero address is no loopback
+	return addr.Unmap()
+}
+
+// caa holds the closest CAA records (RFC 8659 §3) against the names by which the CA goes.
+func (p preflight) caa(ctx context.Context, name, who string, identities []string) error {
+	if len(identities) == 0 {
+		return nil
+	}
+	for domain := name; domain != ""; _, domain, _ = strings.Cut(domain, ".") {
+		records, err := p.ask(ctx, domain, dns.TypeCAA)
+		if err != nil {
+			return nil // not known is not no
+		}
+		var allowed []string
+		for _, r := range records {
+			if c, ok := r.(*dns.CAA); ok && strings.EqualFold(c.Tag, "issue") {
+				issuer, _, _ := strings.Cut(c.Value, ";")
+				allowed = append(allowed, strings.ToLower(strings.TrimSpace(issuer)))
+			}
+		}
+		if len(records) == 0 {
+			continue
+		}
+		if len(allowed) > 0 && !slices.ContainsFunc(identities, func(id string) bool { return slices.Contains(allowed, strings.ToLower(id)) }) {
+			return &refusal{words: fmt.Sprintf("the CAA record of %s lets only %s issue certificates, not %s: add it there, or use another tls.acme.directory",
+				domain, quotedList(allowed), who)}
+		}
+		return nil
+	}
+	return nil
+}
+
+func quotedList(names []string) string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		if out[i] = n; n == "" {
+			out[i] = "nobody"
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// ask gives the records of one kind; none for a name that does not exist.
+func (p preflight) ask(ctx context.Context, name string, kind uint16) ([]dns.RR, error) {
+	servers := []string{p.resolver}
+	if p.resolver == "" {
+		c, err := dns.ClientConfigFromFile("/etc/resolv.conf")
+		if err != nil {
+			return nil, fmt.Errorf("read resolver: %w", err)
+		}
+		servers = servers[:0]
+		for _, s := range c.Servers {
+			servers = append(servers, net.JoinHostPort(s, c.Port))
+		}
+	}
+	question := new(dns.Msg)
+	question.SetQuestion(dns.Fqdn(name), kind)
+	question.SetEdns0(1232, false) // RFC 9715 §3.1: what passes unfragmented
+	err := errors.New("no DNS server")
+	for _, server := range servers {
+		var answer *dns.Msg
+		if answer, err = exchange(ctx, question, server); err != nil {
+			continue
+		}
+		switch answer.Rcode {
+		case dns.RcodeSuccess:
+			return slices.DeleteFunc(answer.Answer, func(r dns.RR) bool { return r.Header().Rrtype != kind }), nil
+		case dns.RcodeNameError:
+			return nil, nil
+		}
+		err = fmt.Errorf("DNS server answers %s", dns.RcodeToString[answer.Rcode])
+	}
+	return nil, err
+}
+
+func exchange(ctx context.Context, question *dns.Msg, server string) (*dns.Msg, error) {
+	client := &dns.Client{Timeout: 3 * time.Second}
+	answer, _, err := client.ExchangeContext(ctx, question, server)
+	if err == nil && answer.Truncated {
+		client.Net = "tcp"
+		answer, _, err = client.ExchangeContext(ctx, question, server)
+	}
+	return answer, err
+}
