@@ -80,7 +80,7 @@ func (x *Exchange) conversation() *Error {
 	if err := x.match(); err != nil {
 		return err
 	}
-	if x.client.listener.Redirect != "" {
+	if x.client.listener.Redirect != "" && !x.who.secure { // who speaks TLS to a proxy in front would be sent round in a circle
 		return x.redirect()
 	}
 	if err := x.admit(); err != nil {
