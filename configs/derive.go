@@ -25,6 +25,11 @@ func derive(cfg *Config, r *report, f *files) {
 			l.Burst = l.Rate.Count
 		}
 	}
+	for i := range cfg.Listeners {
+		if l := &cfg.Listeners[i]; l.TLS && !r.pos.has(joinKey(joinIndex("listener", i), "protocols")) {
+			l.Protocols = []string{"http/1.1", "h2"}
+		}
+	}
 	lowerHosts(cfg.Routes)
 	nameListeners(cfg.Listeners, r.pos)
 	nameRoutes(cfg.Routes, r.pos)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/valor-ivx/weir/proxy/http1"
+	"github.com/valor-ivx/weir/proxy/http2"
 	"github.com/valor-ivx/weir/proxy/message"
 	"github.com/valor-ivx/weir/proxy/observe"
 	"github.com/valor-ivx/weir/proxy/route"
@@ -74,6 +75,7 @@ func (x *Exchange) conversation() *Error {
 	if err := x.read(); err != nil {
 		return err
 	}
+	x.believe()
 	if answered, err := x.answerChallenge(); answered {
 		return err
 	}
@@ -106,22 +108,29 @@ func (x *Exchange) begin(c *client, down downstream) {
 func (x *Exchange) read() *Error {
 	err := x.down.ReadRequest(&x.req)
 	if err == nil {
-		if !x.snap.Trust.Empty() {
-			x.believe()
-		}
 		return nil
 	}
-	var refused *http1.Error
+	status := refusedWith(err)
 	switch {
-	case errors.As(err, &refused):
-		reason := BadRequest
-		if refused.Status == 408 {
-			reason = BodyTimeout
-		}
-		return &Error{refused.Status, reason, err}
-	default:
+	case status == 0:
 		return &Error{499, ClientGone, err}
+	case status == 408:
+		return &Error{408, BodyTimeout, err}
 	}
+	return &Error{status, BadRequest, err}
+}
+
+// refusedWith is the status that a message deserves by the protocol's own verdict, 0 when the connection broke instead.
+func refusedWith(err error) int {
+	var one *http1.Error
+	var two *http2.Error
+	switch {
+	case errors.As(err, &one):
+		return one.Status
+	case errors.As(err, &two):
+		return two.Status
+	}
+	return 0
 }
 
 var (
@@ -174,9 +183,8 @@ func (x *Exchange) admit() *Error {
 
 // clientError tells what a failed read of the request's body was.
 func clientError(err error) *Error {
-	var refused *http1.Error
 	switch {
-	case errors.As(err, &refused):
+	case refusedWith(err) != 0:
 		return &Error{400, BadRequest, err}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return &Error{408, BodyTimeout, err}

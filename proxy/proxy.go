@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/valor-ivx/weir/proxy/http1"
+	"github.com/valor-ivx/weir/proxy/http2"
 	"github.com/valor-ivx/weir/proxy/observe"
 	"github.com/valor-ivx/weir/upstream"
 )
@@ -19,6 +20,7 @@ import (
 type Options struct {
 	Logger *zap.Logger
 	HTTP1  http1.ServerOptions
+	HTTP2  http2.Options
 	// Now is the clock shared with the upstream registry: ns, monotonic, greater than 0.
 	Now func() int64
 	// Challenge is asked for the body that answers a CA's validation of host (as received) at path, on plain listeners only. It may read a file. nil:
@@ -63,8 +65,10 @@ func (p *Proxy) Snapshot() *Snapshot { return p.snapshot.Load() }
 // client is one accepted connection.
 type client struct {
 	proxy    *Proxy
-	conn     *http1.ServerConn
-	side     downstream // conn as one
+	socket   net.Conn
+	conn     *http1.ServerConn // nil on HTTP/2
+	side     downstream        // conn as one
+	http2    *http2.Conn       // nil on HTTP/1
 	listener *Listener
 	ip       netip.Addr
 	address  []byte // ip as text
@@ -81,7 +85,7 @@ type client struct {
 // Serve carries all requests of one connection and closes it. It runs on the connection's own goroutine. conn is ready for HTTP: TLS handshake
 // done, address being the client's.
 func (p *Proxy) Serve(conn net.Conn, l *Listener, tlsVersion uint16) {
-	c := &client{proxy: p, conn: http1.NewServerConn(conn, &p.options.HTTP1), listener: l, tls: tlsVersion}
+	c := &client{proxy: p, socket: conn, conn: http1.NewServerConn(conn, &p.options.HTTP1), listener: l, tls: tlsVersion}
 	c.side = plainConn{c.conn}
 	c.identify(conn.RemoteAddr())
 	l.Metrics.Accepted()
@@ -95,13 +99,18 @@ func (p *Proxy) Serve(conn net.Conn, l *Listener, tlsVersion uint16) {
 // the stack, not everybody's edge. What the exchange held (a peer's in-flight count, at worst an upstream connection) is lost with it.
 func (p *Proxy) end(c *client) {
 	if bug := recover(); bug != nil {
-		p.options.Logger.Error("panic in an exchange", zap.Any("weir.panic", bug), zap.String(observe.KeyClientIP, string(c.address)), zap.Stack(observe.KeyStack))
-		_ = c.conn.Conn().Close()
+		c.panicked(bug)
+		_ = c.socket.Close()
 	} else {
 		_ = c.conn.Close() // the peer may be gone already; nobody is left to tell
 	}
 	p.leave(c)
 	c.listener.Metrics.Closed()
+}
+
+// panicked tells of a bug.
+func (c *client) panicked(bug any) {
+	c.proxy.options.Logger.Error("panic in an exchange", zap.Any("weir.panic", bug), zap.String(observe.KeyClientIP, string(c.address)), zap.Stack(observe.KeyStack))
 }
 
 // next waits for one request and serves it; false ends the connection. While it waits nothing is held but the connection itself.
@@ -188,7 +197,7 @@ func (p *Proxy) Shutdown(ctx context.Context) bool {
 	clean := len(p.clients) == 0
 	p.cut.Store(true)
 	for c := range p.clients {
-		_ = c.conn.Conn().Close() // that one of the two is closed already is no news
+		_ = c.socket.Close() // that one of the two is closed already is no news
 		if peer := c.peer.Load(); peer != nil {
 			_ = peer.Conn().Close()
 		}
@@ -201,6 +210,10 @@ func (p *Proxy) Shutdown(ctx context.Context) bool {
 
 // interrupt wakes an idle connection so that it closes. One that a request has just reached lifts the interruption itself, see next.
 func (c *client) interrupt() {
+	if c.http2 != nil {
+		c.http2.Drain()
+		return
+	}
 	c.mu.Lock()
 	if c.idle.Load() {
 		_ = c.conn.StopReading() // fails only when the connection is closed already

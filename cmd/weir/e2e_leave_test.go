@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -49,4 +50,33 @@ func TestE2ETargetLeaves(t *testing.T) {
 	})
 	e.stop()
 	measured(t, "target, then service and route leave the file under a slow request and two streams", "request 200, %d events, %d echoes, unbroken", seen, echoes)
+}
+
+// TestE2ESilentTarget starts with a target that takes connections and never answers, under a check that would wait a minute for it: the start does not.
+func TestE2ESilentTarget(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	dir := folder(t)
+	c := newConf(dir, newBackend(t, "blue").address, "127.0.0.1:1")
+	c.blues = append(c.blues, silent.Addr().String())
+	c.service = "health = { path = \"/ready\", interval = \"60s\", timeout = \"60s\" }\n"
+	from := time.Now()
+	e := run(t, dir, c)
+	took := time.Since(from)
+	if took > 12*time.Second {
+		t.Errorf("ready after %s", took)
+	}
+	if out := e.must("status"); !strings.Contains(out, "unknown") {
+		t.Errorf("status does not show it:\n%s", out)
+	}
+	eventually(t, 5*time.Second, "the log warns", func() bool { return strings.Contains(e.out.String(), "no probe has ended yet") })
+	traffic := newLoad(t, e.address("http"), 1, "GET")
+	traffic.after(50)
+	traffic.stop()
+	e.stop()
+	measured(t, "start with a target that never answers its check of 60 s", "ready after %s, with a warning; requests go to the other", took.Round(100*time.Millisecond))
 }

@@ -108,9 +108,10 @@ func (c *listenerCollector) Collect(out chan<- prometheus.Metric) {
 	var total int64
 	for name, l := range c.byName {
 		busy := l.busy.Load()
-		idle := max(l.open.Load()-busy, 0) // the two are read at different moments
+		active := min(busy, l.open.Load()) // an HTTP/2 connection may have many
+		idle := l.open.Load() - active
 		total += busy
-		out <- prometheus.MustNewConstMetric(c.connections, prometheus.GaugeValue, float64(busy), name, "active")
+		out <- prometheus.MustNewConstMetric(c.connections, prometheus.GaugeValue, float64(active), name, "active")
 		out <- prometheus.MustNewConstMetric(c.connections, prometheus.GaugeValue, float64(idle), name, "idle")
 		out <- prometheus.MustNewConstMetric(c.accepted, prometheus.CounterValue, float64(l.accepted.Load()), name)
 	}

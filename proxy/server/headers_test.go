@@ -59,8 +59,17 @@ func deadPort(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// headersEdge runs an edge with a plain and a TLS listener and gives a function that sends one raw request to either.
+// edgeOver is an edge with a plain and a TLS listener.
+type edgeOver struct {
+	plain, secure string // addresses
+	roots         *x509.CertPool
+}
+
 func headersEdge(t *testing.T, onListener, onRoute, top string) func(secure bool, raw string) *http.Response {
+	return newEdgeOver(t, onListener, onRoute, top).ask(t)
+}
+
+func newEdgeOver(t *testing.T, onListener, onRoute, top string) *edgeOver {
 	dir := shortDir(t)
 	ca, err := edgetls.OpenLocalCA(filepath.Join(dir, "ca"), time.Now())
 	if err != nil {
@@ -87,15 +96,20 @@ func headersEdge(t *testing.T, onListener, onRoute, top string) func(secure bool
 	})
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(root)
+	return &edgeOver{plain: r.address, secure: secureAddress, roots: roots}
+}
+
+// ask gives a function that sends one raw request by HTTP/1 to either listener.
+func (e *edgeOver) ask(t *testing.T) func(secure bool, raw string) *http.Response {
 	return func(secure bool, raw string) *http.Response {
 		t.Helper()
 		dialer := &net.Dialer{Timeout: 10 * time.Second}
 		var conn net.Conn
 		var err error
 		if secure {
-			conn, err = tls.DialWithDialer(dialer, "tcp", secureAddress, &tls.Config{RootCAs: roots, ServerName: "localhost"})
+			conn, err = tls.DialWithDialer(dialer, "tcp", e.secure, &tls.Config{RootCAs: e.roots, ServerName: "localhost"})
 		} else {
-			conn, err = dialer.Dial("tcp", r.address)
+			conn, err = dialer.Dial("tcp", e.plain)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -170,6 +184,39 @@ func TestSameHeadersOnEveryAnswer(t *testing.T) {
 					t.Errorf("%q: %d fields %s", c.raw, n, name)
 				}
 			}
+		}
+	}
+}
+
+// TestSameHeadersOverHTTP2: the same set on streams.
+func TestSameHeadersOverHTTP2(t *testing.T) {
+	e := newEdgeOver(t, "headers = \"strict\"\n", "", "")
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: e.roots, ServerName: "localhost"},
+	}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	defer client.CloseIdleConnections()
+	want := e.ask(t)(true, everyAnswer[0].raw).Header
+	for _, c := range []struct {
+		path   string
+		status int
+	}{{"/app", 200}, {"/app/204", 204}, {"/app/302", 302}, {"/app/304", 304}, {"/app/404", 404}, {"/app/chunked", 200}, {"/dead", 502}, {"/limited", 200},
+		{"/limited", 429}, {"/none", 404}} {
+		resp, err := client.Get("https://" + e.secure + c.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+		if resp.StatusCode != c.status || resp.ProtoMajor != 2 {
+			t.Errorf("%s: %s %d, want HTTP/2 and %d", c.path, resp.Proto, resp.StatusCode, c.status)
+		}
+		for _, name := range securityFields {
+			if got := resp.Header.Values(name); len(got) != 1 || got[0] != want.Get(name) {
+				t.Errorf("%s: %s %q, want %q once", c.path, name, got, want.Get(name))
+			}
+		}
+		if c.status == 429 && (resp.Header.Get("Retry-After") == "" || resp.Header.Get("RateLimit") == "" || resp.Header.Get("RateLimit-Policy") == "") {
+			t.Errorf("429 with %v", resp.Header)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -77,16 +78,27 @@ func (s *Server) openListener(plan listenerPlan, from *listener) (*listener, err
 		if plan.minVersion == "1.3" {
 			version = tls.VersionTLS13
 		}
-		l.tls = s.certs.Config(c.Protocols, version)
+		l.tls = s.certs.Config(alpn(c.Protocols), version)
 	}
 	return l, nil
+}
+
+// alpn lists what a listener offers, best first, whatever the order of the file: RFC 7301 leaves the choice to the server.
+func alpn(protocols []string) []string {
+	var list []string
+	for _, p := range [...]string{"h2", "http/1.1"} {
+		if slices.Contains(protocols, p) {
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 // same reports whether a listener of the new file is this one: nothing that a socket is made of differs.
 func (l *listener) same(plan listenerPlan, oldMinVersion string) bool {
 	c := plan.config
 	return l.config.Address == c.Address && l.config.Name == c.Name && l.config.TLS == c.TLS && l.data.Redirect == plan.redirectPort() &&
-		(!c.TLS || plan.minVersion == oldMinVersion)
+		(!c.TLS || plan.minVersion == oldMinVersion && slices.Equal(l.config.Protocols, c.Protocols))
 }
 
 func (l *listener) start() { go l.accept() }
@@ -127,7 +139,12 @@ func (l *listener) serve(conn net.Conn) {
 		_ = secure.Close() // the CA has seen what it came for
 		return
 	}
-	l.server.proxy.Serve(secure, l.data, secure.ConnectionState().Version)
+	state := secure.ConnectionState()
+	if state.NegotiatedProtocol == "h2" {
+		l.server.proxy.ServeHTTP2(secure, l.data, state.Version)
+		return
+	}
+	l.server.proxy.Serve(secure, l.data, state.Version)
 }
 
 func (l *listener) handshake(conn net.Conn, secure *tls.Conn) bool {

@@ -18,6 +18,7 @@ import (
 	"github.com/valor-ivx/weir/proxy"
 	"github.com/valor-ivx/weir/proxy/admin"
 	"github.com/valor-ivx/weir/proxy/http1"
+	"github.com/valor-ivx/weir/proxy/http2"
 	"github.com/valor-ivx/weir/proxy/limit"
 	"github.com/valor-ivx/weir/proxy/observe"
 	edgetls "github.com/valor-ivx/weir/tls"
@@ -100,6 +101,15 @@ func http1Options() http1.ServerOptions {
 	}
 }
 
+// http2Options are the same bounds for HTTP/2, whose other defaults are package http2's.
+func http2Options() http2.Options {
+	o := http1Options()
+	return http2.Options{
+		Limits:      http2.Limits{Head: o.Limits.Head, Fields: o.Limits.Fields, Target: o.Limits.Target},
+		IdleTimeout: o.IdleTimeout, HeaderTimeout: o.HeaderTimeout, BodyTimeout: o.BodyTimeout, WriteTimeout: o.WriteTimeout,
+	}
+}
+
 // start brings the edge up: state, configuration, listeners, admin. On error nothing is left open.
 func start(o Options) (s *Server, err error) {
 	cfg, seen, err := load(o.ConfigPath)
@@ -134,7 +144,7 @@ func start(o Options) (s *Server, err error) {
 		s.aside = fmt.Sprintf("the runtime overlay was set aside as %s, the file's weights are in force: %v", s.overlay.asidePath(), unreadable)
 	}
 	s.registry = upstream.NewRegistry(upstream.Options{Logger: s.log, Events: s.targets.events()})
-	s.proxy = proxy.New(proxy.Options{Logger: s.log, HTTP1: http1Options(), Now: s.registry.Now, Challenge: s.answerChallenge}, nil)
+	s.proxy = proxy.New(proxy.Options{Logger: s.log, HTTP1: http1Options(), HTTP2: http2Options(), Now: s.registry.Now, Challenge: s.answerChallenge}, nil)
 	control, err := s.openAdmin(cfg)
 	if err != nil {
 		return s, err

@@ -1,0 +1,239 @@
+package http2
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/http2/hpack"
+)
+
+// Handler answers one request. It runs on a goroutine of its own, which ends with it; the stream is not used afterwards.
+type Handler func(*Stream)
+
+// Conn is one client's connection: a resource, owned by the goroutine that calls Serve. Handlers run on goroutines that it starts, one per stream, and waits for.
+type Conn struct {
+	conn    net.Conn
+	o       Options
+	handler Handler
+	base    time.Time // times are ns since then
+
+	// Owned by the goroutine of Serve.
+	in        input
+	decoder   *hpack.Decoder
+	head      head
+	fragments []byte // a header block that came in several frames
+	blockOf   uint32 // the stream it belongs to, 0: none
+	blockEnds bool   // its HEADERS frame had END_STREAM
+	pieces    int    // its CONTINUATION frames
+	first     bool   // the client's SETTINGS have come
+
+	// mu guards everything below and the fields of streams that say so. It is never held while a socket is read or written.
+	mu      sync.Mutex
+	live    []*Stream // whose handler has not returned, by rising id
+	open    int       // of them, those that count as concurrent (RFC 9113 §5.1.2)
+	busy    int       // handlers that are at work
+	lastID  uint32    // highest stream id the client used
+	refused uint32    // streams above are not served, once drain.last
+	recent  [64]uint32
+	nextOne int       // where in recent the next stream that we reset goes
+	err     error     // set once: nothing more is taken or sent
+	ended   sync.Cond // live became empty, or a write ended
+
+	out      output
+	encoder  *encoder // nil until the first response
+	sendWin  int64
+	waiting  int    // streams that wait for the connection's window or buffer
+	turn     uint64 // counts DATA frames, for taking turns
+	peer     peerSettings
+	recvWin  int64
+	credit   int64 // bytes read of bodies and not announced yet
+	flow     flow
+	budgets  [FloodKinds]budget
+	unacked  int   // SETTINGS of ours without an answer
+	askedAt  int64 // when the oldest of them was sent
+	lastUsed int64 // end of the last stream
+	watcher  watcher
+	drain    drain
+
+	since atomic.Int64 // when the frame or block that is incomplete began, 0: none. Written by the reader, read by the watcher
+}
+
+// peerSettings are the client's SETTINGS (RFC 9113 §6.5.2).
+type peerSettings struct {
+	window   int64
+	frame    int
+	maxHeads uint32
+}
+
+const (
+	defaultWindow = 65535   // RFC 9113 §6.9.2
+	frameSize     = 1 << 14 // the largest frame we take, and send: RFC 9113 §4.2's least
+	maxWindow     = 1<<31 - 1
+)
+
+// New takes ownership of an accepted connection, TLS handshake done with "h2", or plain with prior knowledge. h answers its requests.
+func New(conn net.Conn, o *Options, h Handler) *Conn {
+	c := &Conn{conn: conn, o: o.withDefaults(), handler: h, base: time.Now()}
+	c.in.conn = c
+	c.ended.L = &c.mu
+	c.head.limits, c.head.extended = c.o.Limits, c.o.ExtendedConnect
+	c.decoder = hpack.NewDecoder(tableSize, c.head.field)
+	c.sendWin, c.recvWin = defaultWindow, defaultWindow
+	c.peer = peerSettings{window: defaultWindow, frame: frameSize}
+	c.flow.target = int64(c.o.Window)
+	c.out.init(c)
+	c.watcher.init(c)
+	return c
+}
+
+// Serve is New and Conn.Serve in one, for a caller that never drains.
+func Serve(conn net.Conn, o *Options, h Handler) error { return New(conn, o, h).Serve(nil) }
+
+// Serve reads frames until the connection ends, then waits for its handlers and closes it. early are bytes that the caller has read already, the beginning of the
+// preface. The error is nil when the client left, or the connection was drained or idle; it is for the log, nobody is left to tell.
+func (c *Conn) Serve(early []byte) error {
+	c.o.Counters.Connections.Add(1)
+	c.in.prime(early)
+	c.greet()
+	err := c.read()
+	c.finish(err)
+	if err == errStopped {
+		return nil
+	}
+	return err
+}
+
+// now is the time in ns since the connection began, 1 at least: 0 means never.
+func (c *Conn) now() int64 { return int64(time.Since(c.base)) + 1 }
+
+// greet says our SETTINGS, which are the server's preface (RFC 9113 §3.4).
+func (c *Conn) greet() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b := c.out.frame(0, frameSettings, 0, 0)
+	b = appendSetting(b, settingMaxStreams, uint32(c.o.MaxStreams))
+	b = appendSetting(b, settingWindow, uint32(c.o.Window))
+	b = appendSetting(b, settingMaxHeads, uint32(c.o.Limits.Head))
+	b = appendSetting(b, settingNoPriorities, 1)
+	if c.o.ExtendedConnect {
+		b = appendSetting(b, settingExtendedConnect, 1)
+	}
+	c.out.close(b)
+	c.unacked, c.askedAt, c.lastUsed = 1, c.now(), c.now()
+	if more := c.flow.target - defaultWindow; more > 0 {
+		c.recvWin += more
+		c.out.windowUpdate(0, uint32(more))
+	}
+	c.out.soon(0)
+	c.watcher.arm()
+}
+
+// find returns the stream with this id among those whose handlers run.
+func (c *Conn) find(id uint32) *Stream {
+	for i := len(c.live) - 1; i >= 0 && c.live[i].id >= id; i-- {
+		if c.live[i].id == id {
+			return c.live[i]
+		}
+	}
+	return nil
+}
+
+// unlink takes a stream whose handler has returned off the list.
+func (c *Conn) unlink(s *Stream) {
+	for i := len(c.live) - 1; i >= 0; i-- {
+		if c.live[i] == s {
+			copy(c.live[i:], c.live[i+1:])
+			c.live[len(c.live)-1] = nil
+			c.live = c.live[:len(c.live)-1]
+			break
+		}
+	}
+	if len(c.live) == 0 {
+		c.lastUsed = c.now()
+		c.ended.Broadcast()
+	}
+}
+
+// spend charges a frame to a budget. An exhausted one is a flood.
+func (c *Conn) spend(kind Flood) *connError {
+	if c.budgets[kind].spend(allowances[kind], c.now()) {
+		return nil
+	}
+	c.o.Counters.Floods[kind].Add(1)
+	return failFlood
+}
+
+// abort makes every handler fail. mu is held.
+func (c *Conn) abort(err error) {
+	if c.err != nil {
+		return
+	}
+	c.err = err
+	for _, s := range c.live {
+		s.wake()
+	}
+	c.ended.Broadcast()
+}
+
+// finish ends the connection after the reader has: it says why, waits for handlers, and closes.
+func (c *Conn) finish(err error) {
+	c.mu.Lock()
+	fault, ours := err.(*connError)
+	if ours {
+		c.o.Counters.GoAways.Add(1)
+		c.out.goAway(c.lastID, fault.code, fault.text)
+	}
+	c.abort(ErrClosed)
+	if ours || err == errStopped {
+		c.out.write()
+	}
+	for c.out.writing {
+		c.ended.Wait()
+	}
+	stopped := c.drain.why != nil && !c.drain.broken
+	c.mu.Unlock()
+	if ours || stopped {
+		c.linger()
+	}
+	_ = c.conn.Close() // the peer may be gone already
+	c.mu.Lock()
+	for len(c.live) > 0 || c.out.scheduled {
+		c.ended.Wait()
+	}
+	c.out.rest()
+	c.mu.Unlock()
+	c.watcher.stop()
+	c.in.rest()
+}
+
+const (
+	lingerTime  = time.Second // a client that has not read a GOAWAY in that time is not reading
+	lingerBytes = 1 << 20
+)
+
+// linger reads on for a moment after our side is shut: closing on unread data resets the connection and can destroy the GOAWAY on its way (RFC 9112 §9.6).
+func (c *Conn) linger() {
+	half, ok := c.conn.(interface{ CloseWrite() error }) // TCP and TLS both
+	if !ok || half.CloseWrite() != nil || c.conn.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+		return
+	}
+	sink := borrow(smallBlock)
+	defer giveBack(sink)
+	for total := 0; total < lingerBytes; {
+		n, err := c.conn.Read(sink.buf)
+		if err != nil {
+			return
+		}
+		total += n
+	}
+}
+
+// Close ends the connection at once; Serve returns when its handlers have.
+func (c *Conn) Close() error {
+	c.mu.Lock()
+	c.abort(ErrClosed)
+	c.mu.Unlock()
+	return c.conn.Close()
+}

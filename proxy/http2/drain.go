@@ -1,0 +1,48 @@
+package http2
+
+// drain is how a connection comes to its end. Guarded by Conn.mu.
+type drain struct {
+	begun  bool
+	asked  bool  // the PING between the two GOAWAYs is on its way
+	until  int64 // when its answer is no longer waited for
+	last   bool  // the second GOAWAY was said
+	broken bool  // the socket takes nothing more
+	why    error // what the reader is stopped for
+}
+
+var drainPing = []byte("weir-bye")
+
+// Drain ends the connection without losing a request (RFC 9113 §6.8): it says that it will end, takes the requests that were on their way meanwhile (a PING tells
+// when, DrainGrace bounds it), names the last one it takes, answers those, and closes. It returns at once and may be called from any goroutine.
+func (c *Conn) Drain() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.drain.begun || c.err != nil {
+		return
+	}
+	c.drain.begun, c.drain.asked = true, true
+	c.drain.until = c.now() + int64(c.o.DrainGrace)
+	c.out.goAway(maxWindow, NoError, "")
+	c.out.ping(false, drainPing)
+	c.out.soon(c.busy)
+	c.watcher.arm()
+}
+
+// lastCall is the second GOAWAY.
+func (c *Conn) lastCall() {
+	if c.drain.last {
+		return
+	}
+	c.drain.last = true
+	c.refused = c.lastID
+	c.out.goAway(c.lastID, NoError, "")
+	c.out.soon(c.busy)
+	c.drained()
+}
+
+// drained stops the reader when the last stream has ended.
+func (c *Conn) drained() {
+	if len(c.live) == 0 {
+		c.stop(errStopped)
+	}
+}

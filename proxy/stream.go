@@ -1,0 +1,54 @@
+package proxy
+
+import (
+	"net"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/valor-ivx/weir/proxy/http1"
+	"github.com/valor-ivx/weir/proxy/http2"
+	"github.com/valor-ivx/weir/proxy/observe"
+)
+
+// streamSide is an HTTP/2 stream as a downstream.
+type streamSide struct{ *http2.Stream }
+
+// RequestBody implements downstream.
+func (s streamSide) RequestBody() requestBody { return s.Body() }
+
+// Splice moves nothing: frames are made in this process.
+func (s streamSide) Splice(*http1.Body, func(now time.Time)) (bool, error) { return false, nil }
+
+// Break resets the stream (RFC 9113 §8.1: an answer that broke off must not look complete).
+func (s streamSide) Break() { s.Abort(http2.InternalError) }
+
+// ServeHTTP2 is Serve for a connection that has agreed on HTTP/2: it reads frames on the caller's goroutine and runs each request on one of its own.
+func (p *Proxy) ServeHTTP2(conn net.Conn, l *Listener, tlsVersion uint16) {
+	c := &client{proxy: p, listener: l, tls: tlsVersion, socket: conn}
+	c.identify(conn.RemoteAddr())
+	c.http2 = http2.New(conn, &p.options.HTTP2, c.stream)
+	l.Metrics.Accepted()
+	p.join(c)
+	if p.draining.Load() { // Shutdown may have looked before we joined
+		c.http2.Drain()
+	}
+	if err := c.http2.Serve(nil); err != nil {
+		p.options.Logger.Debug("http2 connection ended", zap.String(observe.KeyClientIP, string(c.address)), observe.Err(err))
+	}
+	p.leave(c)
+	l.Metrics.Closed()
+}
+
+// stream answers one request of an HTTP/2 connection, on the goroutine that http2 started for it. A panic costs that stream, see end.
+func (c *client) stream(s *http2.Stream) {
+	defer func() {
+		if bug := recover(); bug != nil {
+			c.panicked(bug)
+			s.Abort(http2.InternalError)
+		}
+	}()
+	x := c.proxy.exchange()
+	x.run(c, streamSide{s})
+	c.proxy.exchanges.Put(x)
+}
