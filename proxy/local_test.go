@@ -81,6 +81,9 @@ func TestRedirectListener(t *testing.T) {
 		if !strings.HasPrefix(resp.Status, c.status) || resp.Header.Get("Location") != c.location {
 			t.Errorf("%q: %s %q, want %s %q", c.raw, resp.Status, resp.Header.Get("Location"), c.status, c.location)
 		}
+		if c.status == "308" && resp.Status != "308 Permanent Redirect" {
+			t.Errorf("%q: %q", c.raw, resp.Status)
+		}
 		if c.status == "200" && (body != "tok.print" || resp.Header.Get("Content-Type") != "application/octet-stream") {
 			t.Errorf("%q: %q %v", c.raw, body, resp.Header)
 		}

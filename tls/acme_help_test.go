@@ -3,10 +3,12 @@ package edgetls_test
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -183,4 +185,19 @@ func addresses(leaf *x509.Certificate) []string {
 		out = append(out, ip.String())
 	}
 	return out
+}
+
+// validated reports whether a handshake as a CA makes it for tls-alpn-01 gets the challenge's certificate: for name alone, with the extension of
+// RFC 8737 §3.
+func (s *site) validated(name string) bool {
+	config := &tls.Config{ServerName: name, InsecureSkipVerify: true, NextProtos: []string{"acme-tls/1"}}
+	c, err := tls.DialWithDialer(&net.Dialer{Timeout: 10 * time.Second}, "tcp", s.tls.Addr().String(), config)
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	leaf := c.ConnectionState().PeerCertificates[0]
+	return len(leaf.DNSNames) == 1 && leaf.DNSNames[0] == name && slices.ContainsFunc(leaf.Extensions, func(e pkix.Extension) bool {
+		return e.Critical && e.Id.String() == "1.3.6.1.5.5.7.1.31"
+	})
 }

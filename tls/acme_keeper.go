@@ -128,6 +128,10 @@ func (a *ACME) orderFrom(ctx context.Context, ca *authority, name string) error 
 		}
 		a.note(ca, name, outcomeIssued)
 	case isValidationFailure(err):
+		// The client library goes on to the next kind of challenge with another order, and only the last error comes out.
+		if a.options.HTTPAddress != "" && a.options.TLSAddress != "" {
+			a.note(ca, name, outcomeFailed)
+		}
 		a.note(ca, name, outcomeFailed)
 	}
 	return err
@@ -155,8 +159,8 @@ func (a *ACME) adopt(s *subject, c *certmagic.Certificate, state string) {
 	}
 	a.mu.Unlock()
 	if changed {
-		a.log.Info("certificate in force", zap.String("tls.subject", s.name), zap.Time("tls.not_after", c.Leaf.NotAfter),
-			zap.String("tls.issuer", c.Leaf.Issuer.String()))
+		a.log.Info("certificate in force", zap.String("tls.server.subject", s.name), zap.Time("tls.server.not_after", c.Leaf.NotAfter),
+			zap.String("tls.server.issuer", c.Leaf.Issuer.String()))
 	}
 }
 
@@ -178,7 +182,7 @@ func (a *ACME) settle(s *subject, err error) time.Duration {
 		wait = until.Sub(now)
 	}
 	s.state, s.problem, s.next = StateFailed, explain(err), now.Add(wait)
-	a.log.Warn("certificate not obtained", zap.String("tls.subject", s.name), zap.String("error.message", s.problem),
+	a.log.Warn("certificate not obtained", zap.String("tls.server.subject", s.name), zap.String("error.message", s.problem),
 		zap.Time("weir.next_attempt", s.next))
 	return wait
 }
@@ -189,8 +193,7 @@ func checkEvery(lifetime time.Duration) time.Duration {
 	return min(max(lifetime/30, time.Second), time.Hour)
 }
 
-// retryAfter grows from what a typing mistake in DNS needs to what a CA's bad day needs. Five failures fit into an hour
-// without meeting Let's Encrypt's limit of five before the last.
+// retryAfter grows from what a typing mistake in DNS needs to what a CA's bad day needs. Where a CA counts failures the ledger stretches it.
 func retryAfter(failures int) time.Duration {
 	pauses := [...]time.Duration{1, 2, 5, 15, 30, 60, 120, 360}
 	return pauses[min(failures, len(pauses)-1)] * time.Minute

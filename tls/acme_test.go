@@ -184,6 +184,13 @@ func TestRestart(t *testing.T) {
 	if len(a.List()) != 1 {
 		t.Errorf("List has %d", len(a.List()))
 	}
+	next := s.info("a.example.test").NextAttempt
+	a.Manage(nil)
+	a.Manage([]string{"a.example.test"})
+	s.await("check of a host that came back", func() bool {
+		i := s.info("a.example.test")
+		return i.NextAttempt.After(next) && i.State == edgetls.StateValid
+	})
 	a.Close()
 	before := ca.requests.Load()
 	ca.instead(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "gone", http.StatusNotFound) })
@@ -236,6 +243,9 @@ func TestAnswersForAnother(t *testing.T) {
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+	if got := s.validated("a.example.test"); !got {
+		t.Error("tls-alpn-01 of another process is not answered")
 	}
 	for _, c := range []struct{ host, path, want string }{
 		{"a.example.test", "/.well-known/acme-challenge/tok", "tok.print"},
@@ -291,6 +301,7 @@ func TestStaticFirst(t *testing.T) {
 		t.Error("Covers does not know managed certificates")
 	}
 	s.manager.UseACME(nil)
+	s.current().Manage([]string{"a.example.test"}) // whoever is not in use publishes to nobody
 	if got := s.mustServe("a.example.test", nil); got.DNSNames[0] != "first.example.test" {
 		t.Errorf("without acme a.example.test gets %q", got.DNSNames)
 	}

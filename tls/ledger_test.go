@@ -50,6 +50,20 @@ func TestLedgerOfFailures(t *testing.T) {
 	s.await("certificate an hour later", s.isValid("wrong.example.test"))
 }
 
+// TestLedgerCountsEveryChallenge: an attempt that may use both kinds of challenge costs two failures at the CA.
+func TestLedgerCountsEveryChallenge(t *testing.T) {
+	s := newSite(t)
+	ca := s.pebble()
+	ca.dns.AddDNSARecord("wrong.example.test.", []string{"127.0.0.2"})
+	o := s.options(ca)
+	o.Limits = &edgetls.Limits{FailuresPerHour: 2}
+	s.start(o, "wrong.example.test")
+	s.await("refusal", func() bool { return strings.Contains(s.info("wrong.example.test").Error, "was not asked") })
+	if n := ca.orders.Load(); n != 2 {
+		t.Errorf("%d orders", n)
+	}
+}
+
 // TestLedgerOfDuplicates: a state folder that loses its certificates, but not its ledger, does not use up the CA's patience.
 func TestLedgerOfDuplicates(t *testing.T) {
 	s := newSite(t)

@@ -3,6 +3,10 @@ package http1
 // StatusText is the phrase of a status (RFC 9110 §15, RFC 6585), for answers of our own.
 func StatusText(status int) string {
 	switch status {
+	case 200:
+		return "OK"
+	case 308:
+		return "Permanent Redirect"
 	case 400:
 		return "Bad Request"
 	case 403:

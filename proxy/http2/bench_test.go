@@ -24,7 +24,7 @@ func BenchmarkH2Load(b *testing.B) {
 	for _, secure := range []bool{true, false} {
 		b.Run("tls="+strconv.FormatBool(secure), func(b *testing.B) {
 			own := start(b, secure, http2.Options{}, hello)
-			std := startStandard(b, secure)
+			std := startStandard(b, secure, helloBody)
 			n := max(b.N, 1000)
 			var cpu [2]time.Duration
 			for range 3 {
@@ -39,7 +39,25 @@ func BenchmarkH2Load(b *testing.B) {
 	}
 }
 
-func startStandard(b *testing.B, secure bool) string {
+// BenchmarkLarge is the same for answers of 1 MiB: CPU per MiB.
+func BenchmarkLarge(b *testing.B) {
+	if _, err := exec.LookPath("h2load"); err != nil {
+		b.Skip("needs h2load")
+	}
+	body := make([]byte, 1<<20)
+	own := start(b, true, http2.Options{}, func(s *http2.Stream) { answer(s, 200, body) })
+	std := startStandard(b, true, body)
+	n := max(b.N, 100)
+	var cpu [2]time.Duration
+	for range 3 {
+		cpu[0] += loaded(b, own.address(), true, n)
+		cpu[1] += loaded(b, std, true, n)
+	}
+	b.ReportMetric(float64(cpu[0].Microseconds())/float64(3*n), "own-cpu-us/MiB")
+	b.ReportMetric(float64(cpu[1].Microseconds())/float64(3*n), "std-cpu-us/MiB")
+}
+
+func startStandard(b *testing.B, secure bool, body []byte) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
@@ -49,9 +67,9 @@ func startStandard(b *testing.B, secure bool) string {
 	p.SetUnencryptedHTTP2(true)
 	srv := &http.Server{Protocols: p, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header()["Content-Type"] = []string{"application/json"}
-		w.Header()["Content-Length"] = []string{strconv.Itoa(len(helloBody))}
+		w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
 		w.Header()["Cache-Control"] = []string{"no-store"}
-		_, _ = w.Write(helloBody)
+		_, _ = w.Write(body)
 	})}
 	if secure {
 		srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{certificate(b)}}

@@ -58,10 +58,6 @@ func (b *Body) settle() {
 
 // drop gives all memory back. What was not read is given back to the connection's window.
 func (b *Body) drop() {
-	if b.kept {
-		b.s.conn.readOff(int64(b.lent))
-		b.front.r += b.lent
-	}
 	b.kept = false
 	b.settle()
 	for b.front != nil {
@@ -184,6 +180,7 @@ func (b *Body) next(most int) ([]byte, error) {
 		}
 		s.canRead.Wait()
 	}
+	b.s.bodyAt = 0
 	f := b.front
 	n := min(f.w-f.r, most)
 	b.lent = n

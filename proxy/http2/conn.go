@@ -36,8 +36,8 @@ type Conn struct {
 	busy    int       // handlers that are at work
 	lastID  uint32    // highest stream id the client used
 	refused uint32    // streams above are not served, once drain.last
-	recent  [64]uint32
-	nextOne int       // where in recent the next stream that we reset goes
+	recent  []uint32  // the streams that we reset last, a ring of 4 × MaxStreams
+	nextOne int       // where in recent the next one goes
 	err     error     // set once: nothing more is taken or sent
 	ended   sync.Cond // live became empty, or a write ended
 
@@ -186,13 +186,16 @@ func (c *Conn) finish(err error) {
 		c.out.goAway(c.lastID, fault.code, fault.text)
 	}
 	c.abort(ErrClosed)
-	if ours || err == errStopped {
+	stopped := c.drain.why != nil && !c.drain.broken
+	if ours || stopped {
+		_ = c.conn.SetWriteDeadline(time.Now().Add(lingerTime)) // a write that hangs already does not get the whole of WriteTimeout
 		c.out.write()
+	} else {
+		_ = c.conn.Close() // the client has left: nobody is to hang on writing to it
 	}
 	for c.out.writing {
 		c.ended.Wait()
 	}
-	stopped := c.drain.why != nil && !c.drain.broken
 	c.mu.Unlock()
 	if ours || stopped {
 		c.linger()

@@ -9,8 +9,8 @@ import (
 
 const (
 	tableSize  = 4096 // bytes, the protocol's default; a client may ask for less, more is not worth its memory
-	tableSlots = tableSize / 32
-	entryCost  = 32 // RFC 7541 §4.1
+	tableSlots = 64   // entries, of 64 bytes on average if the table is to be full
+	entryCost  = 32   // RFC 7541 §4.1
 )
 
 // encoder writes header blocks (RFC 7541) from byte slices. A field enters the dynamic table when it is seen for the second time: what is different in
@@ -18,13 +18,13 @@ const (
 // is sent once, and for the others the bytes saved do not pay for the coding (nginx and HAProxy code them, at a tenth of their time per response).
 type encoder struct {
 	slots    [tableSlots]slot // ring: entry n lies in slots[n%tableSlots]
-	newest   uint64           // number of the newest entry; entries count from 1
-	count    uint64           // entries in the table
+	newest   uint32           // number of the newest entry; entries count from 1
+	count    uint32           // entries in the table
 	size     int
 	max      int         // what the client allows, at most tableSize
 	announce bool        // max changed: say so at the next block (RFC 7541 §4.2)
 	smallest int         // the smallest max since the last block
-	index    [256]uint64 // newest entry by hash
+	index    [256]uint32 // newest entry by hash
 	met      [256]uint32 // hashes seen once
 	scratch  []byte      // the field being encoded, name in lower case
 }
@@ -90,7 +90,7 @@ func (e *encoder) field(dst, name, value []byte) []byte {
 	at := &e.index[hash&255]
 	if e.holds(*at) {
 		if held := &e.slots[*at%tableSlots]; held.nameLen == len(name) && bytes.Equal(held.line, s) {
-			return appendInt(dst, 0x80, 7, 61+e.newest-*at+1)
+			return appendInt(dst, 0x80, 7, uint64(61+e.newest-*at+1))
 		}
 	}
 	cost := len(s) + entryCost
@@ -99,6 +99,9 @@ func (e *encoder) field(dst, name, value []byte) []byte {
 		return appendLiteral(dst, 0, 4, name, value)
 	}
 	e.evict(e.max - cost)
+	if e.count == tableSlots {
+		e.drop()
+	}
 	e.newest++
 	e.count++
 	e.size += cost
@@ -111,13 +114,19 @@ func (e *encoder) field(dst, name, value []byte) []byte {
 // secret fields stay out of the table: a client that can make others' values enter it could guess them by size (RFC 7541 §7.1).
 func secret(name []byte) bool { return message.EqualFold(name, "set-cookie") }
 
-func (e *encoder) holds(n uint64) bool { return n > e.newest-e.count && n <= e.newest }
+// holds is safe when the numbers wrap: an entry is as old as its distance from the newest.
+func (e *encoder) holds(n uint32) bool { return e.newest-n < e.count }
 
 func (e *encoder) evict(size int) {
 	for e.size > size && e.count > 0 {
-		e.size -= len(e.slots[(e.newest-e.count+1)%tableSlots].line) + entryCost
-		e.count--
+		e.drop()
 	}
+}
+
+// drop evicts the oldest entry. Early, when the slots are full: the client's table then holds entries that no index of ours names.
+func (e *encoder) drop() {
+	e.size -= len(e.slots[(e.newest-e.count+1)%tableSlots].line) + entryCost
+	e.count--
 }
 
 // appendLiteral is a literal field with the given first bits and length of the name's index.

@@ -159,8 +159,12 @@ func (c *Conn) wasReset(id uint32) bool {
 }
 
 func (c *Conn) remember(id uint32) {
-	c.recent[c.nextOne%len(c.recent)] = id
-	c.nextOne++
+	if len(c.recent) < 4*c.o.MaxStreams {
+		c.recent = append(c.recent, id)
+		return
+	}
+	c.recent[c.nextOne] = id
+	c.nextOne = (c.nextOne + 1) % len(c.recent)
 }
 
 // punish resets a stream for its client's fault. Such resets count like the client's own, because they cancel work just as well (CVE-2025-8671).

@@ -2,6 +2,7 @@ package http2_test
 
 import (
 	"bytes"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -213,6 +214,9 @@ func TestConcurrencyLimit(t *testing.T) {
 func TestCurl(t *testing.T) {
 	curl, err := exec.LookPath("curl")
 	if err != nil {
+		if os.Getenv("WEIR_TEST_ALL") == "1" {
+			t.Fatal(err)
+		}
 		t.Skip("skipped: needs curl (make deps)")
 	}
 	for _, secure := range []bool{true, false} {

@@ -198,6 +198,13 @@ func (s *Stream) AwaitBody(time.Time) error {
 	return s.failed()
 }
 
+// AwaitForever lifts the bound on waits for body bytes: for tunnels and streams of events, which may rest for as long as they like. AwaitBody undoes it.
+func (s *Stream) AwaitForever() {
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	s.bodyWait, s.bodyAt, s.bodyLate = 0, 0, false
+}
+
 // StopReading makes a Body read that waits in another goroutine return at once, and the next ones too, with os.ErrDeadlineExceeded.
 func (s *Stream) StopReading() error {
 	s.conn.mu.Lock()
@@ -240,8 +247,9 @@ func (s *Stream) DiscardBody() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.body.received = s.body.arrived
-	s.body.drop()
-	s.body.lent = 0
+	if !s.body.kept { // what AtHand gave lives as long as the stream
+		s.body.drop()
+	}
 	return s.body.complete()
 }
 

@@ -31,6 +31,7 @@ type instance struct {
 	file, state        string
 	http, https, admin string
 	backend            string
+	direct             bool // the plain listener serves instead of redirecting
 
 	signals chan os.Signal
 	exit    chan int
@@ -75,6 +76,10 @@ func newInstance(t *testing.T) *instance {
 func (i *instance) write(acme string, hosts ...string) {
 	i.t.Helper()
 	quoted, _ := json.Marshal(hosts)
+	redirect := `redirect = "https"`
+	if i.direct {
+		redirect = ""
+	}
 	text := fmt.Sprintf(`[admin]
 address = %q
 state_dir = %q
@@ -87,7 +92,7 @@ root_ca = "ca.pem"
 [[listener]]
 name = "http"
 address = %q
-redirect = "https"
+%s
 [[listener]]
 name = "https"
 address = %q
@@ -97,7 +102,7 @@ host = %s
 service = "api"
 [service.api.group.blue]
 targets = [%q]
-`, i.admin, i.state, filepath.Join(filepath.Dir(i.file), "log"), i.ca.directory, acme, i.http, i.https, quoted, i.backend)
+`, i.admin, i.state, filepath.Join(filepath.Dir(i.file), "log"), i.ca.directory, acme, i.http, redirect, i.https, quoted, i.backend)
 	if err := os.WriteFile(i.file, []byte(text), 0o600); err != nil {
 		i.t.Fatal(err)
 	}
@@ -253,6 +258,7 @@ func TestACMEEndToEnd(t *testing.T) {
 		t.Errorf("after a restart other certificates, or %d questions to the CA", i.ca.requests.Load()-asked)
 	}
 
+	before := i.await("valid", "one.example.test")["one.example.test"].NextAttempt
 	i.write("", "one.example.test", "two.example.test", "three.example.test")
 	var result map[string]any
 	if status := i.ask("POST", "/v1/reload", &result); status != 200 {
@@ -263,7 +269,10 @@ func TestACMEEndToEnd(t *testing.T) {
 		t.Errorf("tells %+v", failed)
 	}
 	if i.serial("one.example.test") != one {
-		t.Error("a reload changed the certificate of a host that it did not name")
+		t.Error("a reload changed the certificate of a host that was there before")
+	}
+	if after := i.await("valid", "one.example.test")["one.example.test"].NextAttempt; !after.Equal(before) {
+		t.Errorf("a reload that left [tls.acme] alone began it anew: next check %v, was %v", after, before)
 	}
 	// The CA is back; another contact makes another source of certificates, which takes the old ones over and does not wait for the old one's pause.
 	i.ca.down.Store(false)
@@ -285,6 +294,20 @@ func TestACMEEndToEnd(t *testing.T) {
 	}
 	if strings.Contains(metrics, `{subject="two.example.test"}`) {
 		t.Error("a metric of a host that is gone")
+	}
+
+	i.direct = true
+	i.write(`email = "ops@example.com"`, "one.example.test", "three.example.test")
+	if status := i.ask("POST", "/v1/reload", &result); status != 200 {
+		t.Fatalf("reload: %d %v", status, result)
+	}
+	resp, err := i.client().Get("http://three.example.test/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 200 {
+		t.Errorf("a listener that no longer redirects answers %s", resp.Status)
 	}
 
 	i.write("", "one.example.test", "*.example.test")
