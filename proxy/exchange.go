@@ -108,9 +108,6 @@ func (x *Exchange) begin(c *client, down downstream) {
 func (x *Exchange) read() *Error {
 	err := x.down.ReadRequest(&x.req)
 	if err == nil {
-		if !x.snap.Trust.Empty() {
-			x.believe()
-		}
 		return nil
 	}
 	status := refusedWith(err)
