@@ -71,6 +71,8 @@ func (b binder) value(v reflect.Value, raw any, path string, f field) {
 		if table, ok := b.asTable(raw, path); ok {
 			b.table(v, table, path)
 		}
+	case v.Type() == reflect.TypeFor[FieldSet]():
+		b.fieldSet(v, raw, path)
 	case v.Kind() == reflect.Slice:
 		b.list(v, raw, path, f)
 	default:

@@ -28,6 +28,7 @@ func check(cfg *Config, r *report, f *files) {
 	for i := range cfg.TLS.Certificates {
 		c.certificate(&cfg.TLS.Certificates[i], joinIndex("tls.certificate", i))
 	}
+	c.headers()
 	c.listeners()
 	c.limits()
 	for i := range cfg.Services {
@@ -137,6 +138,7 @@ func (c checker) listeners() {
 		if l.TLS && len(c.cfg.TLS.Certificates) == 0 && c.cfg.TLS.ACME == nil && !c.bad("tls") {
 			c.value(joinKey(path, "tls"), "tls = true needs a certificate: add [[tls.certificate]] with cert and key, or [tls.acme]")
 		}
+		c.headersNamed(joinKey(path, "headers"), l.Headers)
 		c.redirect(l, path)
 		if protocols := joinKey(path, "protocols"); len(l.Protocols) == 0 && !c.bad(protocols) {
 			c.value(protocols, "protocols is empty: a listener speaks at least one")

@@ -8,6 +8,7 @@ type Config struct {
 	ClientIP  *ClientIP  `toml:"client_ip"` // nil: no proxy is trusted
 	TLS       TLS        `toml:"tls"`
 	Listeners []Listener `toml:"listener"` // in file order
+	Headers   []Headers  `toml:"headers"`  // sorted by name
 	Limits    []Limit    `toml:"limit"`    // sorted by name
 	Services  []Service  `toml:"service"`  // sorted by name
 	Routes    []Route    `toml:"route"`    // in file order
@@ -88,4 +89,7 @@ type Listener struct {
 	// Protocols offered, by ALPN on TLS. Default: http/1.1 and h2 with tls = true, else http/1.1, which is all
 	// that a plain listener can speak so far.
 	Protocols []string `toml:"protocols" default:"http/1.1" enum:"http/1.1|h2"`
+	// Fields of responses where the route names none, and of those that no route made (400, 404, 408): a [headers.NAME], or a
+	// preset: basic, strict, off.
+	Headers string `toml:"headers" default:"basic"`
 }

@@ -62,11 +62,14 @@ func (p *printer) tables(list reflect.Value, path string) {
 
 // named reports whether a list's elements are tables with names of their own, [service.NAME].
 func named(t reflect.Type) bool {
-	return t == reflect.TypeFor[Service]() || t == reflect.TypeFor[Group]() || t == reflect.TypeFor[Limit]()
+	return t == reflect.TypeFor[Service]() || t == reflect.TypeFor[Group]() || t == reflect.TypeFor[Limit]() || t == reflect.TypeFor[Headers]()
 }
 
 // isTable reports whether a type prints as [tables] of its own rather than as key = value.
 func isTable(t reflect.Type) bool {
+	if t == reflect.TypeFor[FieldSet]() {
+		return false
+	}
 	if t.Kind() == reflect.Slice || t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
@@ -101,6 +104,8 @@ func (p *printer) value(v reflect.Value) string {
 		return value.String()
 	case Target:
 		return printTarget(value)
+	case FieldSet:
+		return value.String()
 	case fmt.Stringer:
 		return quoteTOML(value.String())
 	case float64:

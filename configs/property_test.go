@@ -167,6 +167,9 @@ func document() *rapid.Generator[string] {
 		fmt.Fprintf(&b, "[client_ip]\ntrusted_proxies = [%s]\n[limit.a]\nrate = \"%d/%s\"\nkey = %q\n", rapid.SampledFrom([]string{"", `"10.0.0.0/8", "::1"`}).Draw(t, "proxies"),
 			rapid.IntRange(1, 1000000).Draw(t, "rate"), rapid.SampledFrom([]string{"s", "m", "h"}).Draw(t, "unit"),
 			rapid.SampledFrom([]string{"client_ip", "header:X-$$+route", "cookie:sid"}).Draw(t, "key"))
+		fmt.Fprintf(&b, "[headers.h]\npreset = %q\nset = { %q = %q }\nremove = [%s]\n", rapid.SampledFrom([]string{"strict", "basic", "off"}).Draw(t, "preset"),
+			rapid.StringMatching(`[A-Z][a-z!#&'*+.^_|~-]{1,8}`).Draw(t, "field"), rapid.StringMatching(`[!-#%-~]([ -#%-~]{0,20}[!-#%-~])?`).Draw(t, "value"),
+			rapid.SampledFrom([]string{"", `"x-0"`, `"X-1", "Server0"`}).Draw(t, "remove"))
 		services := rapid.IntRange(1, 3).Draw(t, "services")
 		for i := range services {
 			drawService(t, &b, fmt.Sprintf("s.%d", i))
@@ -176,6 +179,7 @@ func document() *rapid.Generator[string] {
 				rapid.IntRange(0, services-1).Draw(t, "service"),
 				rapid.SampledFrom([]string{"/", "=/", "~^/a\\.b$"}).Draw(t, "kind")+fmt.Sprint("x", i),
 				rapid.SampledFrom([]string{"off", "0B", "1KiB", "1023MiB"}).Draw(t, "body"))
+			fmt.Fprintf(&b, "headers = %q\n", rapid.SampledFrom([]string{"h", "strict", "off"}).Draw(t, "headers"))
 			if rapid.Bool().Draw(t, "limited") {
 				b.WriteString("limits = [\"a\"]\n")
 			}

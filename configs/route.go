@@ -17,6 +17,8 @@ type Route struct {
 	Service string `toml:"service" required:"check"`
 	// Names of rate limits, [limit.NAME], all of which must allow a request; one that refuses takes nothing from the others. At most 8.
 	Limits []string `toml:"limits"`
+	// Fields of responses, in place of the listener's: a [headers.NAME], or a preset: basic, strict, off. Default: the listener's.
+	Headers string `toml:"headers"`
 	// Largest request body, as "64KiB", "10MiB", "1GiB" or "512B"; more is 413. "off": no limit.
 	MaxBody Size `toml:"max_body" default:"10MiB"`
 	// Longest time to the end of the response; "0s": no limit. Not for 101, CONNECT and event streams.

@@ -137,15 +137,18 @@ func hasKeys(t reflect.Type) bool {
 }
 
 func isNamed(t reflect.Type) bool {
-	return t == reflect.TypeFor[configs.Service]() || t == reflect.TypeFor[configs.Group]() || t == reflect.TypeFor[configs.Limit]()
+	return t == reflect.TypeFor[configs.Service]() || t == reflect.TypeFor[configs.Group]() || t == reflect.TypeFor[configs.Limit]() || t == reflect.TypeFor[configs.Headers]()
 }
 
 // collect gathers the values of every path of a decoded file, with names of services and groups as "*".
 func collect(stated map[string][]string, path string, v any) {
 	switch v := v.(type) {
 	case map[string]any:
+		if path == "headers.*.set" { // its keys are names of fields
+			stated[path] = append(stated[path], "")
+		}
 		for k, inner := range v {
-			if path == "service" || path == "service.*.group" || path == "limit" {
+			if path == "service" || path == "service.*.group" || path == "limit" || path == "headers" {
 				k = "*"
 			}
 			collect(stated, strings.TrimPrefix(path+"."+k, "."), inner)

@@ -41,6 +41,7 @@ type Exchange struct {
 	cause    error
 	began    bool // a final head was handed to the client's connection
 	broken   bool // the client's connection cannot go on
+	ours     bool // the response is an answer of our own
 	tunneled bool
 	sent     int64 // response body bytes
 
@@ -74,13 +75,14 @@ func (x *Exchange) conversation() *Error {
 	if err := x.read(); err != nil {
 		return err
 	}
+	x.believe()
 	if answered, err := x.answerChallenge(); answered {
 		return err
 	}
 	if err := x.match(); err != nil {
 		return err
 	}
-	if x.client.listener.Redirect != "" {
+	if x.client.listener.Redirect != "" && !x.who.secure { // who speaks TLS to a proxy in front would be sent round in a circle
 		return x.redirect()
 	}
 	if err := x.admit(); err != nil {
@@ -96,6 +98,7 @@ func (x *Exchange) begin(c *client, down downstream) {
 	x.route, x.service, x.group, x.peer = &x.snap.Unrouted, nil, nil, nil
 	x.deadline, x.headAt, x.attempts, x.status = 0, 0, 0, 0
 	x.reason, x.cause, x.began, x.broken, x.tunneled, x.eventStream, x.sent = ReasonNone, nil, false, false, false, false, 0
+	x.ours = false
 	x.path, x.lines = nil, x.lines[:0]
 	x.identify()
 	c.listener.Metrics.RequestBegin()
@@ -105,9 +108,6 @@ func (x *Exchange) begin(c *client, down downstream) {
 func (x *Exchange) read() *Error {
 	err := x.down.ReadRequest(&x.req)
 	if err == nil {
-		if !x.snap.Trust.Empty() {
-			x.believe()
-		}
 		return nil
 	}
 	status := refusedWith(err)

@@ -28,29 +28,28 @@ func (x *Exchange) answerError(err *Error) {
 	c := x.down
 	html := x.wantsHTML()
 	body := x.problem(err, html)
-	own := append(x.scratch[:0], "Content-Type: "...)
+	x.resp.Reset()
+	h := &x.resp.Header
 	if html {
-		own = append(own, "text/html; charset=utf-8\r\n"...)
+		h.Add("Content-Type", "text/html; charset=utf-8")
 	} else {
-		own = append(own, "application/problem+json\r\n"...)
+		h.Add("Content-Type", "application/problem+json")
 	}
-	own = append(own, "Content-Length: "...)
-	own = strconv.AppendInt(own, int64(len(body)), 10)
-	own = append(own, "\r\nCache-Control: no-store\r\n"...)
+	h.Add("Content-Length", strconv.Itoa(len(body)))
+	h.Add("Cache-Control", "no-store")
 	switch err.Status {
 	case 405:
-		own = append(own, "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n"...)
+		h.Add("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH")
 	case 429:
-		own = x.refusal.appendTo(own)
+		x.refusal.addTo(h)
 	case 503:
-		own = append(own, "Retry-After: 1\r\n"...)
+		h.Add("Retry-After", "1")
 	}
-	x.scratch = own
-	x.resp.Reset()
+	x.ours = true
 	x.resp.Status, x.resp.Framing, x.resp.ContentLength = err.Status, message.Length, int64(len(body))
 	x.resp.Reason = []byte(http1.StatusText(err.Status))
 	// A request that could not be read leaves no known place where the next one begins.
-	x.writeHead(&x.resp, own, err.Reason == BadRequest || !c.DiscardBody())
+	x.writeHead(&x.resp, nil, err.Reason == BadRequest || !c.DiscardBody())
 	c.Write(body)
 	c.Finish(nil)
 	if x.req.Method != message.HEAD {

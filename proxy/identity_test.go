@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -146,6 +147,43 @@ func TestIdentityAllocatesNothing(t *testing.T) {
 		request := "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 2001:db8::1, 192.0.2.1:80, 10.0.0.1\r\nX-Forwarded-Proto: https\r\nX-Request-ID: abc\r\n\r\n"
 		if n := allocations(t, e, request); n != 0 {
 			t.Errorf("%s: %v allocations per request", name, n)
+		}
+	}
+}
+
+// TestIdentityOverHTTP2: streams of one connection each have their own client, and forged fields are replaced there too.
+func TestIdentityOverHTTP2(t *testing.T) {
+	e := newEdge(t, defaults(echo(t)))
+	client, base := http2Client(t, e)
+	seen := func(xff string) string {
+		req, err := http.NewRequest("GET", base+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, value := range map[string]string{"X-Forwarded-For": xff, "X_Forwarded_For": "8.8.8.8", "X-Real-IP": "8.8.8.8", "Forwarded": "for=8.8.8.8",
+			"X-Request-ID": "mine", "X-Forwarded-Proto": "http"} {
+			req.Header[name] = []string{value}
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil || resp.ProtoMajor != 2 {
+			t.Fatalf("%s: %v", resp.Proto, err)
+		}
+		return string(body)
+	}
+	if got := seen("6.6.6.6"); strings.Contains(got, "6.6.6.6") || strings.Contains(got, "8.8.8.8") || strings.Contains(got, "mine") ||
+		!strings.Contains(got, "X-Forwarded-For=127.0.0.1\n") || !strings.Contains(got, "X-Forwarded-Proto=https\n") {
+		t.Errorf("from an untrusted peer the upstream saw\n%s", got)
+	}
+	e.trusting("127.0.0.0/8")
+	for _, ip := range []string{"192.0.2.1", "192.0.2.2"} {
+		if got := seen(ip); !strings.Contains(got, "X-Real-Ip="+ip+"\n") || !strings.Contains(got, "X-Forwarded-For="+ip+", 127.0.0.1\n") ||
+			!strings.Contains(got, "X-Request-Id=mine\n") || strings.Contains(got, "8.8.8.8") {
+			t.Errorf("from a trusted peer the upstream saw\n%s", got)
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 type Limits struct {
 	list     []RouteLimit
 	registry *limit.Registry
-	policy   string // the RateLimit-Policy line; empty when every limit is a dry run
+	policy   string // what RateLimit-Policy says; empty when every limit is a dry run
 }
 
 // RouteLimit is one limit of a route and what it counts by.
@@ -50,11 +50,7 @@ func NewLimits(registry *limit.Registry, list []RouteLimit) *Limits {
 			policies = append(policies, `"`+l.Limit.Name()+`";q=`+strconv.Itoa(l.Limit.Burst())+";w="+strconv.Itoa(l.Limit.Window()))
 		}
 	}
-	s := &Limits{list: list, registry: registry}
-	if len(policies) > 0 {
-		s.policy = "RateLimit-Policy: " + strings.Join(policies, ", ") + "\r\n"
-	}
-	return s
+	return &Limits{list: list, registry: registry, policy: strings.Join(policies, ", ")}
 }
 
 // List is the limits in their order.
@@ -95,18 +91,13 @@ type refusal struct {
 	policy string
 }
 
-// appendTo appends the fields of a 429: Retry-After (RFC 9110 §10.2.3) and those of draft-ietf-httpapi-ratelimit-headers, by which nothing is left for the
+// addTo adds the fields of a 429: Retry-After (RFC 9110 §10.2.3) and those of draft-ietf-httpapi-ratelimit-headers, by which nothing is left for the
 // seconds that Retry-After says, rounded up so that whoever waits them is let through.
-func (r refusal) appendTo(b []byte) []byte {
-	seconds := int64((r.retry + time.Second - 1) / time.Second)
-	b = append(b, "Retry-After: "...)
-	b = strconv.AppendInt(b, seconds, 10)
-	b = append(b, "\r\nRateLimit: \""...)
-	b = append(b, r.by.Name()...)
-	b = append(b, "\";r=0;t="...)
-	b = strconv.AppendInt(b, seconds, 10)
-	b = append(b, "\r\n"...)
-	return append(b, r.policy...)
+func (r refusal) addTo(h *message.Header) {
+	seconds := strconv.FormatInt(int64((r.retry+time.Second-1)/time.Second), 10)
+	h.Add("Retry-After", seconds)
+	h.Add("RateLimit", `"`+r.by.Name()+`";r=0;t=`+seconds)
+	h.Add("RateLimit-Policy", r.policy)
 }
 
 // appendLimitKey puts together what a limit counts by. Each part is its kind, its length and its bytes, so that no two keys read the same. Where the header or

@@ -22,7 +22,10 @@ func (x *Exchange) answerChallenge() (answered bool, err *Error) {
 	if !ok {
 		return false, nil
 	}
-	return true, x.reply(200, append(x.scratch[:0], "Content-Type: application/octet-stream\r\nCache-Control: no-store\r\n"...), body)
+	x.resp.Reset()
+	x.resp.Header.Add("Content-Type", "application/octet-stream")
+	x.resp.Header.Add("Cache-Control", "no-store")
+	return true, x.reply(200, body)
 }
 
 // redirect sends the client to the same host and path on the listener's https port, with the method kept (RFC 9110 §15.4.9). The host is one that a route
@@ -32,7 +35,7 @@ func (x *Exchange) redirect() *Error {
 	if len(x.req.Host) == 0 {
 		return errNoRoute // HTTP/1.0 without Host: there is nowhere to send it
 	}
-	own := append(x.scratch[:0], "Location: https://"...)
+	own := append(x.scratch[:0], "https://"...)
 	own = append(own, withoutPort(x.req.Host)...)
 	if port := x.client.listener.Redirect; port != "443" {
 		own = append(own, ':')
@@ -47,7 +50,10 @@ func (x *Exchange) redirect() *Error {
 		own = append(own, '?')
 		own = append(own, x.req.Query...)
 	}
-	return x.reply(308, append(own, "\r\n"...), nil)
+	x.scratch = own
+	x.resp.Reset()
+	x.resp.Header.AddBytes("Location", own)
+	return x.reply(308, nil)
 }
 
 // withoutPort is the host of "host", "host:port", "[v6]" and "[v6]:port"; http1 has validated it.
@@ -58,17 +64,14 @@ func withoutPort(host []byte) []byte {
 	return host
 }
 
-// reply sends a response of our own that is no error; own are its field lines.
-func (x *Exchange) reply(status int, own, body []byte) *Error {
+// reply sends a response of our own that is no error; its fields are in x.resp.
+func (x *Exchange) reply(status int, body []byte) *Error {
 	c := x.down
-	own = append(own, "Content-Length: "...)
-	own = strconv.AppendInt(own, int64(len(body)), 10)
-	own = append(own, "\r\n"...)
-	x.scratch = own
-	x.resp.Reset()
+	x.resp.Header.Add("Content-Length", strconv.Itoa(len(body)))
+	x.ours = true
 	x.resp.Status, x.resp.Framing, x.resp.ContentLength = status, message.Length, int64(len(body))
 	x.resp.Reason = []byte(http1.StatusText(status))
-	x.writeHead(&x.resp, own, !c.DiscardBody())
+	x.writeHead(&x.resp, nil, !c.DiscardBody())
 	c.Write(body)
 	c.Finish(nil)
 	x.sent = int64(len(body))

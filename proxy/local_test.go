@@ -16,7 +16,7 @@ import (
 )
 
 // local is a proxy without any upstream: one host is routed, to a service that no request may reach.
-func local(t *testing.T, l proxy.Listener, tlsVersion uint16) string {
+func local(t *testing.T, l proxy.Listener, tlsVersion uint16, edits ...func(*proxy.Snapshot)) string {
 	t.Helper()
 	metrics := observe.NewMetrics(observe.Build{})
 	table, err := route.New([]route.Rule{{Name: "a", Hosts: []string{"a.test", "::1"}, Path: "/app"}})
@@ -25,6 +25,9 @@ func local(t *testing.T, l proxy.Listener, tlsVersion uint16) string {
 	}
 	m := []*observe.Route{metrics.Route("l", "a")}
 	snap := &proxy.Snapshot{Table: table, Routes: []proxy.Route{{Name: "a", MaxBody: 1 << 20, Metrics: m}}, Unrouted: proxy.Route{Name: "-", MaxBody: -1, Metrics: m}}
+	for _, edit := range edits {
+		edit(snap)
+	}
 	begin := time.Now()
 	p := proxy.New(proxy.Options{
 		Logger: zap.NewNop(), HTTP1: defaults().http1, Now: func() int64 { return int64(time.Since(begin)) + 1 },

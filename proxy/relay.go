@@ -13,6 +13,7 @@ import (
 // writeHead is the one step that hands a final response head to the client, an upstream's or our own. own are further lines, each ended by CRLF.
 func (x *Exchange) writeHead(resp *message.Response, own []byte, last bool) {
 	b := append(x.lines[:0], own...)
+	b = x.appendPolicy(b, resp)
 	x.lines = line(b, "X-Request-ID: ", x.id)
 	c := x.down
 	c.AwaitWrite(x.proxy.wall(x.proxy.options.Now()))

@@ -6,6 +6,7 @@ import (
 
 	"github.com/valor-ivx/weir/balancer"
 	"github.com/valor-ivx/weir/proxy/clientip"
+	"github.com/valor-ivx/weir/proxy/header"
 	"github.com/valor-ivx/weir/proxy/observe"
 	"github.com/valor-ivx/weir/proxy/route"
 	"github.com/valor-ivx/weir/upstream"
@@ -30,6 +31,7 @@ type Route struct {
 	Timeout time.Duration    // to the end of the response; 0: none
 	Limits  *Limits          // nil: none
 	Metrics []*observe.Route // by Listener.Index
+	Headers []*header.Policy // fields of responses, by Listener.Index; nil: none
 }
 
 // Service is one service's generation: how traffic is split over its groups and how it is tried.

@@ -26,13 +26,14 @@ func (g *generation) build(s *Server, old *generation) {
 	if cfg.ClientIP != nil {
 		snap.Trust = trust(cfg.ClientIP)
 	}
+	policies := s.policies(cfg)
 	for _, r := range cfg.Routes {
 		snap.Routes = append(snap.Routes, proxy.Route{
 			Name: r.Name, Service: g.services[r.Service], MaxBody: int64(r.MaxBody), Timeout: r.Timeout, Metrics: s.routeMetrics(r.Name),
-			Limits: s.limitsOf(&r, cfg.Limits),
+			Limits: s.limitsOf(&r, cfg.Limits), Headers: policies.forRoute(r.Headers),
 		})
 	}
-	snap.Unrouted = proxy.Route{Name: unrouted, MaxBody: -1, Metrics: s.routeMetrics(unrouted)}
+	snap.Unrouted = proxy.Route{Name: unrouted, MaxBody: -1, Metrics: s.routeMetrics(unrouted), Headers: policies.forRoute("")}
 	g.snapshot = snap
 }
 

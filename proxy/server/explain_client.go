@@ -1,7 +1,9 @@
 package server
 
 import (
+	"cmp"
 	"net/netip"
+	"strings"
 
 	"github.com/valor-ivx/weir/proxy/message"
 )
@@ -48,4 +50,38 @@ func (e *explanation) limits() {
 			e.step("admit", "limit "+c.Name, "%s and %d at once for each %s; %s", c.Rate, c.Burst, c.Key, then)
 		}
 	}
+}
+
+// headers tells what the answer will carry, whoever makes it.
+func (e *explanation) headers() {
+	l := e.listener()
+	if l == nil {
+		return
+	}
+	name, source := l.config.Headers, "headers of listener "+l.config.Name
+	for _, r := range e.g.plan.config.Routes {
+		if r.Name == e.route.Name && r.Headers != "" {
+			name, source = r.Headers, "headers of route "+r.Name
+		}
+	}
+	var fields []string
+	if p := e.route.Headers[l.data.Index]; p != nil {
+		for _, f := range p.Fields(l.tls != nil) {
+			fields = append(fields, f.Name+": "+f.Value)
+		}
+	}
+	e.step("admit", "headers "+name, "%s, on every answer: %s", source, cmp.Or(strings.Join(fields, " | "), "none"))
+}
+
+// listener is the one that a request to the URL comes in by: of its scheme, and of its port if one is.
+func (e *explanation) listener() (found *listener) {
+	for _, l := range e.g.sockets {
+		if (l.tls != nil) != (e.url.Scheme == "https") {
+			continue
+		}
+		if found == nil || l.data.Port == e.url.Port() {
+			found = l
+		}
+	}
+	return found
 }

@@ -102,7 +102,8 @@ func TestExplainTellsClientAndLimits(t *testing.T) {
 			`{"url":"http://x/","client_ip":"192.0.2.7","headers":[{"name":"X-Forwarded-For","value":"6.6.6.6, 192.0.2.1"}]}`: "client 192.0.2.7",
 		} {
 			got := r.call(http.StatusOK, "POST", "/v1/explain", body)
-			if !strings.Contains(got, `"`+want+`"`) || !strings.Contains(got, "1/h and 1 at once for each client_ip+route") {
+			if !strings.Contains(got, `"`+want+`"`) || !strings.Contains(got, "1/h and 1 at once for each client_ip+route") ||
+				!strings.Contains(got, "headers of listener http, on every answer: X-Content-Type-Options: nosniff | Referrer-Policy") {
 				t.Errorf("%s: %s", body, got)
 			}
 		}

@@ -159,6 +159,11 @@ address = "{{.HTTP}}"
 name = "https"
 address = "{{.HTTPS}}"
 tls = true
+headers = "demo"
+
+[headers.demo]               # "basic" less one: a browser that trusts the demo's CA would remember for a year that
+preset = "basic"             # everything on localhost speaks TLS
+remove = ["Strict-Transport-Security"]
 
 [[tls.certificate]]          # from the demo's own local CA
 cert = "{{.Cert}}"
