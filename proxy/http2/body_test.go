@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"runtime"
 	"testing"
 	"time"
 
@@ -285,6 +286,22 @@ func TestAnswerBeforeBody(t *testing.T) {
 	}
 	r.headers(1, true, "late", "trailer")
 	r.alive(3)
+}
+
+// TestIgnoredBodyGivesWindowBack: what a handler leaves unread of a complete body is given back to the connection.
+func TestIgnoredBodyGivesWindowBack(t *testing.T) {
+	s := start(t, false, http2.Options{}, func(s *http2.Stream) {
+		for !s.Body().Buffered() {
+			runtime.Gosched()
+		}
+		small(s)
+	})
+	r := dial(t, s)
+	for id := uint32(1); id < 20; id += 2 {
+		r.headers(id, false, post()...)
+		r.check(r.fr.WriteData(id, true, make([]byte, 16384)))
+		r.next(func(f xhttp2.Frame) bool { w, ok := f.(*xhttp2.WindowUpdateFrame); return ok && w.StreamID == 0 })
+	}
 }
 
 // TestBothWaysAtOnce: a stream that answers while it is asked, as gRPC does.

@@ -2,6 +2,7 @@ package http2_test
 
 import (
 	"runtime"
+	"sync/atomic"
 	"testing"
 
 	xhttp2 "golang.org/x/net/http2"
@@ -100,6 +101,26 @@ func TestFloodsEndTheConnection(t *testing.T) {
 				t.Error("not counted")
 			}
 		})
+	}
+}
+
+// TestResetsMultiplyNoHandlers: handlers that do not look whether their client is there are bounded all the same.
+func TestResetsMultiplyNoHandlers(t *testing.T) {
+	var running atomic.Int64
+	release := make(chan struct{})
+	s := start(t, false, http2.Options{MaxStreams: 4}, func(*http2.Stream) {
+		running.Add(1)
+		<-release
+	})
+	defer close(release)
+	r := dial(t, s)
+	for id := uint32(1); id < 60; id += 2 {
+		r.headers(id, true, get...)
+		r.check(r.fr.WriteRSTStream(id, xhttp2.ErrCodeCancel))
+	}
+	r.barrier()
+	if n := running.Load(); n > 8 || s.counters.Streams.Load() != 8 {
+		t.Errorf("%d handlers, %d streams", n, s.counters.Streams.Load())
 	}
 }
 

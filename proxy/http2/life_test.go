@@ -44,6 +44,7 @@ func TestDrain(t *testing.T) {
 		t.Fatalf("second %v", g)
 	}
 	r.headers(5, true, get...) // too late: ignored
+	r.barrier()
 	close(release)
 	if got := r.response(1); got.status != "200" {
 		t.Fatal(got.status)
@@ -51,6 +52,9 @@ func TestDrain(t *testing.T) {
 	r.check(r.conn.(interface{ CloseWrite() error }).CloseWrite())
 	if errs := s.wait(1); errs[0] != nil {
 		t.Error(errs[0])
+	}
+	if n := s.counters.Streams.Load(); n != 2 {
+		t.Errorf("%d streams served", n)
 	}
 }
 
