@@ -27,7 +27,7 @@ func runCompare(ctx context.Context, args []string, out, diag io.Writer) error {
 	proxyCore := flags.Int("proxy-core", 0, "core of the proxy under test")
 	loadCore := flags.Int("load-core", 1, "core of origin and load")
 	timeout := flags.Duration("timeout", time.Hour, "end of the whole run, whatever it has reached")
-	gate := flags.Bool("gate", false, "exit 1 when a demand of issue A is not met")
+	gate := flags.Bool("gate", false, "exit 1 when a demand is not met")
 	if err := parse(flags, args); err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 // there is no figure. Once per proxy it also compares the headers the origin gets: a proxy that adds
 // fewer does less work, which the report must say.
 func (b *bench) check(ctx context.Context, n peer.Name, t *trial) error {
-	body, err := fetch(ctx, t.base()+peer.PathSmall)
+	body, err := fetch(ctx, t.base()+peer.PathSmall, t.scenario.h2)
 	if err != nil {
 		return err
 	}
@@ -27,7 +27,7 @@ func (b *bench) check(ctx context.Context, n peer.Name, t *trial) error {
 		return nil
 	}
 	b.checked[n] = true
-	echo, err := fetch(ctx, t.base()+peer.PathEcho)
+	echo, err := fetch(ctx, t.base()+peer.PathEcho, t.scenario.h2)
 	if err != nil {
 		return err
 	}
@@ -39,11 +39,13 @@ func (b *bench) check(ctx context.Context, n peer.Name, t *trial) error {
 	return nil
 }
 
-// fetch gets one page on a connection of its own. The certificate is ours and self-signed.
-func fetch(ctx context.Context, url string) (string, error) {
+// fetch gets one page on a connection of its own, over HTTP/2 if so told. The certificate is ours and
+// self-signed.
+func fetch(ctx context.Context, url string, h2 bool) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	transport := &http.Transport{DisableKeepAlives: true, ForceAttemptHTTP2: h2, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	defer transport.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return "", fmt.Errorf("check answer: %w", err)
@@ -59,6 +61,9 @@ func fetch(ctx context.Context, url string) (string, error) {
 	}
 	if res.StatusCode != http.StatusOK {
 		return "", fmt.Errorf("check answer: status %d: %.120q", res.StatusCode, body)
+	}
+	if h2 != (res.ProtoMajor == 2) {
+		return "", fmt.Errorf("check answer: it came over %s", res.Proto)
 	}
 	return string(body), nil
 }

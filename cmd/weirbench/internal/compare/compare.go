@@ -1,6 +1,6 @@
 // Package compare runs the side-by-side bench: the same scenarios against nginx, HAProxy and weir in
 // interleaved rounds, one proxy at a time alone on its core, origin and load on another. It judges
-// weir by issue A's demands. It refuses to average noise away: ratios are taken inside a round, and
+// weir by the issues' demands. It refuses to average noise away: ratios are taken inside a round, and
 // a trial with failed requests gives no figure.
 package compare
 
@@ -62,7 +62,7 @@ func Run(ctx context.Context, o Options) (_ *Result, err error) {
 	if o.Quick {
 		b.win = quickWindows
 	}
-	if err := b.findPrograms(); err != nil {
+	if err := b.findPrograms(chosen); err != nil {
 		return nil, err
 	}
 	if b.dir, err = os.MkdirTemp("", "weirbench-"); err != nil {
@@ -111,18 +111,24 @@ type bench struct {
 	cert     *peer.Certificate
 	origin   *peer.Running
 	binaries map[peer.Name]string
-	hasWrk   bool
+	tools    map[peer.Name]bool // the load programs that are there
 	checked  map[peer.Name]bool
 }
 
 // findPrograms notes what is missing and goes on with the rest, unless nothing is left to compare.
-func (b *bench) findPrograms() error {
+func (b *bench) findPrograms(chosen []scenario) error {
 	if _, err := peer.Binary(peer.Nginx, ""); err != nil {
 		return fmt.Errorf("find the origin: %w", err)
 	}
-	_, err := peer.Binary("wrk", "")
-	if b.hasWrk = err == nil; !b.hasWrk {
-		b.result.missing(err)
+	b.tools = make(map[peer.Name]bool)
+	for _, s := range chosen {
+		if _, known := b.tools[s.tool]; known || s.tool == "" {
+			continue
+		}
+		_, err := peer.Binary(s.tool, "")
+		if b.tools[s.tool] = err == nil; err != nil {
+			b.result.missing(err)
+		}
 	}
 	for _, n := range b.Proxies {
 		path, err := peer.Binary(n, b.Weir)
@@ -141,7 +147,7 @@ func (b *bench) findPrograms() error {
 
 // run measures one scenario: round by round, each proxy once a round.
 func (b *bench) run(ctx context.Context, s scenario) error {
-	if s.needsWrk && !b.hasWrk {
+	if s.tool != "" && !b.tools[s.tool] {
 		return nil // noted as missing; its rows do not appear
 	}
 	rows := b.result.add(s)
@@ -226,7 +232,7 @@ func (b *bench) job(s scenario, t *trial) (peer.Job, error) {
 		return job, err
 	}
 	if s.tls {
-		job.TLS = b.cert
+		job.TLS, job.H2 = b.cert, s.h2
 	}
 	for _, delay := range s.slow {
 		o, err := peer.StartSlowOrigin(delay)

@@ -16,7 +16,7 @@ import (
 // options are those of a quick run that pins as the real one does.
 func options(t *testing.T) compare.Options {
 	t.Helper()
-	for _, n := range []peer.Name{peer.Nginx, peer.HAProxy, "wrk"} {
+	for _, n := range []peer.Name{peer.Nginx, peer.HAProxy, "wrk", "h2load"} {
 		if _, err := peer.Binary(n, ""); err != nil {
 			if os.Getenv("WEIR_TEST_ALL") == "1" {
 				t.Fatal(err)
@@ -55,7 +55,7 @@ func TestQuickRunOfAllScenarios(t *testing.T) {
 				t.Errorf("%s, %s, %s: values %v", w.Scenario, w.Name, n, v)
 				continue
 			}
-			if w.Unit == "µs/request" && !(v[0] > 1 && v[0] < 5000) || w.Unit == "µs/MiB" && !(v[0] > 20 && v[0] < 50000) {
+			if w.Unit == "µs/request" && !(v[0] > 1 && v[0] < 5000) || w.Unit == "µs/MiB" && !(v[0] > 20 && v[0] < 50000) || w.Unit == "µs/handshake" && !(v[0] > 30 && v[0] < 20000) {
 				t.Errorf("%s, %s: %v %s is not plausible", w.Scenario, n, v[0], w.Unit)
 			}
 			if w.Name == "errors" && v[0] != 0 {
@@ -81,6 +81,37 @@ func TestQuickRunOfAllScenarios(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(os.TempDir(), "weirbench-*"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// Without a load program its scenarios are left out and named; a run that needs none says nothing.
+func TestMissingLoadProgramIsNoted(t *testing.T) {
+	o := options(t)
+	nginx, err := peer.Binary(peer.Nginx, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := t.TempDir()
+	if err := os.Symlink(nginx, filepath.Join(bin, "nginx")); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin)
+	o.Proxies = []peer.Name{peer.Nginx}
+	for scenario, note := range map[string]string{"h2-get": "find h2load", "h1-get": "find wrk", "idle-10k": ""} {
+		o.Scenarios = []string{"idle-10k", scenario}
+		r, err := compare.Run(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		notes := strings.Join(r.Notes, "\n")
+		if !strings.Contains(notes, note) || note == "" && notes != "" || len(r.Notes) > 1 || r.Failures > 0 {
+			t.Errorf("%s: notes %q", scenario, notes)
+		}
+		for _, w := range r.Rows {
+			if w.Scenario != "idle-10k" {
+				t.Errorf("a row for %s", w.Scenario)
+			}
+		}
 	}
 }
 

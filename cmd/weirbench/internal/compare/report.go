@@ -100,7 +100,7 @@ func (r *Result) head(b *strings.Builder) {
 	fmt.Fprintf(b, "Machine: %s, %d cores, Linux %s, %s. Load average (/proc/loadavg) at the start %s, at the end %s; "+
 		"when it is above 2 at the start, others were using the machine: trust ratios, not absolute values.\n",
 		r.Machine.CPU, r.Machine.Cores, r.Machine.Kernel, r.Machine.Arch, r.LoadStart, r.LoadEnd)
-	for _, n := range []string{"nginx", "haproxy", "weir", "wrk"} {
+	for _, n := range []string{"nginx", "haproxy", "weir", "wrk", "h2load"} {
 		if v := r.Versions[n]; v != "" {
 			fmt.Fprintf(b, "%s: %s. ", n, strings.TrimRight(v, ". "))
 		}
@@ -117,7 +117,7 @@ func (r *Result) table(b *strings.Builder) {
 		fmt.Fprintf(b, " %s |", n.Title())
 		rule += "---:|"
 	}
-	b.WriteString(" weir ÷ nginx | weir ÷ HAProxy | issue A | verdict |\n" + rule + "---:|---:|---|---|\n")
+	b.WriteString(" weir ÷ nginx | weir ÷ HAProxy | demand (issue) | verdict |\n" + rule + "---:|---:|---|---|\n")
 	for _, w := range r.Rows {
 		fmt.Fprintf(b, "| `%s` | %s, %s |", w.Scenario, w.Name, w.Unit)
 		for _, n := range r.proxies {
@@ -169,7 +169,10 @@ func (w *Row) demand() string {
 			parts = append(parts, fmt.Sprintf("≤ %.2f × %s", max, n.Title()))
 		}
 	}
-	return strings.Join(parts, ", ")
+	if len(parts) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s (%s)", strings.Join(parts, ", "), w.Issue)
 }
 
 func (w *Row) shown() string {

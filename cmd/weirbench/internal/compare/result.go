@@ -65,7 +65,7 @@ func (v Value) MarshalJSON() ([]byte, error) {
 	return fmt.Appendf(nil, "%.6g", float64(v)), nil
 }
 
-// Verdict is what issue A's demands say about a row.
+// Verdict is what the issues' demands say about a row.
 type Verdict string
 
 // The verdicts.
@@ -86,7 +86,7 @@ func newResult(ctx context.Context, o Options) *Result {
 	if o.ProxyCore == proc.AnyCore {
 		r.Notes = append(r.Notes, "nothing is pinned: the machine has a single core")
 	}
-	for name, args := range map[string][]string{"nginx": {"-v"}, "haproxy": {"-v"}, "wrk": {"-v"}, "weir": {"version"}} {
+	for name, args := range map[string][]string{"nginx": {"-v"}, "haproxy": {"-v"}, "wrk": {"-v"}, "h2load": {"--version"}, "weir": {"version"}} {
 		if path, err := peer.Binary(peer.Name(name), o.Weir); err == nil {
 			r.Versions[name] = version(ctx, path, args)
 		}

@@ -117,3 +117,25 @@ func TestWriteMakesBothFiles(t *testing.T) {
 		t.Errorf("figures %s", figures)
 	}
 }
+
+// Each demand is shown with the issue that makes it, and a figure without one shows nothing.
+func TestReportNamesTheIssueOfADemand(t *testing.T) {
+	five := 5.0
+	ratio := compare.Figure{Name: "CPU", Unit: "µs/request", Issue: "B", MaxRatio: map[peer.Name]float64{peer.Nginx: 0.8, peer.HAProxy: 1.1}}
+	bound := compare.Figure{Name: "p95", Unit: "ms", Issue: "A", Max: &five}
+	var rows []*compare.Row
+	for _, f := range []compare.Figure{ratio, bound, {Name: "p99", Unit: "ms"}} {
+		rows = append(rows, compare.NewRow(f, map[peer.Name][]float64{peer.Nginx: {10}, peer.HAProxy: {6}, peer.Weir: {4}}))
+	}
+	text := (&compare.Result{Rows: rows}).Markdown()
+	for _, want := range []string{
+		"| demand (issue) | verdict |",
+		"| ≤ 0.80 × nginx, ≤ 1.10 × HAProxy (B) | pass |",
+		"| ≤ 5 ms (A) | pass |",
+		"| 0.67 |  |  |\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+}

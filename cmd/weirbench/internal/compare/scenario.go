@@ -17,9 +17,11 @@ import (
 type Figure struct {
 	Name string `json:"figure"`
 	Unit string `json:"unit"`
-	// MaxRatio is the highest weir ÷ peer that issue A allows, by peer. Empty: no such demand.
+	// Issue is the letter of the issue that makes the demands below. Empty: there are none.
+	Issue string `json:"issue,omitempty"`
+	// MaxRatio is the highest weir ÷ peer that the issue allows, by peer. Empty: no such demand.
 	MaxRatio map[peer.Name]float64 `json:"max_ratio,omitempty"`
-	// Max is the highest value issue A allows weir. Nil: no such demand.
+	// Max is the highest value the issue allows weir. Nil: no such demand.
 	Max *float64 `json:"max,omitempty"`
 	// Worst makes the worst round count instead of the median (errors: one is too many).
 	Worst bool `json:"worst_round,omitempty"`
@@ -27,13 +29,13 @@ type Figure struct {
 
 // scenario is one kind of load. Its figures come from measure in the same order.
 type scenario struct {
-	name     string
-	what     string // for the report
-	figures  []Figure
-	needsWrk bool
-	log, tls bool            // of the proxy's job
-	slow     []time.Duration // origins of this process that take so long, instead of nginx
-	measure  func(context.Context, *trial) ([]float64, error)
+	name         string
+	what         string // for the report
+	figures      []Figure
+	tool         peer.Name       // program that makes the load, empty for ours
+	log, tls, h2 bool            // of the proxy's job
+	slow         []time.Duration // origins of this process that take so long, instead of nginx
+	measure      func(context.Context, *trial) ([]float64, error)
 }
 
 // windows are the lengths of a run's parts.
@@ -62,39 +64,56 @@ var (
 	}
 )
 
-const wrkConns = 64
+// h2load's 16 × 8 is issue B's; as many workers open connections in handshake, which keeps a core busy
+// without a queue at the listener.
+const (
+	wrkConns         = 64
+	h2Conns          = 16
+	h2Streams        = 8
+	handshakeWorkers = 16
+)
+
+// The programs that make load.
+const (
+	wrk    peer.Name = "wrk"
+	h2load peer.Name = "h2load"
+)
 
 func atMost(v float64) *float64 { return &v }
 
-// scenarios returns all of them in report order, with issue A's demands.
+// scenarios returns all of them in report order, with the demands of the issues A and B.
 func scenarios() []scenario {
-	cpu := func(unit string, max map[peer.Name]float64) []Figure {
-		return []Figure{{Name: "CPU", Unit: unit, MaxRatio: max}}
+	cpu := func(unit, issue string, max map[peer.Name]float64) []Figure {
+		return []Figure{{Name: "CPU", Unit: unit, Issue: issue, MaxRatio: max}}
 	}
 	return []scenario{
-		{name: "h1-get", what: "small GET, 64 keep-alive connections (wrk)", needsWrk: true, measure: wrkTrial(gen.Wrk{}, peer.PathSmall),
-			figures: cpu("µs/request", map[peer.Name]float64{peer.Nginx: 1.15, peer.HAProxy: 1.15})},
-		{name: "h1-get-log", what: "the same with an access log: combined, HTTP log, JSON", needsWrk: true, log: true,
-			measure: wrkTrial(gen.Wrk{}, peer.PathSmall), figures: cpu("µs/request", nil)},
-		{name: "h1-tls", what: "the same over TLS 1.3, AES-128-GCM, ECDSA P-256", needsWrk: true, tls: true,
-			measure: wrkTrial(gen.Wrk{}, peer.PathSmall), figures: cpu("µs/request", nil)},
-		{name: "headers30", what: "small GET with 30 request headers", needsWrk: true,
-			measure: wrkTrial(gen.Wrk{Headers: thirtyHeaders()}, peer.PathSmall), figures: cpu("µs/request", nil)},
-		{name: "post-64k", what: "POST of 64 KiB", needsWrk: true, measure: postTrial,
-			figures: cpu("µs/request", map[peer.Name]float64{peer.Nginx: 1.2})},
-		{name: "body-1m", what: "1 MiB answers, 8 connections", measure: bulkTrial(peer.Path1M, 8), figures: cpu("µs/MiB", nil)},
+		{name: "h1-get", what: "small GET, 64 keep-alive connections (wrk)", tool: wrk, measure: wrkTrial(gen.Wrk{}, peer.PathSmall),
+			figures: cpu("µs/request", "A", map[peer.Name]float64{peer.Nginx: 1.15, peer.HAProxy: 1.15})},
+		{name: "h1-get-log", what: "the same with an access log: combined, HTTP log, JSON", tool: wrk, log: true,
+			measure: wrkTrial(gen.Wrk{}, peer.PathSmall), figures: cpu("µs/request", "", nil)},
+		{name: "h1-tls", what: "the same over TLS 1.3, AES-128-GCM, ECDSA P-256", tool: wrk, tls: true,
+			measure: wrkTrial(gen.Wrk{}, peer.PathSmall), figures: cpu("µs/request", "B", map[peer.Name]float64{peer.Nginx: 1.15})},
+		{name: "h2-get", what: "small GET over HTTP/2 and the same TLS, 16 connections × 8 streams (h2load)", tool: h2load, tls: true, h2: true,
+			measure: h2Trial, figures: cpu("µs/request", "B", map[peer.Name]float64{peer.Nginx: 0.8, peer.HAProxy: 1.1})},
+		{name: "handshake", what: "full TLS 1.3 handshakes (X25519, ECDSA P-256, no resumption) with one GET each, 16 at a time", tls: true,
+			measure: handshakeTrial, figures: cpu("µs/handshake", "B", map[peer.Name]float64{peer.Nginx: 1.2})},
+		{name: "headers30", what: "small GET with 30 request headers", tool: wrk,
+			measure: wrkTrial(gen.Wrk{Headers: thirtyHeaders()}, peer.PathSmall), figures: cpu("µs/request", "", nil)},
+		{name: "post-64k", what: "POST of 64 KiB", tool: wrk, measure: postTrial,
+			figures: cpu("µs/request", "A", map[peer.Name]float64{peer.Nginx: 1.2})},
+		{name: "body-1m", what: "1 MiB answers, 8 connections", measure: bulkTrial(peer.Path1M, 8), figures: cpu("µs/MiB", "", nil)},
 		{name: "body-100m", what: "100 MiB answers, 4 connections", measure: bulkTrial(peer.Path100M, 4),
-			figures: cpu("µs/MiB", map[peer.Name]float64{peer.Nginx: 1.1})},
+			figures: cpu("µs/MiB", "A", map[peer.Name]float64{peer.Nginx: 1.1})},
 		{name: "idle-10k", what: "10,000 idle keep-alive connections after one request each", measure: idleTrial,
-			figures: []Figure{{Name: "RSS", Unit: "KiB/connection", Max: atMost(10)}}},
+			figures: []Figure{{Name: "RSS", Unit: "KiB/connection", Issue: "A", Max: atMost(10)}}},
 		{name: "paced-10k", what: "10,000 connections, open loop at 10,000 req/s", measure: pacedTrial, figures: []Figure{
-			{Name: "errors", Unit: "count", Max: atMost(0), Worst: true},
-			{Name: "p50", Unit: "ms"}, {Name: "p95", Unit: "ms", Max: atMost(5)}, {Name: "p99", Unit: "ms"},
+			{Name: "errors", Unit: "count", Issue: "A", Max: atMost(0), Worst: true},
+			{Name: "p50", Unit: "ms"}, {Name: "p95", Unit: "ms", Issue: "A", Max: atMost(5)}, {Name: "p99", Unit: "ms"},
 			{Name: "CPU", Unit: "µs/request"}, {Name: "generator's lag p99", Unit: "ms"}}},
 		{name: "slow-backend", what: "origins at 20/20/200 ms, open loop at 600 req/s; least connections, weir its default",
 			slow:    []time.Duration{20 * time.Millisecond, 20 * time.Millisecond, 200 * time.Millisecond},
 			measure: slowTrial, figures: []Figure{
-				{Name: "mean", Unit: "ms", Max: atMost(23)}, {Name: "on the slow one", Unit: "%", Max: atMost(1)},
+				{Name: "mean", Unit: "ms", Issue: "A", Max: atMost(23)}, {Name: "on the slow one", Unit: "%", Issue: "A", Max: atMost(1)},
 				{Name: "errors", Unit: "count", Worst: true}}},
 	}
 }
@@ -114,27 +133,64 @@ func (t *trial) base() string {
 	return "http://" + t.proxy.Addr.String()
 }
 
-// wrkTrial gives the proxy's CPU per request wrk completed, after a warm-up run that fills its pools.
+// wrkTrial gives the proxy's CPU per request wrk completed.
 func wrkTrial(w gen.Wrk, path string) func(context.Context, *trial) ([]float64, error) {
 	return func(ctx context.Context, t *trial) ([]float64, error) {
 		w := w // each trial its own copy
-		w.URL, w.Conns, w.Core, w.Dir, w.Duration = t.base()+path, wrkConns, t.loadCore, t.dir, t.win.warm
-		// On a crowded machine a short warm-up may pass without an answer; the window may not.
-		if _, err := w.Run(ctx); err != nil && !errors.Is(err, gen.ErrNone) {
-			return nil, fmt.Errorf("warm up: %w", err)
-		}
-		w.Duration = t.win.open
-		before, err := t.proxy.CPU()
-		if err != nil {
-			return nil, err
-		}
-		r, err := w.Run(ctx)
-		if err != nil {
-			return nil, err
-		}
-		after, err := t.proxy.CPU()
-		return []float64{micros(after-before) / float64(r.Requests)}, err
+		w.URL, w.Conns, w.Core, w.Dir = t.base()+path, wrkConns, t.loadCore, t.dir
+		return t.perRequest(ctx, func(ctx context.Context, d time.Duration) (int, error) {
+			w.Duration = d
+			r, err := w.Run(ctx)
+			return r.Requests, err
+		})
 	}
+}
+
+// h2Trial gives the proxy's CPU per request h2load completed.
+func h2Trial(ctx context.Context, t *trial) ([]float64, error) {
+	l := gen.H2load{
+		URL: t.base() + peer.PathSmall, Conns: h2Conns, Streams: h2Streams,
+		Cipher: peer.CipherSuite, Core: t.loadCore, Dir: t.dir,
+	}
+	return t.perRequest(ctx, func(ctx context.Context, d time.Duration) (int, error) {
+		l.Duration = d
+		r, err := l.Run(ctx)
+		return r.Requests, err
+	})
+}
+
+// perRequest gives the proxy's CPU per request of a load of its own program, after a warm-up run that
+// fills the proxy's pools.
+func (t *trial) perRequest(ctx context.Context, load func(context.Context, time.Duration) (int, error)) ([]float64, error) {
+	// On a crowded machine a short warm-up may pass without an answer; the window may not.
+	if _, err := load(ctx, t.win.warm); err != nil && !errors.Is(err, gen.ErrNone) {
+		return nil, fmt.Errorf("warm up: %w", err)
+	}
+	before, err := t.proxy.CPU()
+	if err != nil {
+		return nil, err
+	}
+	n, err := load(ctx, t.win.open)
+	if err != nil {
+		return nil, err
+	}
+	after, err := t.proxy.CPU()
+	return []float64{micros(after-before) / float64(n)}, err
+}
+
+// handshakeTrial gives the proxy's CPU per connection: handshake, one request, end.
+func handshakeTrial(ctx context.Context, t *trial) (_ []float64, err error) {
+	h := gen.StartHandshakes(ctx, t.proxy.Addr, peer.PathSmall, handshakeWorkers)
+	defer func() {
+		if stop := h.Stop(); err == nil {
+			err = stop
+		}
+	}()
+	if _, _, err := h.Window(ctx, t.win.warm, t.proxy.CPU); err != nil {
+		return nil, fmt.Errorf("warm up: %w", err)
+	}
+	used, n, err := h.Window(ctx, t.win.open, t.proxy.CPU)
+	return []float64{micros(used) / float64(n)}, err
 }
 
 func postTrial(ctx context.Context, t *trial) ([]float64, error) {

@@ -70,7 +70,7 @@ func TestWeirColumn(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.Proxies = []peer.Name{peer.Nginx, peer.Weir}
-	o.Scenarios = []string{"h1-get", "h1-tls", "post-64k", "body-1m", "idle-10k"}
+	o.Scenarios = []string{"h1-get", "h1-tls", "h2-get", "handshake", "post-64k", "body-1m", "idle-10k"}
 	r, err := compare.Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,6 @@ package gen
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -103,29 +102,8 @@ func (b *Bulk) readOne(conn net.Conn, buffer []byte) error {
 	}
 }
 
-var errNoBytes = errors.New("no bytes arrived")
-
 // Window measures between two calls of cost (anything that grows, such as CPU time): it returns what
 // cost and bytes grew by while the window was open.
 func (b *Bulk) Window(ctx context.Context, open time.Duration, cost func() (time.Duration, error)) (time.Duration, int64, error) {
-	c0, err := cost()
-	if err != nil {
-		return 0, 0, err
-	}
-	n0 := b.Bytes()
-	timer := time.NewTimer(open)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return 0, 0, ctx.Err()
-	case err := <-b.errs:
-		return 0, 0, err
-	case <-timer.C:
-	}
-	n1 := b.Bytes()
-	c1, err := cost()
-	if err == nil && n1 == n0 {
-		err = errNoBytes
-	}
-	return c1 - c0, n1 - n0, err
+	return window{open: open, cost: cost, count: b.Bytes, errs: b.errs}.measure(ctx)
 }

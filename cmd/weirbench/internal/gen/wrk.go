@@ -4,13 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"regexp"
 	"strconv"
-	"strings"
 	"time"
-
-	"github.com/valor-ivx/weir/cmd/weirbench/internal/proc"
 )
 
 // Wrk is one run of wrk(1): one thread, closed loop, keep-alive.
@@ -36,29 +32,11 @@ var ErrNone = errors.New("not one request was answered")
 // Run runs wrk and returns its count. A run with failures is returned as an error: requests that fail
 // cost something else than what is being measured.
 func (w Wrk) Run(ctx context.Context) (WrkResult, error) {
-	out, err := os.CreateTemp(w.Dir, "wrk-*.txt")
-	if err != nil {
-		return WrkResult{}, fmt.Errorf("run wrk: %w", err)
-	}
-	defer os.Remove(out.Name())
-	defer out.Close()
-	p, err := proc.Start(proc.Command{Path: "wrk", Args: w.args(), Core: w.Core, Out: out})
+	text, err := tool{name: "wrk", args: w.args(), core: w.Core, dir: w.Dir}.run(ctx)
 	if err != nil {
 		return WrkResult{}, err
 	}
-	select {
-	case <-p.Done():
-	case <-ctx.Done():
-		return WrkResult{}, errors.Join(ctx.Err(), p.Stop(time.Second))
-	}
-	text, err := os.ReadFile(out.Name())
-	if err != nil {
-		return WrkResult{}, fmt.Errorf("read wrk's output: %w", err)
-	}
-	if p.Err() != nil {
-		return WrkResult{}, fmt.Errorf("run wrk: %w: %s", p.Err(), strings.TrimSpace(string(text)))
-	}
-	r, err := ParseWrk(string(text))
+	r, err := ParseWrk(text)
 	if err == nil && r.Failed > 0 {
 		err = fmt.Errorf("run wrk: %d of %d requests failed", r.Failed, r.Requests)
 	}

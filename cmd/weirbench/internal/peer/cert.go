@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// cipherSuite is what Go's server picks on processors with AES instructions; the peers are held to
+// CipherSuite is what Go's server picks on processors with AES instructions; the peers are held to
 // it so that all three encrypt with the same cipher.
-const cipherSuite = "TLS_AES_128_GCM_SHA256"
+const CipherSuite = "TLS_AES_128_GCM_SHA256"
 
 // Certificate names the files of a self-signed ECDSA P-256 certificate for 127.0.0.1.
 type Certificate struct {

@@ -20,7 +20,7 @@ func (j Job) haproxy(string) string {
 		b.WriteString("  log stdout format raw local0 info\n")
 	}
 	if j.TLS != nil {
-		fmt.Fprintf(&b, "  ssl-default-bind-ciphersuites %s\n  ssl-default-bind-options ssl-min-ver TLSv1.3\n", cipherSuite)
+		fmt.Fprintf(&b, "  ssl-default-bind-ciphersuites %s\n  ssl-default-bind-options ssl-min-ver TLSv1.3\n", CipherSuite)
 	}
 	fmt.Fprintf(&b, `
 defaults
@@ -58,5 +58,9 @@ func (j Job) haproxyTLS() string {
 	if j.TLS == nil {
 		return ""
 	}
-	return fmt.Sprintf(" ssl crt %s alpn http/1.1", j.TLS.Both)
+	alpn := "http/1.1"
+	if j.H2 {
+		alpn = "h2,http/1.1"
+	}
+	return fmt.Sprintf(" ssl crt %s alpn %s", j.TLS.Both, alpn)
 }

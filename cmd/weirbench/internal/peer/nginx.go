@@ -56,10 +56,10 @@ func (j Job) nginx(dir string) string {
 		fmt.Fprintf(&b, "    server %v max_fails=0;\n", o)
 	}
 	fmt.Fprintf(&b, "    keepalive 512;\n    keepalive_requests %d;\n  }\n", many)
-	fmt.Fprintf(&b, "  server {\n    listen %v%s backlog=16384;\n", j.Listen, ifTLS(j.TLS, " ssl"))
+	fmt.Fprintf(&b, "  server {\n    listen %v%s backlog=16384;\n", j.Listen, j.nginxTLS())
 	if j.TLS != nil {
 		fmt.Fprintf(&b, "    ssl_certificate %s;\n    ssl_certificate_key %s;\n    ssl_protocols TLSv1.3;\n"+
-			"    ssl_conf_command Ciphersuites %s;\n", j.TLS.Cert, j.TLS.Key, cipherSuite)
+			"    ssl_conf_command Ciphersuites %s;\n", j.TLS.Cert, j.TLS.Key, CipherSuite)
 	}
 	b.WriteString(`    location / {
       proxy_pass http://origin;
@@ -77,9 +77,13 @@ func (j Job) nginx(dir string) string {
 	return b.String()
 }
 
-func ifTLS(c *Certificate, text string) string {
-	if c == nil {
+func (j Job) nginxTLS() string {
+	switch {
+	case j.TLS == nil:
 		return ""
+	case j.H2:
+		return " ssl http2"
+	default:
+		return " ssl"
 	}
-	return text
 }

@@ -46,12 +46,14 @@ func jobs(t *testing.T) map[string]peer.Job {
 		Admin: netip.MustParseAddrPort("127.0.0.1:9004"), Files: 4096,
 	}
 	all := map[string]peer.Job{"plain": base}
-	logged, secure, slow, both := base, base, base, base
+	logged, secure, h2, slow, both := base, base, base, base, base
 	logged.Log = true
 	secure.TLS = cert
+	h2.TLS, h2.H2 = cert, true
 	slow.Origins = three
 	both.Log, both.TLS, both.Origins = true, cert, three
-	all["log"], all["tls"], all["three origins"], all["everything"] = logged, secure, slow, both
+	both.H2 = true
+	all["log"], all["tls"], all["h2"], all["three origins"], all["everything"] = logged, secure, h2, slow, both
 	return all
 }
 
@@ -88,6 +90,7 @@ func TestWeirConfigurationFollowsTheContract(t *testing.T) {
 		"plain":         {"[[listener]]", `address = "127.0.0.1:9000"`, `access = "off"`, `targets = ["127.0.0.1:9001"]`, `state_dir = "/d/state"`},
 		"log":           {`access = "json"`, `output = "/d/access.log"`},
 		"tls":           {"tls = true", `min_version = "1.3"`, "[[tls.certificate]]", `cert = "` + all["tls"].TLS.Cert, `key = "` + all["tls"].TLS.Key},
+		"h2":            {"tls = true\n\n[tls]"},
 		"three origins": {`targets = ["127.0.0.1:9001", "127.0.0.1:9002", "127.0.0.1:9003"]`},
 	} {
 		text := all[name].Config(peer.Weir, "/d")
@@ -95,6 +98,9 @@ func TestWeirConfigurationFollowsTheContract(t *testing.T) {
 			if !strings.Contains(text, w) {
 				t.Errorf("%s: no %s in\n%s", name, w, text)
 			}
+		}
+		if offers := strings.Contains(text, `protocols = ["http/1.1"]`); offers != (name == "tls") {
+			t.Errorf("%s: only HTTP/1.1 is offered: %v", name, offers)
 		}
 		if strings.Contains(text, "balance") {
 			t.Errorf("%s: the policy must be the default", name)
@@ -118,8 +124,8 @@ func TestProxiesServeAlike(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, n := range []peer.Name{peer.Nginx, peer.HAProxy} {
-		for _, secure := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s/tls=%v", n, secure), func(t *testing.T) {
+		for _, kind := range []string{"plain", "tls", "h2"} {
+			t.Run(fmt.Sprintf("%s/%s", n, kind), func(t *testing.T) {
 				binary := need(t, n)
 				listen, err := peer.FreeAddr()
 				if err != nil {
@@ -127,15 +133,16 @@ func TestProxiesServeAlike(t *testing.T) {
 				}
 				job := peer.Job{Listen: listen, Origins: []netip.AddrPort{origin.Addr}, Files: files, Log: true}
 				base := "http://" + listen.String()
-				if secure {
+				if kind != "plain" {
 					job.TLS, base = cert, "https://"+listen.String()
 				}
+				job.H2 = kind == "h2"
 				r, err := peer.Start(t.Context(), peer.Program{Name: n, Binary: binary, Dir: t.TempDir(), Core: proc.AnyCore}, job)
 				if err != nil {
 					t.Fatal(err)
 				}
 				stopAfter(t, r)
-				checkServes(t, base, listen.String())
+				checkServes(t, base, listen.String(), job.H2)
 				if d, err := r.CPU(); err != nil || d <= 0 {
 					t.Errorf("CPU = %v, %v", d, err)
 				}
@@ -156,9 +163,10 @@ func stopAfter(t *testing.T, r *peer.Running) {
 	})
 }
 
-func checkServes(t *testing.T, base, host string) {
+// checkServes always offers HTTP/2: a job without it must not speak it.
+func checkServes(t *testing.T, base, host string, h2 bool) {
 	t.Helper()
-	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
 	get := func(method, path, body string) string {
@@ -174,6 +182,9 @@ func checkServes(t *testing.T, base, host string) {
 		text, err := io.ReadAll(res.Body)
 		if err != nil || res.StatusCode != 200 {
 			t.Fatalf("%s %s: %d, %v", method, path, res.StatusCode, err)
+		}
+		if h2 != (res.ProtoMajor == 2) {
+			t.Errorf("%s %s: %s", method, path, res.Proto)
 		}
 		if res.TLS != nil && (res.TLS.Version != tls.VersionTLS13 || res.TLS.CipherSuite != tls.TLS_AES_128_GCM_SHA256) {
 			t.Errorf("negotiated %#x, cipher %#x", res.TLS.Version, res.TLS.CipherSuite)

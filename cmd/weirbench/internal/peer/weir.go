@@ -27,7 +27,11 @@ name = "edge"
 address = %q
 `, j.Admin, filepath.Join(dir, "state"), access, filepath.Join(dir, "access.log"), j.Listen)
 	if j.TLS != nil {
-		fmt.Fprintf(&b, "tls = true\nprotocols = [\"http/1.1\"]\n\n[tls]\nmin_version = \"1.3\"\n\n"+
+		b.WriteString("tls = true\n")
+		if !j.H2 { // with tls, h2 is on by default
+			b.WriteString("protocols = [\"http/1.1\"]\n")
+		}
+		fmt.Fprintf(&b, "\n[tls]\nmin_version = \"1.3\"\n\n"+
 			"[[tls.certificate]]\ncert = %q\nkey = %q\n", j.TLS.Cert, j.TLS.Key)
 	}
 	targets := make([]string, len(j.Origins))
