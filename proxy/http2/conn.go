@@ -62,9 +62,8 @@ type Conn struct {
 
 // peerSettings are the client's SETTINGS (RFC 9113 §6.5.2).
 type peerSettings struct {
-	window   int64
-	frame    int
-	maxHeads uint32
+	window int64
+	frame  int
 }
 
 const (

@@ -54,9 +54,6 @@ func (in *input) need(n int) ([]byte, error) {
 	return b, nil
 }
 
-// peek returns what is there of the next n bytes without waiting.
-func (in *input) peek(n int) []byte { return in.buf[in.r:min(in.w, in.r+n)] }
-
 var errStopped = errors.New("stopped")
 
 // fill reads once. Before it waits it makes room for n bytes, lets go what was gathered, and notes since when the frame is incomplete.
