@@ -51,7 +51,7 @@ e2e: build ## scenarios against the shipped binary, small counts
 acceptance: build ## the same with the full counts; writes docs/acceptance.md
 	WEIR_ACCEPTANCE=1 go test -count=1 -timeout 60m -run 'E2E' ./cmd/weir/...
 
-bench: build ## side by side with nginx and HAProxy (make deps), writes docs/benchmarks.md; installs nothing itself
+bench: build ## side by side with nginx and HAProxy (make deps), writes docs/benchmarks.md; some only: BENCHFLAGS='-scenarios h2-get,handshake'
 	cd cmd/weirbench && CGO_ENABLED=0 go build -trimpath -o ../../bin/weirbench .
 	bin/weirbench compare -weir bin/weir -o docs/benchmarks.md $(BENCHFLAGS)
 

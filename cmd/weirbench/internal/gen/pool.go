@@ -1,7 +1,7 @@
 // Package gen makes the load: a paced open-loop generator and an idle-connection holder on one epoll
-// loop, a bulk body reader, full handshakes, and runners for wrk and h2load. It speaks to loopback addresses only and never
-// reconnects: a connection the other side closed is a finding. It does not pretend to be a client
-// library; what it may misread (chunked answers, say) it refuses.
+// loop, a bulk body reader, full TLS handshakes, and runners for wrk and h2load. It speaks to loopback
+// addresses only and never reconnects: a connection the other side closed unasked is a finding. It does
+// not pretend to be a client library; what it may misread (chunked answers, say) it refuses.
 package gen
 
 import (
