@@ -62,7 +62,7 @@ func TestHandshakesAreFullAndCounted(t *testing.T) {
 
 func TestHandshakesReportWhatIsNoMeasure(t *testing.T) {
 	hello := func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") }
-	busy := secure(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "busy", 503) }), false)
+	busy := secure(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "busy", http.StatusServiceUnavailable) }), false)
 	plain := httptest.NewServer(http.HandlerFunc(hello))
 	defer plain.Close()
 	old := httptest.NewUnstartedServer(http.HandlerFunc(hello))
