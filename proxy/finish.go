@@ -30,7 +30,7 @@ func (x *Exchange) finish() {
 func (x *Exchange) log(now int64, elapsed time.Duration) {
 	e := &x.entry
 	*e = observe.Entry{
-		Time: x.proxy.wall(now), Duration: elapsed,
+		Time: time.Now(), Duration: elapsed, // not from now: the wall clock may have been set since the process began
 		Client: x.who.ip, Source: x.client.ip,
 		Method: x.req.Method, MethodName: x.req.MethodName, Target: x.req.Target, Host: x.req.Host, Proto: x.req.Proto,
 		RequestID: x.id, BytesOut: x.sent, Status: x.status, TLSVersion: x.client.tls,

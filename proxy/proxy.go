@@ -38,8 +38,9 @@ type Proxy struct {
 	exchanges sync.Pool
 	bodies    sync.Pool
 
-	draining atomic.Bool // set once, by Shutdown
-	cut      atomic.Bool // set once, by Shutdown at its deadline: no attempt begins any more
+	draining atomic.Bool               // set once, by Shutdown
+	date     atomic.Pointer[datedLine] // of the present second; written by whoever finds it old
+	cut      atomic.Bool               // set once, by Shutdown at its deadline: no attempt begins any more
 
 	// mu guards clients; held for a map operation at accept and close, and by Shutdown. No request takes it.
 	mu      sync.Mutex

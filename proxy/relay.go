@@ -14,9 +14,13 @@ import (
 func (x *Exchange) writeHead(resp *message.Response, own []byte, last bool) {
 	b := append(x.lines[:0], own...)
 	b = x.appendPolicy(b, resp)
+	now := x.proxy.options.Now()
+	if resp.Status >= 200 && resp.Header.Find(message.Date, 0) < 0 {
+		b = append(b, x.proxy.dateLine(now)...)
+	}
 	x.lines = line(b, "X-Request-ID: ", x.id)
 	c := x.down
-	c.AwaitWrite(x.proxy.wall(x.proxy.options.Now()))
+	c.AwaitWrite(x.proxy.wall(now))
 	c.WriteHead(resp, x.lines, last || x.req.Close || x.proxy.draining.Load())
 	x.began, x.status = true, resp.Status
 }

@@ -31,7 +31,7 @@ type upload struct {
 	done    chan struct{} // one message per pump, at its end
 	active  bool          // a pump was started and not joined
 	stopped atomic.Bool   // set by stop, read by the pump
-	taken   atomic.Bool   // set by the pump when it has read the body to its end, before it sends the last of it: an answer may follow that at once
+	taken   atomic.Bool   // set when the body was read to its end, before it sends the last of it: an answer may follow that at once
 	ended   atomic.Bool   // set by the pump at its end
 	cause   atomic.Pointer[Error]
 }
@@ -86,6 +86,7 @@ func (u *upload) send(t *attempt) {
 		t.conn.Write(u.buf[:u.held])
 	}
 	if u.body.Complete() && !u.lost {
+		u.taken.Store(true)
 		t.conn.Finish(u.body.Trailers())
 		return
 	}
