@@ -222,7 +222,7 @@ func TestBadResponses(t *testing.T) {
 			t.Errorf("%s: %d %q, want 502 of our own making", s.name, resp.StatusCode, text)
 		}
 		for name := range resp.Header {
-			if !strings.Contains("Content-Type Content-Length Cache-Control X-Request-Id Connection", name) {
+			if !strings.Contains("Content-Type Content-Length Cache-Control Date X-Request-Id Connection", name) {
 				t.Errorf("%s: field %s is not ours", s.name, name)
 			}
 		}
