@@ -53,7 +53,6 @@ func (x *Exchange) prepare() {
 	if x.req.Nominates {
 		x.req.Header.DropNominated()
 	}
-	x.req.Upgrade = x.req.Upgrade && !wantsH2C(&x.req.Header)
 	b := x.appendIdentity(x.lines[:0])
 	b = line(b, "X-Request-ID: ", x.id)
 	if x.req.Upgrade {
@@ -66,17 +65,6 @@ func (x *Exchange) prepare() {
 	}
 	x.lines = b
 	x.upload.begin(x)
-}
-
-// wantsH2C reports an upgrade to HTTP/2, which is not passed on: requests inside it would reach the upstream past every route and limit, and RFC 9113 §3.1
-// has withdrawn it. The request goes on as the HTTP/1.1 that it is.
-func wantsH2C(h *message.Header) bool {
-	for i := h.Find(message.Upgrade, 0); i >= 0; i = h.Find(message.Upgrade, i+1) {
-		if message.HasToken(h.At(i).Value(), "h2c") || message.HasToken(h.At(i).Value(), "h2") {
-			return true
-		}
-	}
-	return false
 }
 
 // attempt is one try at one peer. It lies in its Exchange, because the goroutine of an upload refers to it.
