@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/valor-ivx/weir/proxy/observe"
+	"github.com/valor-ivx/weir/upstream"
 )
 
 // silentPeer answers requests of a known size without allocating. Requests come whole, because head and small bodies leave in one write.
@@ -73,13 +74,17 @@ func TestExchangeAllocatesNothing(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name, request string
-		log           bool
+		log, breaker  bool
 	}{
-		{"GET", browserGet, false}, {"POST", smallPost, false}, {"GET with JSON log", browserGet, true}, {"POST with JSON log", smallPost, true},
+		{"GET", browserGet, false, false}, {"POST", smallPost, false, false}, {"GET with JSON log", browserGet, true, false}, {"POST with JSON log", smallPost, true, false},
+		{"GET through a breaker", browserGet, false, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := defaults(silentPeer(t).address)
 			o.quiet = true
+			if c.breaker {
+				o.breaker, o.bots = &upstream.BreakerOptions{MaxRequests: 8, MaxQueue: 8}, []string{"bot", "spider"}
+			}
 			e := newEdge(t, o)
 			if c.log {
 				sink, err := observe.NewSink(observe.SinkOptions{Output: io.Discard})

@@ -17,6 +17,9 @@ const (
 	RateLimited
 	BodyTimeout
 	ClientGone
+	QueueFull
+	QueueTimeout
+	Overloaded
 	NoPeer
 	ConnectRefused
 	ConnectTimeout
@@ -27,6 +30,7 @@ const (
 	ResponseTimeout
 	TotalTimeout
 	UpgradeFailed
+	Internal
 	reasons
 )
 
@@ -40,6 +44,9 @@ var reasonNames = [reasons]string{
 	RateLimited:       "rate_limited",
 	BodyTimeout:       "client_timeout",
 	ClientGone:        "client_gone",
+	QueueFull:         "queue_full",
+	QueueTimeout:      "queue_timeout",
+	Overloaded:        "overloaded",
 	NoPeer:            "destination_unavailable",
 	ConnectRefused:    "connection_refused",
 	ConnectTimeout:    "connection_timeout",
@@ -50,6 +57,7 @@ var reasonNames = [reasons]string{
 	ResponseTimeout:   "http_response_timeout",
 	TotalTimeout:      "total_timeout",
 	UpgradeFailed:     "http_upgrade_failed",
+	Internal:          "proxy_internal_error",
 }
 
 // String is the reason as metrics and logs name it; empty for none.
@@ -58,6 +66,11 @@ func (r Reason) String() string { return reasonNames[r] }
 // RetryReasons are the reasons that an attempt can be followed by another for, for metrics that want them ahead.
 func RetryReasons() []string {
 	return []string{ConnectRefused.String(), ConnectTimeout.String(), ConnectFailed.String(), UpstreamBroken.String()}
+}
+
+// ShedReasons are the reasons for which a full service refuses a request.
+func ShedReasons() []string {
+	return []string{QueueFull.String(), QueueTimeout.String(), Overloaded.String()}
 }
 
 // Error ends an exchange with an answer of our own, or with a broken connection where an answer has already begun.
