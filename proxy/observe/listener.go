@@ -18,6 +18,8 @@ type Listener struct {
 	_        [64]byte      // keeps what every request writes off the cache line that every accept writes
 	busy     atomic.Int64  // requests now, written by RequestBegin and RequestEnd
 
+	tls handshakes
+
 	leaving bool // guarded by listenerCollector.mu: out of the configuration, still has connections
 }
 
@@ -43,6 +45,7 @@ func (l *Listener) RequestEnd() { l.busy.Add(-1) }
 // gauge's compare-and-swap loop on a float.
 type listenerCollector struct {
 	connections, accepted, inFlight *prometheus.Desc
+	handshakes                      handshakeDescs
 
 	// mu guards the list and the leaving flags. Held by scrapes and configuration changes, never by a request.
 	mu     sync.Mutex
@@ -57,7 +60,8 @@ func newListenerCollector() *listenerCollector {
 			"Client connections accepted.", []string{"listener"}, nil),
 		inFlight: prometheus.NewDesc("weir_http_requests_in_flight",
 			"Requests being served now, on all listeners.", nil, nil),
-		byName: map[string]*Listener{},
+		handshakes: newHandshakeDescs(),
+		byName:     map[string]*Listener{},
 	}
 }
 
@@ -98,6 +102,7 @@ func (c *listenerCollector) Describe(out chan<- *prometheus.Desc) {
 	out <- c.connections
 	out <- c.accepted
 	out <- c.inFlight
+	c.handshakes.describe(out)
 }
 
 // Collect implements prometheus.Collector.
@@ -114,6 +119,7 @@ func (c *listenerCollector) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(c.connections, prometheus.GaugeValue, float64(active), name, "active")
 		out <- prometheus.MustNewConstMetric(c.connections, prometheus.GaugeValue, float64(idle), name, "idle")
 		out <- prometheus.MustNewConstMetric(c.accepted, prometheus.CounterValue, float64(l.accepted.Load()), name)
+		c.handshakes.collect(out, l)
 	}
 	out <- prometheus.MustNewConstMetric(c.inFlight, prometheus.GaugeValue, float64(total))
 }
