@@ -25,7 +25,9 @@ func (s streamSide) Break() { s.Abort(http2.InternalError) }
 
 // ServeHTTP2 is Serve for a connection that has agreed on HTTP/2: it reads frames on the caller's goroutine and runs each request on one of its own.
 func (p *Proxy) ServeHTTP2(conn net.Conn, l *Listener, tlsVersion uint16) {
+	conn, from := whose(conn)
 	c := p.streaming(conn, l, tlsVersion)
+	c.identify(from)
 	l.Metrics.Accepted()
 	p.join(c)
 	c.serveStreams(nil)
@@ -34,7 +36,6 @@ func (p *Proxy) ServeHTTP2(conn net.Conn, l *Listener, tlsVersion uint16) {
 // streaming is the client of an HTTP/2 connection.
 func (p *Proxy) streaming(conn net.Conn, l *Listener, tlsVersion uint16) *client {
 	c := &client{proxy: p, listener: l, tls: tlsVersion, socket: conn}
-	c.identify(conn.RemoteAddr())
 	c.http2 = http2.New(conn, &p.options.HTTP2, c.stream)
 	return c
 }
@@ -59,6 +60,7 @@ func (p *Proxy) takeOver(c *client) bool {
 		return false
 	}
 	next := p.streaming(c.socket, c.listener, c.tls)
+	next.ip, next.address, next.lines = c.ip, c.address, c.lines
 	p.mu.Lock() // at once: to a Shutdown the connection is never away
 	delete(p.clients, c)
 	p.clients[next] = struct{}{}

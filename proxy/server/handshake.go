@@ -23,15 +23,11 @@ const handshakeTimeout = 10 * time.Second
 // handshake agrees on TLS with the client of an accepted connection and counts how that went. nil: the connection was closed.
 func (l *listener) handshake(conn net.Conn) *tls.Conn {
 	secure := tls.Server(conn, l.tls)
-	l.mu.Lock()
-	l.handshakes[conn] = struct{}{}
-	l.mu.Unlock()
+	l.begin(conn)
 	ctx, cancel := context.WithTimeout(context.Background(), handshakeTimeout)
 	err := secure.HandshakeContext(ctx)
 	cancel()
-	l.mu.Lock()
-	delete(l.handshakes, conn)
-	l.mu.Unlock()
+	l.begun(conn)
 	if err == nil {
 		state := secure.ConnectionState()
 		l.data.Metrics.HandshakeDone(state.Version, state.DidResume, state.CurveID)
