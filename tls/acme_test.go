@@ -369,7 +369,9 @@ func TestRenewsWhatHasAged(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ca.instead(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "maintenance", http.StatusServiceUnavailable) })
+	ca.instead(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "maintenance", http.StatusServiceUnavailable)
+	})
 	s.start(s.options(ca), "a.example.test")
 	s.await("failure", s.hasFailed("a.example.test"))
 	if leaf := s.mustServe("a.example.test", nil); leaf.Subject.CommonName != "aged" {
