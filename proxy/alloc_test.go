@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"net/netip"
 	"runtime"
 	"testing"
 	"time"
@@ -74,14 +75,17 @@ func TestExchangeAllocatesNothing(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name, request string
-		log, breaker  bool
+		log           bool
+		from          netip.Addr
+		breaker       bool
 	}{
-		{"GET", browserGet, false, false}, {"POST", smallPost, false, false}, {"GET with JSON log", browserGet, true, false}, {"POST with JSON log", smallPost, true, false},
-		{"GET through a breaker", browserGet, false, true},
+		{"GET", browserGet, false, netip.Addr{}, false}, {"POST", smallPost, false, netip.Addr{}, false}, {"GET with JSON log", browserGet, true, netip.Addr{}, false},
+		{"POST with JSON log", smallPost, true, netip.Addr{}, false}, {"GET claimed", browserGet, true, netip.MustParseAddr("192.0.2.1"), false},
+		{"GET through a breaker", browserGet, false, netip.Addr{}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := defaults(silentPeer(t).address)
-			o.quiet = true
+			o.quiet, o.from = true, c.from
 			if c.breaker {
 				o.breaker, o.bots = &upstream.BreakerOptions{MaxRequests: 8, MaxQueue: 8}, []string{"bot", "spider"}
 			}

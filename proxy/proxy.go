@@ -85,15 +85,22 @@ type client struct {
 }
 
 // Serve carries all requests of one connection and closes it. It runs on the connection's own goroutine. conn is ready for HTTP: TLS handshake
-// done, address being the client's.
+// done; its address is the client's, or it is a *Claimed.
 func (p *Proxy) Serve(conn net.Conn, l *Listener, tlsVersion uint16) {
+	conn, from := whose(conn)
 	c := &client{proxy: p, socket: conn, conn: http1.NewServerConn(conn, &p.options.HTTP1), listener: l, tls: tlsVersion}
 	c.side = plainConn{c.conn}
-	c.identify(conn.RemoteAddr())
+	c.identify(from)
 	l.Metrics.Accepted()
 	p.join(c)
+	awake := true
+	if l.HTTP2 {
+		if awake = c.await(); awake && p.takeOver(c) {
+			return
+		}
+	}
 	defer p.end(c)
-	for c.next() {
+	for awake && c.next() {
 	}
 }
 
@@ -113,8 +120,22 @@ func (p *Proxy) end(c *client) {
 	c.listener.Metrics.Closed()
 }
 
-// next waits for one request and serves it; false ends the connection. While it waits nothing is held but the connection itself.
+// next waits for one request and serves it; false ends the connection.
 func (c *client) next() bool {
+	if !c.await() {
+		return false
+	}
+	p := c.proxy
+	x := p.exchange()
+	c.running = x
+	keep := x.run(c, c.side)
+	c.running = nil
+	p.exchanges.Put(x)
+	return keep
+}
+
+// await waits for the first byte of a request; false: none will come. While it waits nothing is held but the connection itself.
+func (c *client) await() bool {
 	p := c.proxy
 	c.idle.Store(true)
 	if p.draining.Load() && !c.conn.Readable() {
@@ -125,15 +146,7 @@ func (c *client) next() bool {
 	if p.draining.Load() {
 		err = c.resume(err)
 	}
-	if err != nil {
-		return false
-	}
-	x := p.exchange()
-	c.running = x
-	keep := x.run(c, c.side)
-	c.running = nil
-	p.exchanges.Put(x)
-	return keep
+	return err == nil
 }
 
 // exchange borrows one from the pool.
@@ -201,7 +214,7 @@ func (p *Proxy) Shutdown(ctx context.Context) bool {
 	for c := range p.clients {
 		_ = c.socket.Close() // that one of the two is closed already is no news
 		if peer := c.peer.Load(); peer != nil {
-			_ = peer.Conn().Close()
+			_ = peer.Cut()
 		}
 	}
 	for len(p.clients) > 0 {

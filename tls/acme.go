@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -32,6 +31,9 @@ type ACMEOptions struct {
 	Roots       *x509.CertPool // trusted for the directories; nil: the system's
 	Profile     string         // certificate profile of the CA; "": its default
 	Folder      string         // where certificates, keys, accounts and the ledger live; may be shared with other machines
+
+	// Storage keeps certificates, keys, accounts and the answers to challenges under way instead of Folder: replicas that share one share them. nil: Folder.
+	Storage certmagic.Storage
 
 	// The listeners of this process that a CA's validations arrive at, IP:PORT, bound before Manage. HTTPAddress answers http-01,
 	// TLSAddress tls-alpn-01; an empty one switches its challenge off. certmagic opens a socket of its own where nobody listens,
@@ -78,6 +80,7 @@ type authority struct {
 	directory string
 	issuer    *certmagic.ACMEIssuer
 	config    *certmagic.Config // that CA alone
+	retry     retryWatch        // what it says about when to come again
 }
 
 // ordersAtOnce bounds orders under way: a validation is a handful of requests to us and to the CA, and Let's Encrypt allows 300 new orders per account
@@ -95,7 +98,7 @@ func NewACME(o ACMEOptions, m *Manager) (*ACME, error) {
 	}
 	a := &ACME{
 		options: o, manager: m, log: o.Logger, subjects: map[string]*subject{}, slots: make(chan struct{}, ordersAtOnce),
-		ledger: &ledger{file: filepath.Join(o.Folder, "ledger.json")},
+		ledger: &ledger{storage: o.Storage},
 	}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	a.preflight = newPreflight(o)
@@ -109,6 +112,9 @@ func NewACME(o ACMEOptions, m *Manager) (*ACME, error) {
 func (o ACMEOptions) withDefaults() ACMEOptions {
 	if len(o.Directories) == 0 {
 		o.Directories = []string{LetsEncrypt}
+	}
+	if o.Storage == nil {
+		o.Storage = &certmagic.FileStorage{Path: o.Folder}
 	}
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
@@ -142,21 +148,23 @@ func (a *ACME) configure() error {
 		RenewalWindowRatio: renewalRatio(o.Profile),
 		KeySource:          certmagic.StandardKeyGenerator{KeyType: certmagic.P256},
 		OCSP:               certmagic.OCSPConfig{DisableStapling: true},
-		Storage:            &certmagic.FileStorage{Path: o.Folder},
+		Storage:            o.Storage,
 		Issuers:            []certmagic.Issuer{}, // not nil: certmagic would make one of its global settings
 		OnEvent:            func(context.Context, string, map[string]any) error { return nil },
 		Logger:             quiet,
 	}
 	a.all = certmagic.New(a.cache, template)
 	for _, directory := range o.Directories {
-		issuer, err := a.issuer(directory, quiet)
+		ca := &authority{directory: directory}
+		issuer, err := a.issuer(directory, quiet.WithOptions(zap.WrapCore(ca.retry.core)))
 		if err != nil {
 			a.cache.Stop()
 			return err
 		}
 		a.all.Issuers = append(a.all.Issuers, issuer)
 		template.Issuers = []certmagic.Issuer{issuer}
-		a.authorities = append(a.authorities, &authority{directory: directory, issuer: issuer, config: certmagic.New(a.cache, template)})
+		ca.issuer, ca.config = issuer, certmagic.New(a.cache, template)
+		a.authorities = append(a.authorities, ca)
 	}
 	template.Issuers, template.Logger = a.all.Issuers, zap.NewNop()
 	a.answers = certmagic.New(a.cache, template)

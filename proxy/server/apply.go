@@ -83,7 +83,7 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 	if p.plan, err = compile(cfg); err != nil {
 		return p, err
 	}
-	p.warnings = slices.Concat(p.warnings, p.plan.table.Shadowed(), limitWarnings(cfg))
+	p.warnings = slices.Concat(p.warnings, p.plan.table.Shadowed(), limitWarnings(cfg), transportWarnings(cfg))
 	var pairs []edgetls.Pair
 	for _, c := range cfg.TLS.Certificates {
 		pairs = append(pairs, edgetls.Pair{Cert: c.Cert, Key: c.Key})
@@ -253,6 +253,7 @@ func (s *Server) commit(p *prepared, old *generation, digest [32]byte) *generati
 	_ = s.admin.SetToken(p.plan.config.Admin.Token.Reveal())
 	g.acme = p.acme
 	s.certs.Commit(p.store)
+	s.tickets.Use(s.ticketStore(p.plan.config), p.plan.config.TLS.SessionTicketRotation)
 	s.commitACME(p.acme, p.plan.config)
 	s.exportCertificates()
 	g.build(s, old)
