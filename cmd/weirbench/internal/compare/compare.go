@@ -242,7 +242,15 @@ func (b *bench) job(s scenario, t *trial) (peer.Job, error) {
 		t.slow = append(t.slow, o)
 		job.Origins = append(job.Origins, o.Addr)
 	}
-	if len(s.slow) == 0 {
+	if s.workers > 0 {
+		o, err := peer.StartWorkers(s.workers, s.work)
+		if err != nil {
+			return job, err
+		}
+		t.slow, job.Most = append(t.slow, o), s.workers
+		job.Origins = append(job.Origins, o.Addr)
+	}
+	if len(job.Origins) == 0 {
 		job.Origins = append(job.Origins, b.origin.Addr)
 	}
 	if need := uint64(b.win.connections + 2000); b.Files < need {

@@ -36,7 +36,10 @@ type scenario struct {
 	log, tls, h2 bool            // of the proxy's job
 	std          bool            // measured beside Go's standard stack too
 	slow         []time.Duration // origins of this process that take so long, instead of nginx
-	measure      func(context.Context, *trial) ([]float64, error)
+	// workers and work describe an origin of this process that works on so many requests at a time, each for so long; what is in flight to it is bounded to that.
+	workers int
+	work    time.Duration
+	measure func(context.Context, *trial) ([]float64, error)
 }
 
 // windows are the lengths of a run's parts.
@@ -48,6 +51,8 @@ type windows struct {
 	paceWarm, paceOpen  time.Duration
 	slowRate, slowConns int
 	slowWarm, slowOpen  time.Duration
+	calm, flood         time.Duration // overload: at half load, and its window
+	floodConns          int
 }
 
 // The full windows keep CPU figures far above the 10 ms clock tick, should /proc have nothing finer.
@@ -57,11 +62,13 @@ var (
 		warm: time.Second, open: 5 * time.Second, settle: 10 * time.Second, connections: 10000,
 		paceRate: 10000, paceWarm: 2 * time.Second, paceOpen: 10 * time.Second,
 		slowRate: 600, slowConns: 256, slowWarm: 3 * time.Second, slowOpen: 10 * time.Second,
+		calm: 4 * time.Second, flood: 10 * time.Second, floodConns: 2000,
 	}
 	quickWindows = windows{
 		warm: time.Second, open: 2 * time.Second, settle: 300 * time.Millisecond, connections: 200,
 		paceRate: 500, paceWarm: 200 * time.Millisecond, paceOpen: time.Second,
 		slowRate: 200, slowConns: 64, slowWarm: 300 * time.Millisecond, slowOpen: time.Second,
+		calm: 500 * time.Millisecond, flood: time.Second, floodConns: 400,
 	}
 )
 
@@ -116,6 +123,12 @@ func scenarios() []scenario {
 			measure: slowTrial, figures: []Figure{
 				{Name: "mean", Unit: "ms", Issue: "A", Max: atMost(23)}, {Name: "on the slow one", Unit: "%", Issue: "A", Max: atMost(1)},
 				{Name: "errors", Unit: "count", Worst: true}}},
+		{name: "overload", what: "an origin with 16 workers of 40 ms each at 3 × its capacity, open loop; the proxies bound what is in flight to it to 16 (nginx limit_conn; " +
+			"HAProxy maxconn and weir's breaker with 256 places in a queue for at most 1 s)",
+			workers: 16, work: 40 * time.Millisecond, measure: overloadTrial, figures: []Figure{
+				{Name: "capacity lost", Unit: "%", Issue: "C", Max: atMost(10)}, {Name: "p99 of the served ÷ p99 at half load", Unit: "×", Issue: "C", Max: atMost(2)},
+				{Name: "p50 of the served", Unit: "ms"}, {Name: "p99 of the served", Unit: "ms"}, {Name: "p99.9 of the served", Unit: "ms"}, {Name: "p99 at half load", Unit: "ms"},
+				{Name: "refused", Unit: "%"}, {Name: "errors", Unit: "count", Worst: true}}},
 	}
 }
 

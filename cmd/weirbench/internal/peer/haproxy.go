@@ -29,6 +29,7 @@ defaults
   timeout client 300s
   timeout server 300s
   timeout http-keep-alive 300s
+  timeout queue 1s
   option forwardfor
   http-reuse always
 `)
@@ -49,7 +50,11 @@ defaults
 		b.WriteString("  balance leastconn\n")
 	}
 	for i, o := range j.Origins {
-		fmt.Fprintf(&b, "  server origin%d %v\n", i, o)
+		fmt.Fprintf(&b, "  server origin%d %v", i, o)
+		if j.Most > 0 {
+			fmt.Fprintf(&b, " maxconn %d maxqueue %d", j.Most/len(j.Origins), queuePlaces)
+		}
+		b.WriteString("\n")
 	}
 	return b.String()
 }

@@ -44,7 +44,11 @@ type Job struct {
 	Log     bool             // access log to a file: combined for nginx, HTTP log for HAProxy, JSON for weir
 	Admin   netip.AddrPort   // weir's admin listener
 	Files   uint64           // how many files the proxy may open
+	Most    int              // requests in flight to the origins, the rest refused or queued by the proxy's own means; 0: no bound
 }
+
+// queuePlaces is how many may wait where a proxy has a queue; for at most a second.
+const queuePlaces = 256
 
 // Config is the text of a proxy's configuration for the job; dir is the folder it will be kept in.
 func (j Job) Config(n Name, dir string) string {

@@ -45,5 +45,8 @@ service = "origin"
 [service.origin.group.main]
 targets = [%s]
 `, strings.Join(targets, ", "))
+	if j.Most > 0 {
+		fmt.Fprintf(&b, "[service.origin.breaker]\nmax_requests = %d\nmax_queue = %d\nqueue_timeout = \"1s\"\n", j.Most, queuePlaces)
+	}
 	return b.String()
 }
