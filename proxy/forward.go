@@ -211,6 +211,7 @@ func (t *attempt) answer() *Error {
 		}
 	}
 	x.headAt = x.proxy.options.Now()
+	x.upload.slow.answered.Store(true)
 	x.eventStream = isEventStream(&x.resp.Header)
 	t.group.Metrics.Header(time.Duration(x.headAt - t.began))
 	if x.resp.Status != 101 {
@@ -228,7 +229,7 @@ func (x *Exchange) interim() *Error {
 	c.AwaitWrite(x.proxy.wall(x.proxy.options.Now()))
 	c.WriteInterim(&x.resp)
 	if err := c.Err(); err != nil {
-		return &Error{499, ClientGone, err}
+		return unwritten(err)
 	}
 	return nil
 }

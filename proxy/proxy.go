@@ -19,8 +19,9 @@ import (
 // Options is what the data path needs for its whole life.
 type Options struct {
 	Logger *zap.Logger
-	HTTP1  http1.ServerOptions
-	HTTP2  http2.Options
+	// HTTP1 and HTTP2 bound the clients of listeners that have no bounds of their own (Listener.Bind).
+	HTTP1 http1.ServerOptions
+	HTTP2 http2.Options
 	// Now is the clock shared with the upstream registry: ns, monotonic, greater than 0.
 	Now func() int64
 	// Challenge is asked for the body that answers a CA's validation of host (as received) at path, on plain listeners only. It may read a file. nil:
@@ -33,6 +34,7 @@ type Options struct {
 type Proxy struct {
 	options  Options
 	snapshot atomic.Pointer[Snapshot] // written by Publish, loaded once per request
+	unbound  Bounds                   // of Options
 	base     time.Time                // wall clock and monotonic reading where Now was zero; turns ns into deadlines
 
 	exchanges sync.Pool
@@ -50,7 +52,7 @@ type Proxy struct {
 
 // New makes a proxy that serves from first.
 func New(o Options, first *Snapshot) *Proxy {
-	p := &Proxy{options: o, clients: map[*client]struct{}{}}
+	p := &Proxy{options: o, unbound: Bounds{HTTP1: o.HTTP1, HTTP2: o.HTTP2}, clients: map[*client]struct{}{}}
 	p.base = time.Now().Add(-time.Duration(o.Now()))
 	p.gone.L = &p.mu
 	p.snapshot.Store(first)
@@ -71,6 +73,7 @@ type client struct {
 	side     downstream        // conn as one
 	http2    *http2.Conn       // nil on HTTP/1
 	listener *Listener
+	bounds   *Bounds
 	ip       netip.Addr
 	address  []byte // ip as text
 	lines    []byte // request fields that are the same for all its requests, each with CRLF
@@ -87,7 +90,8 @@ type client struct {
 // done; its address is the client's, or it is a *Claimed.
 func (p *Proxy) Serve(conn net.Conn, l *Listener, tlsVersion uint16) {
 	conn, from := whose(conn)
-	c := &client{proxy: p, socket: conn, conn: http1.NewServerConn(conn, &p.options.HTTP1), listener: l, tls: tlsVersion}
+	bounds := p.boundsOf(l)
+	c := &client{proxy: p, socket: conn, conn: http1.NewServerConn(conn, &bounds.HTTP1), listener: l, bounds: bounds, tls: tlsVersion}
 	c.side = plainConn{c.conn}
 	c.identify(from)
 	l.Metrics.Accepted()

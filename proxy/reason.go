@@ -15,7 +15,11 @@ const (
 	MethodRefused
 	BodyTooLarge
 	RateLimited
+	HeaderTimeout
 	BodyTimeout
+	SlowBody
+	WriteTimeout
+	SlowReader
 	ClientGone
 	NoPeer
 	ConnectRefused
@@ -38,7 +42,11 @@ var reasonNames = [reasons]string{
 	MethodRefused:     "http_request_denied",
 	BodyTooLarge:      "body_too_large",
 	RateLimited:       "rate_limited",
+	HeaderTimeout:     "client_header_timeout",
 	BodyTimeout:       "client_timeout",
+	SlowBody:          "client_body_slow",
+	WriteTimeout:      "client_write_timeout",
+	SlowReader:        "client_read_slow",
 	ClientGone:        "client_gone",
 	NoPeer:            "destination_unavailable",
 	ConnectRefused:    "connection_refused",

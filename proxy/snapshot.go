@@ -87,4 +87,6 @@ type Listener struct {
 	// Redirect is the port of the https listener that what a route serves is redirected to; "": this listener serves itself.
 	Redirect string
 	Metrics  *observe.Listener
+
+	bounds atomic.Pointer[Bounds] // written by Bind, read once per connection; nil: those of Options
 }
