@@ -79,10 +79,11 @@ type client struct {
 	lines    []byte // request fields that are the same for all its requests, each with CRLF
 	tls      uint16 // version of crypto/tls, 0 on a plain listener
 
-	idle atomic.Bool // written by the connection's goroutine, read by Shutdown
+	idle    atomic.Int64 // since when, ns; 0: busy. Written by the connection's goroutine, read by Shutdown and MakeRoom
+	evicted atomic.Bool  // set by MakeRoom, taken back by the connection's goroutine where a request has come
 	// peer is the connection of the running attempt: written by the connection's goroutine, closed by Shutdown at its deadline.
 	peer atomic.Pointer[upstream.Conn]
-	// mu orders Shutdown's interruption of an idle wait before the goroutine's lifting of it.
+	// mu orders Shutdown's or MakeRoom's interruption of an idle wait before the goroutine's lifting of it.
 	mu sync.Mutex
 }
 
@@ -122,13 +123,14 @@ func (c *client) panicked(bug any) {
 // next waits for one request and serves it; false ends the connection. While it waits nothing is held but the connection itself.
 func (c *client) next() bool {
 	p := c.proxy
-	c.idle.Store(true)
+	now := p.options.Now()
+	c.idle.Store(now)
 	if p.draining.Load() && !c.conn.Readable() {
 		return false
 	}
-	err := c.conn.Wait(p.wall(p.options.Now()))
-	c.idle.Store(false)
-	if p.draining.Load() {
+	err := c.conn.Wait(p.wall(now))
+	c.idle.Store(0)
+	if p.draining.Load() || c.evicted.Load() {
 		err = c.resume(err)
 	}
 	if err != nil {
@@ -155,6 +157,7 @@ func (p *Proxy) exchange() *Exchange {
 func (c *client) resume(err error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.evicted.Store(false)
 	if c.conn.ResumeReading() != nil {
 		return http1.ErrIdle
 	}
@@ -221,7 +224,7 @@ func (c *client) interrupt() {
 		return
 	}
 	c.mu.Lock()
-	if c.idle.Load() {
+	if c.idle.Load() != 0 {
 		_ = c.conn.StopReading() // fails only when the connection is closed already
 	}
 	c.mu.Unlock()

@@ -63,6 +63,9 @@ var reasonNames = [reasons]string{
 // String is the reason as metrics and logs name it; empty for none.
 func (r Reason) String() string { return reasonNames[r] }
 
+// Reasons are all reasons by their number, for metrics that want them ahead.
+func Reasons() []string { return append([]string(nil), reasonNames[:]...) }
+
 // RetryReasons are the reasons that an attempt can be followed by another for, for metrics that want them ahead.
 func RetryReasons() []string {
 	return []string{ConnectRefused.String(), ConnectTimeout.String(), ConnectFailed.String(), UpstreamBroken.String()}

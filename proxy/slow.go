@@ -65,7 +65,7 @@ func unwritten(err error) *Error {
 	switch {
 	case errors.Is(err, http1.ErrSlowReader), errors.Is(err, http2.ErrSlowReader):
 		return &Error{499, SlowReader, err}
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, http2.ErrWriteTimeout):
 		return &Error{499, WriteTimeout, err}
 	}
 	return &Error{499, ClientGone, err}

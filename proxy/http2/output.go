@@ -162,7 +162,7 @@ func (o *output) write() {
 		c.mu.Lock()
 		if err != nil {
 			c.drain.broken = true
-			c.abort(ErrClosed)
+			c.abort(unwritable(err))
 			c.stop(err)
 		}
 		c.next()
@@ -172,6 +172,14 @@ func (o *output) write() {
 	}
 	o.writing = false
 	c.ended.Broadcast()
+}
+
+// unwritable is what streams hear of a socket that failed.
+func unwritable(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return ErrWriteTimeout
+	}
+	return ErrClosed
 }
 
 // send is one write under the write timeout. A deadline asked for "in d" is met between d and 1.25 d, so it is moved once in d/4, not once a write.

@@ -20,6 +20,7 @@ import (
 func populated() *observe.Metrics {
 	m := observe.NewMetrics(observe.Build{Version: "1.2.3", Revision: "abc", GoVersion: "go1.26"})
 	m.Listener("https")
+	m.SetReasons([]string{"", "no_route"})
 	m.Route("https", "login")
 	m.Service("api", "connect_error")
 	m.Limit("login")
