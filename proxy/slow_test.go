@@ -204,11 +204,11 @@ func TestTricklesOverHTTP2(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
+	slow := resp.Body
 	go func() {
 		buf := make([]byte, 4<<10)
 		for {
-			if _, err := resp.Body.Read(buf); err != nil {
+			if _, err := slow.Read(buf); err != nil {
 				return
 			}
 			<-time.After(slowWindow / 20)
@@ -217,6 +217,8 @@ func TestTricklesOverHTTP2(t *testing.T) {
 	if l := e.line(); l.Status != 200 || l.Reason != "client_read_slow" {
 		t.Errorf("logged %+v", l)
 	}
+
+	_ = slow.Close()
 
 	b := proxy.Bounds{HTTP1: defaults().http1, HTTP2: http2.Options{BodyTimeout: slowWindow}, MinBody: 1000}
 	b.HTTP1.BodyTimeout = slowWindow
