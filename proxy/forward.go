@@ -1,11 +1,9 @@
 package proxy
 
 import (
-	"errors"
 	"os"
 	"time"
 
-	"github.com/valor-ivx/weir/proxy/http1"
 	"github.com/valor-ivx/weir/proxy/message"
 	"github.com/valor-ivx/weir/upstream"
 )
@@ -26,12 +24,12 @@ func (x *Exchange) forward() *Error {
 		if peer == nil {
 			return last
 		}
+		t := &x.attempt
+		*t = attempt{x: x, peer: peer, group: x.group, began: now, open: true}
 		if x.attempts > 0 {
 			s.Metrics.Retried(last.Reason.String())
 		}
 		x.attempts++
-		t := &x.attempt
-		*t = attempt{x: x, peer: peer, group: x.group, began: now}
 		err := t.run()
 		if err == nil {
 			return nil
@@ -74,6 +72,7 @@ type attempt struct {
 	group *Group
 	conn  *upstream.Conn
 	began int64
+	open  bool // the peer counts it as in flight
 
 	retry      bool // the request may be repeated on another peer
 	dialFailed bool
@@ -84,7 +83,7 @@ type attempt struct {
 func (t *attempt) run() *Error {
 	x := t.x
 	x.peer = t.peer
-	t.conn = t.peer.Conn(t.began)
+	t.conn = t.rested()
 	if t.conn == nil {
 		if err := t.dial(); err != nil {
 			return err
@@ -93,6 +92,7 @@ func (t *attempt) run() *Error {
 	err := t.exchange()
 	if err != nil && t.conn.Reused() && t.stale(err) {
 		t.conn.Release(false, 0)
+		t.conn = nil
 		if err := t.dial(); err != nil {
 			return err
 		}
@@ -108,7 +108,7 @@ func (t *attempt) run() *Error {
 // stale reports whether the connection broke before it was of any use and the request can be said again (RFC 9110 §9.2.2, RFC 9112 §9.3.1): not a byte of an
 // answer, and either not a byte of the request accepted, or a method that may be repeated and a body still at hand.
 func (t *attempt) stale(err *Error) bool {
-	if err.Reason != UpstreamBroken || t.conn.Answered() || t.x.began {
+	if err.Reason != UpstreamBroken && err.Reason != TLSAlert || t.conn.Answered() || t.x.began {
 		return false
 	}
 	if !t.x.upload.replayable() {
@@ -120,26 +120,18 @@ func (t *attempt) stale(err *Error) bool {
 func (t *attempt) dial() *Error {
 	x := t.x
 	from := x.proxy.options.Now()
-	conn, err := t.peer.Dial(x.service.ConnectTimeout)
+	conn, err := t.connect(x.service.ConnectTimeout)
+	if err == nil {
+		t.conn = conn
+	}
 	now := x.proxy.options.Now()
 	if err == nil {
 		t.group.Metrics.Connect(time.Duration(now - from))
-		t.conn = conn
 		return nil
 	}
 	t.retry, t.dialFailed = x.upload.replayable(), true
-	outcome := upstream.ConnectFailed
-	e := &Error{502, ConnectFailed, err}
-	var dial *upstream.DialError
-	if errors.As(err, &dial) {
-		outcome = dial.Outcome()
-		switch dial.Kind {
-		case upstream.DialRefused:
-			e.Reason = ConnectRefused
-		case upstream.DialTimeout:
-			e.Status, e.Reason = 504, ConnectTimeout
-		}
-	}
+	e, outcome := dialError(err)
+	t.open = false
 	t.peer.Done(now, time.Duration(now-t.began), outcome)
 	return e
 }
@@ -159,15 +151,18 @@ func (t *attempt) settle(err *Error) {
 	case err == nil:
 	case err.Reason == ResponseTimeout || err.Reason == TotalTimeout:
 		outcome = upstream.TimedOut
-	case err.Reason == UpstreamBroken || err.Reason == UpstreamInvalid || err.Reason == ResponseTruncated || err.Reason == UpgradeFailed:
+	case err.Reason == UpstreamBroken || err.Reason == TLSAlert || err.Reason == UpstreamInvalid || err.Reason == ResponseTruncated || err.Reason == UpgradeFailed:
 		outcome = upstream.Broken
 	default:
 		outcome = upstream.Aborted
 	}
 	t.group.Metrics.Response(time.Duration(now - t.began))
 	x.client.peer.Store(nil)
+	t.open = false
 	t.peer.Done(now, latency, outcome)
-	t.conn.Release(err == nil && !x.tunneled && t.conn.Reusable(), now)
+	conn := t.conn
+	t.conn = nil
+	conn.Release(err == nil && !x.tunneled && conn.Reusable(), now)
 }
 
 // exchange says the request on the connection and relays the answer.
@@ -212,8 +207,12 @@ func (t *attempt) answer() *Error {
 	}
 	x.headAt = x.proxy.options.Now()
 	x.upload.slow.answered.Store(true)
+	t.learnIdle()
 	x.eventStream = isEventStream(&x.resp.Header)
 	t.group.Metrics.Header(time.Duration(x.headAt - t.began))
+	if x.eventStream || x.resp.Status == 101 {
+		x.leave()
+	}
 	if x.resp.Status != 101 {
 		return t.relay()
 	}
@@ -273,15 +272,6 @@ func (t *attempt) await(limit *int64) *Error {
 			return &Error{499, ClientGone, nil}
 		}
 	}
-}
-
-// upstreamError tells a response that must not be forwarded from a connection that broke.
-func upstreamError(err error) *Error {
-	var invalid *http1.Error
-	if errors.As(err, &invalid) {
-		return &Error{502, UpstreamInvalid, err}
-	}
-	return &Error{502, UpstreamBroken, err}
 }
 
 func isEventStream(h *message.Header) bool {

@@ -12,7 +12,6 @@ import (
 
 	"github.com/valor-ivx/weir/proxy/http1"
 	"github.com/valor-ivx/weir/proxy/http2"
-	"github.com/valor-ivx/weir/proxy/observe"
 	"github.com/valor-ivx/weir/upstream"
 )
 
@@ -79,6 +78,8 @@ type client struct {
 	lines    []byte // request fields that are the same for all its requests, each with CRLF
 	tls      uint16 // version of crypto/tls, 0 on a plain listener
 
+	running *Exchange // of an HTTP/1 connection, for the goroutine's own recovery; nil between two
+
 	idle    atomic.Int64 // since when, ns; 0: busy. Written by the connection's goroutine, read by Shutdown and MakeRoom
 	evicted atomic.Bool  // set by MakeRoom, taken back by the connection's goroutine where a request has come
 	// peer is the connection of the running attempt: written by the connection's goroutine, closed by Shutdown at its deadline.
@@ -97,16 +98,25 @@ func (p *Proxy) Serve(conn net.Conn, l *Listener, tlsVersion uint16) {
 	c.identify(from)
 	l.Metrics.Accepted()
 	p.join(c)
+	awake := true
+	if l.HTTP2 {
+		if awake = c.await(); awake && p.takeOver(c) {
+			return
+		}
+	}
 	defer p.end(c)
-	for c.next() {
+	for awake && c.next() {
 	}
 }
 
 // end closes a connection and lets go of it. A panic in one exchange is a bug that one client found: it costs that connection and a line with
-// the stack, not everybody's edge. What the exchange held (a peer's in-flight count, at worst an upstream connection) is lost with it.
+// the stack, not everybody's edge. What the exchange held is given back by abandon.
 func (p *Proxy) end(c *client) {
 	if bug := recover(); bug != nil {
 		c.panicked(bug)
+		if c.running != nil {
+			c.running.abandon()
+		}
 		_ = c.socket.Close()
 	} else {
 		_ = c.conn.Close() // the peer may be gone already; nobody is left to tell
@@ -115,13 +125,22 @@ func (p *Proxy) end(c *client) {
 	c.listener.Metrics.Closed()
 }
 
-// panicked tells of a bug.
-func (c *client) panicked(bug any) {
-	c.proxy.options.Logger.Error("panic in an exchange", zap.Any("weir.panic", bug), zap.String(observe.KeyClientIP, string(c.address)), zap.Stack(observe.KeyStack))
+// next waits for one request and serves it; false ends the connection.
+func (c *client) next() bool {
+	if !c.await() {
+		return false
+	}
+	p := c.proxy
+	x := p.exchange()
+	c.running = x
+	keep := x.run(c, c.side)
+	c.running = nil
+	p.exchanges.Put(x)
+	return keep
 }
 
-// next waits for one request and serves it; false ends the connection. While it waits nothing is held but the connection itself.
-func (c *client) next() bool {
+// await waits for the first byte of a request; false: none will come. While it waits nothing is held but the connection itself.
+func (c *client) await() bool {
 	p := c.proxy
 	now := p.options.Now()
 	c.idle.Store(now)
@@ -133,13 +152,7 @@ func (c *client) next() bool {
 	if p.draining.Load() || c.evicted.Load() {
 		err = c.resume(err)
 	}
-	if err != nil {
-		return false
-	}
-	x := p.exchange()
-	keep := x.run(c, c.side)
-	p.exchanges.Put(x)
-	return keep
+	return err == nil
 }
 
 // exchange borrows one from the pool.
@@ -208,7 +221,7 @@ func (p *Proxy) Shutdown(ctx context.Context) bool {
 	for c := range p.clients {
 		_ = c.socket.Close() // that one of the two is closed already is no news
 		if peer := c.peer.Load(); peer != nil {
-			_ = peer.Conn().Close()
+			_ = peer.Cut()
 		}
 	}
 	for len(p.clients) > 0 {

@@ -21,16 +21,23 @@ const (
 	WriteTimeout
 	SlowReader
 	ClientGone
+	QueueFull
+	QueueTimeout
+	Overloaded
 	NoPeer
 	ConnectRefused
 	ConnectTimeout
 	ConnectFailed
+	TLSCertificate
+	TLSAlert
+	TLSProtocol
 	UpstreamBroken
 	UpstreamInvalid
 	ResponseTruncated
 	ResponseTimeout
 	TotalTimeout
 	UpgradeFailed
+	Internal
 	reasons
 )
 
@@ -48,16 +55,23 @@ var reasonNames = [reasons]string{
 	WriteTimeout:      "client_write_timeout",
 	SlowReader:        "client_read_slow",
 	ClientGone:        "client_gone",
+	QueueFull:         "queue_full",
+	QueueTimeout:      "queue_timeout",
+	Overloaded:        "overloaded",
 	NoPeer:            "destination_unavailable",
 	ConnectRefused:    "connection_refused",
 	ConnectTimeout:    "connection_timeout",
 	ConnectFailed:     "destination_ip_unroutable",
+	TLSCertificate:    "tls_certificate_error",
+	TLSAlert:          "tls_alert_received",
+	TLSProtocol:       "tls_protocol_error",
 	UpstreamBroken:    "connection_terminated",
 	UpstreamInvalid:   "http_protocol_error",
 	ResponseTruncated: "http_response_incomplete",
 	ResponseTimeout:   "http_response_timeout",
 	TotalTimeout:      "total_timeout",
 	UpgradeFailed:     "http_upgrade_failed",
+	Internal:          "proxy_internal_error",
 }
 
 // String is the reason as metrics and logs name it; empty for none.
@@ -68,7 +82,15 @@ func Reasons() []string { return append([]string(nil), reasonNames[:]...) }
 
 // RetryReasons are the reasons that an attempt can be followed by another for, for metrics that want them ahead.
 func RetryReasons() []string {
-	return []string{ConnectRefused.String(), ConnectTimeout.String(), ConnectFailed.String(), UpstreamBroken.String()}
+	return []string{
+		ConnectRefused.String(), ConnectTimeout.String(), ConnectFailed.String(), TLSCertificate.String(), TLSAlert.String(), TLSProtocol.String(),
+		UpstreamBroken.String(),
+	}
+}
+
+// ShedReasons are the reasons for which a full service refuses a request.
+func ShedReasons() []string {
+	return []string{QueueFull.String(), QueueTimeout.String(), Overloaded.String()}
 }
 
 // Error ends an exchange with an answer of our own, or with a broken connection where an answer has already begun.

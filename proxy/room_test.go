@@ -129,13 +129,3 @@ func (e *edge) eventually(what string, ok func() bool) {
 		}
 	}
 }
-
-// inFlight is the requests at the peers.
-func (e *edge) inFlight() (n int) {
-	for i := range e.service.Groups {
-		for _, p := range e.service.Groups[i].Pool.Snapshot() {
-			n += int(p.InFlight)
-		}
-	}
-	return n
-}

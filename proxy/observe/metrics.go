@@ -45,6 +45,8 @@ type Metrics struct {
 	group     groupVecs
 	upstream  upstreamVecs
 	limit     limitVecs
+	queue     queueVecs
+	http2     *http2Collector
 	reloads   map[Result]prometheus.Counter // read-only after NewMetrics
 	lastGood  prometheus.Gauge
 	notAfter  *prometheus.GaugeVec
@@ -60,6 +62,7 @@ type Metrics struct {
 	targets  map[TargetKey]*Upstream
 	services map[string]*Service
 	limits   map[string]*Limit
+	queues   map[string]*Queue
 	subjects []string // of the certificates exported
 }
 
@@ -84,6 +87,8 @@ func NewMetrics(b Build) *Metrics {
 		group:    newGroupVecs(),
 		upstream: newUpstreamVecs(),
 		limit:    newLimitVecs(),
+		queue:    newQueueVecs(),
+		http2:    newHTTP2Collector(),
 		lastGood: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "weir_config_last_reload_successful",
 			Help: "1 when the last reload took the file, 0 when it was refused and the configuration before it stays in force.",
@@ -102,6 +107,7 @@ func NewMetrics(b Build) *Metrics {
 		targets:   map[TargetKey]*Upstream{},
 		services:  map[string]*Service{},
 		limits:    map[string]*Limit{},
+		queues:    map[string]*Queue{},
 	}
 	m.lastGood.Set(1) // a process that runs was started with a good file
 	m.register(b)
@@ -124,10 +130,11 @@ func (m *Metrics) register(b Build) {
 	}, []string{"version", "revision", "goversion"})
 	info.WithLabelValues(b.Version, b.Revision, b.GoVersion).Set(1)
 
-	m.registry.MustRegister(m.requests, m.duration, m.lastGood, m.notAfter, m.logDrops, m.listeners, reloads, info)
+	m.registry.MustRegister(m.requests, m.duration, m.lastGood, m.notAfter, m.logDrops, m.listeners, m.http2, reloads, info)
 	m.registry.MustRegister(m.group.collectors()...)
 	m.registry.MustRegister(m.upstream.collectors()...)
 	m.registry.MustRegister(m.limit.collectors()...)
+	m.registry.MustRegister(m.queue.collectors()...)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 

@@ -10,10 +10,10 @@ import (
 )
 
 // bound puts what the file says of the clients of each listener in force for new connections. It cannot fail: it is part of commit.
-func (p *prepared) bound() {
+func (p *prepared) bound(counters *http2.Counters) {
 	for i, l := range p.sockets { // in the file's order
 		c := &p.plan.config.Listeners[i]
-		l.data.Bind(boundsOf(c))
+		l.data.Bind(boundsOf(c, counters))
 		l.caps.Store(&caps{total: int64(c.MaxConnections), perIP: c.MaxConnectionsPerIP})
 	}
 }
@@ -22,7 +22,7 @@ func (p *prepared) bound() {
 const maxFields = 100
 
 // boundsOf are a listener's bounds, the same for both protocols; what else HTTP/2 has are the defaults of its package.
-func boundsOf(c *configs.Listener) *proxy.Bounds {
+func boundsOf(c *configs.Listener, counters *http2.Counters) *proxy.Bounds {
 	return &proxy.Bounds{
 		HTTP1: http1.ServerOptions{
 			Limits:      http1.Limits{Head: int(c.MaxHeader), Target: int(c.MaxURI), Fields: maxFields},
@@ -32,7 +32,7 @@ func boundsOf(c *configs.Listener) *proxy.Bounds {
 		HTTP2: http2.Options{
 			Limits:      http2.Limits{Head: int(c.MaxHeader), Fields: maxFields, Target: int(c.MaxURI)},
 			IdleTimeout: c.IdleTimeout, HeaderTimeout: c.HeaderTimeout, BodyTimeout: c.BodyTimeout, WriteTimeout: c.WriteTimeout,
-			MinSendRate: c.MinSendRate,
+			MinSendRate: c.MinSendRate, Counters: counters,
 		},
 		MinBody: perWindow(c.MinBodyRate, c.BodyTimeout),
 	}

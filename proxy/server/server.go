@@ -17,6 +17,7 @@ import (
 	"github.com/valor-ivx/weir/configs"
 	"github.com/valor-ivx/weir/proxy"
 	"github.com/valor-ivx/weir/proxy/admin"
+	"github.com/valor-ivx/weir/proxy/http2"
 	"github.com/valor-ivx/weir/proxy/limit"
 	"github.com/valor-ivx/weir/proxy/observe"
 	edgetls "github.com/valor-ivx/weir/tls"
@@ -39,6 +40,7 @@ type Server struct {
 	overlay  overlayFile
 	secret   []byte
 	crowd    crowd
+	http2    *http2.Counters // of clients' connections
 
 	acme      atomic.Pointer[acme] // nil: none; written by apply, read by the data path and the admin API
 	exporting sync.Mutex           // one export of certificates' metrics at a time, so that none overwrites a newer one
@@ -101,6 +103,7 @@ func start(o Options) (s *Server, err error) {
 		options: o, started: time.Now(), level: zap.NewAtomicLevelAt(level(cfg.Log.Level)),
 		certs: edgetls.NewManager(), stops: make(chan admin.StopMode, 2), hangups: make(chan struct{}, 1),
 		limits:  limit.NewRegistry(limit.DefaultKeys),
+		http2:   new(http2.Counters),
 		indexes: map[string]int{}, counters: map[string]*serviceCounters{},
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
@@ -108,6 +111,8 @@ func start(o Options) (s *Server, err error) {
 	s.metrics.SetLimitStats(s.limitStats)
 	s.metrics.SetReasons(proxy.Reasons())
 	s.crowd.most = connectionsFor(openFilesLimit())
+	s.metrics.SetQueueStats(priorityNames(), s.queueStats)
+	s.metrics.SetHTTP2Stats(s.http2Stats)
 	s.log = observe.NewLogger(observe.LoggerOptions{Level: s.level, Output: output{s}, OnDrop: s.metrics.LogDropped})
 	s.targets.metrics = s.metrics
 	defer func() {
