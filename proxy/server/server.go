@@ -102,7 +102,7 @@ func start(o Options) (s *Server, err error) {
 	s = &Server{
 		options: o, started: time.Now(), level: zap.NewAtomicLevelAt(level(cfg.Log.Level)),
 		certs: edgetls.NewManager(), stops: make(chan admin.StopMode, 2), hangups: make(chan struct{}, 1),
-		limits:  limit.NewRegistry(limit.DefaultKeys),
+		limits: limit.NewRegistry(limit.DefaultKeys), crowd: crowd{most: connectionsFor(openFilesLimit())},
 		http2:   new(http2.Counters),
 		indexes: map[string]int{}, counters: map[string]*serviceCounters{},
 	}
@@ -110,7 +110,6 @@ func start(o Options) (s *Server, err error) {
 	s.metrics = observe.NewMetrics(observe.Build{Version: o.Version})
 	s.metrics.SetLimitStats(s.limitStats)
 	s.metrics.SetReasons(proxy.Reasons())
-	s.crowd.most = connectionsFor(openFilesLimit())
 	s.metrics.SetQueueStats(priorityNames(), s.queueStats)
 	s.metrics.SetHTTP2Stats(s.http2Stats)
 	s.log = observe.NewLogger(observe.LoggerOptions{Level: s.level, Output: output{s}, OnDrop: s.metrics.LogDropped})
