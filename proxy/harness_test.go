@@ -47,8 +47,9 @@ type edgeOptions struct {
 	budget    *upstream.RetryBudget
 	ejection  *upstream.EjectionOptions
 	health    *upstream.HealthOptions // with it nobody is asked while nobody is healthy
-	quiet     bool                    // no access log
-	from      netip.Addr              // valid: every connection is said to be this address's
+	transport upstream.Transport
+	quiet     bool       // no access log
+	from      netip.Addr // valid: every connection is said to be this address's
 }
 
 func defaults(addresses ...string) edgeOptions {
@@ -76,7 +77,7 @@ func newEdge(t testing.TB, o edgeOptions) *edge {
 		for _, a := range o.groups[name] {
 			targets = append(targets, upstream.Target{Address: a, Weight: 1})
 		}
-		options := upstream.PoolOptions{Service: "api", Group: name, Targets: targets, Balance: balancer.PeakEWMA, Ejection: o.ejection, Health: o.health}
+		options := upstream.PoolOptions{Service: "api", Group: name, Targets: targets, Balance: balancer.PeakEWMA, Ejection: o.ejection, Health: o.health, Transport: o.transport}
 		if o.health != nil {
 			options.WhenNoneHealthy = upstream.Reject
 		}
