@@ -271,6 +271,29 @@ func TestUntrustedUpstream(t *testing.T) {
 	}
 }
 
+// TestUntrustedTargetIsPassedOver: like one that refuses connections, for every method, since it has seen nothing of the request.
+func TestUntrustedTargetIsPassedOver(t *testing.T) {
+	ca := newAuthority(t)
+	later := time.Now().Add(time.Hour)
+	good, bad := newSecureUpstream(t, ca, "127.0.0.1", later, nil), newSecureUpstream(t, newAuthority(t), "127.0.0.1", later, nil)
+	r := secureRun(t, good.address+`", "`+bad.address, "balance = \"round_robin\"\nejection = { max_ejected = 0.0 }\n[service.api.tls]\nca = \"ca.pem\"\n", map[string][]byte{"ca.pem": ca.pem})
+	for i := range 6 {
+		if status, body := r.fetch("POST", "/", []byte("once")); status != http.StatusOK {
+			t.Errorf("request %d: %d %s", i, status, body)
+		}
+	}
+	if n := bad.served.Load(); n != 0 {
+		t.Errorf("%d requests reached the untrusted target", n)
+	}
+	if n := good.served.Load(); n != 6 {
+		t.Errorf("%d requests were served, want 6", n)
+	}
+	const want = `weir_upstream_retries_total{reason="tls_certificate_error",service="api"} 3`
+	if m := r.call(http.StatusOK, "GET", "/metrics", ""); !strings.Contains(m, want) {
+		t.Errorf("the scrape lacks %s", want)
+	}
+}
+
 // TestUpstreamTLSFilesAreWatched: a CA that is replaced on disk is the one that new connections trust, while requests under way go on with the old.
 func TestUpstreamTLSFilesAreWatched(t *testing.T) {
 	ca, other := newAuthority(t), newAuthority(t)
