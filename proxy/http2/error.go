@@ -89,9 +89,21 @@ var (
 	badMethod     = &Error{400, "invalid method"}
 )
 
+// Responses that must not be forwarded.
+var (
+	badStatus  = &Error{502, "invalid :status"}
+	badInterim = &Error{502, "invalid interim response"}
+	badData    = &Error{502, "DATA before the response's head"}
+	errInterim = &Error{502, "too many interim responses"}
+)
+
+// errSilent ends a connection whose upstream does not answer.
+var errSilent = errors.New("ping not answered")
+
 // Ends of connections.
 var (
 	failPreface      = &connError{ProtocolError, "invalid preface"}
+	failVersion      = &connError{ProtocolError, "the peer speaks HTTP/1"}
 	failFirst        = &connError{ProtocolError, "first frame is not SETTINGS"}
 	failFrameLarge   = &connError{FrameSizeError, "frame too large"}
 	failFrameSize    = &connError{FrameSizeError, "wrong frame size"}
@@ -101,7 +113,7 @@ var (
 	failClosed       = &connError{StreamClosed, "frame on a closed stream"}
 	failPadding      = &connError{ProtocolError, "padding too long"}
 	failContinuation = &connError{ProtocolError, "CONTINUATION out of place"}
-	failPush         = &connError{ProtocolError, "PUSH_PROMISE from a client"}
+	failPush         = &connError{ProtocolError, "PUSH_PROMISE"}
 	failCompression  = &connError{CompressionError, "invalid header block"}
 	failWindow       = &connError{FlowControlError, "window exceeded"}
 	failIncrement    = &connError{ProtocolError, "window increment of 0"}

@@ -32,6 +32,7 @@ const (
 type head struct {
 	limits   Limits
 	extended bool // :protocol is allowed
+	response bool
 
 	arena   []byte
 	refs    []fieldRef
@@ -79,7 +80,11 @@ func (h *head) pseudoField(name, value string) *Error {
 		return badOrder
 	}
 	at := 0
+	if h.response != (name == ":status") {
+		return badPseudo
+	}
 	switch name {
+	case ":status":
 	case ":method":
 	case ":path":
 		at = 1
