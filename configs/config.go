@@ -1,5 +1,7 @@
 package configs
 
+import "time"
+
 // Config is one configuration file after loading: expanded, typed, with every default filled in.
 // It is a value: nothing in it changes after Load or Parse returns, and it may be shared freely.
 type Config struct {
@@ -56,6 +58,9 @@ const (
 type TLS struct {
 	// Oldest protocol version accepted: "1.2" or "1.3".
 	MinVersion string `toml:"min_version" default:"1.2" enum:"1.2|1.3"`
+	// How often a new secret seals session tickets; those of the last two are still accepted. They are kept in
+	// state_dir/tickets.json, so that clients resume their sessions after a restart too.
+	SessionTicketRotation time.Duration `toml:"session_ticket_rotation" default:"12h" min:"1m" max:"168h"`
 	// Certificates served by name (SNI); a client that names none, or one nobody has, gets the first.
 	Certificates []Certificate `toml:"certificate"`
 	// Obtains certificates for the hosts of the routes that none of the above covers.

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http2/hpack"
+
+	"github.com/valor-ivx/weir/proxy/message"
 )
 
 // ClientOptions are what a connection to an upstream needs to know. Zero durations and numbers take the default named beside them.
@@ -70,8 +72,8 @@ func NewClientConn(conn net.Conn, o ClientOptions) *ClientConn {
 	cc.limit = min(unsaidStreams, c.o.MaxStreams)
 	c.in.conn = c
 	c.ended.L = &c.mu
-	c.head.limits = c.o.Limits
-	c.decoder = hpack.NewDecoder(tableSize, c.head.field)
+	c.head.Limits, c.head.Proto, c.head.Responses = c.o.Limits, message.HTTP2, true
+	c.decoder = hpack.NewDecoder(tableSize, func(f hpack.HeaderField) { c.head.Field(f.Name, f.Value) })
 	c.sendWin, c.recvWin = defaultWindow, defaultWindow
 	c.peer = peerSettings{window: defaultWindow, frame: frameSize}
 	c.flow.target = int64(c.o.Window)

@@ -50,7 +50,7 @@ func borrowClientStream(cc *ClientConn) *ClientStream {
 	s.s.canRead.L, s.s.canSend.L = &c.mu, &c.mu
 	s.s.open(0, nil)
 	s.s.counted, s.s.recvDone = false, false
-	s.s.prio, s.s.declared, s.s.bodyWait = defaultPriority, -1, 0
+	s.s.prio, s.s.declared, s.s.bodyWait = message.DefaultPriority(), -1, 0
 	s.answered, s.final, s.quit, s.refused, s.readAt = false, false, false, false, 0
 	return s
 }

@@ -3,6 +3,8 @@ package http2
 import (
 	"encoding/binary"
 	"strconv"
+
+	"github.com/valor-ivx/weir/proxy/message"
 )
 
 // Frame types (RFC 9113 §6, RFC 9218 §7.1).
@@ -187,7 +189,7 @@ func (c *Conn) punish(id uint32, code Code) *connError {
 	c.remember(id)
 	if s := c.find(id); s != nil {
 		if s.client != nil {
-			s.gone(&Error{502, "stream reset for the upstream's fault (code " + strconv.Itoa(int(code)) + ")"})
+			s.gone(&Error{Status: 502, Text: "stream reset for the upstream's fault (code " + strconv.Itoa(int(code)) + ")"})
 		} else {
 			s.gone(&GoneError{Code: code, Text: "stream reset for its client's fault"})
 		}
@@ -247,7 +249,7 @@ func (c *Conn) takePriorityUpdate(f *frame) *connError {
 		return failStreamZero
 	}
 	if s := c.find(id); s != nil {
-		s.prio = parsePriority(f.payload[4:])
+		s.prio = message.ParsePriority(f.payload[4:])
 	}
 	return c.spend(FloodPriority)
 }
