@@ -33,6 +33,7 @@ type Exchange struct {
 
 	start    int64 // ns of Options.Now: first byte of the request seen
 	deadline int64 // total timeout; 0: none
+	overdue  Reason // what it is to pass it
 	headAt   int64 // upstream's final head
 	attempts int
 
@@ -45,6 +46,7 @@ type Exchange struct {
 	tunneled bool
 	sent     int64 // response body bytes
 
+	rpc         rpc
 	eventStream bool // text/event-stream: total timeouts do not cut it
 	choice      choice
 	attempt     attempt
@@ -75,6 +77,7 @@ func (x *Exchange) conversation() *Error {
 	if err := x.read(); err != nil {
 		return err
 	}
+	x.beginCall()
 	x.believe()
 	if answered, err := x.answerChallenge(); answered {
 		return err
@@ -98,7 +101,7 @@ func (x *Exchange) begin(c *client, down downstream) {
 	x.route, x.service, x.group, x.peer = &x.snap.Unrouted, nil, nil, nil
 	x.deadline, x.headAt, x.attempts, x.status = 0, 0, 0, 0
 	x.reason, x.cause, x.began, x.broken, x.tunneled, x.eventStream, x.sent = ReasonNone, nil, false, false, false, false, 0
-	x.ours = false
+	x.ours, x.rpc = false, rpc{}
 	x.path, x.lines = nil, x.lines[:0]
 	x.identify()
 	c.listener.Metrics.RequestBegin()
@@ -165,9 +168,16 @@ func (x *Exchange) match() *Error {
 	x.route = &x.snap.Routes[i]
 	x.service = x.route.Service
 	if x.route.Timeout > 0 {
-		x.deadline = x.start + int64(x.route.Timeout)
+		x.expire(x.start+int64(x.route.Timeout), TotalTimeout)
 	}
 	return nil
+}
+
+// expire sets the deadline unless an earlier one is set.
+func (x *Exchange) expire(at int64, why Reason) {
+	if x.deadline == 0 || at < x.deadline {
+		x.deadline, x.overdue = at, why
+	}
 }
 
 // admit refuses what the route does not want before an upstream hears of it.

@@ -26,6 +26,7 @@ const (
 	ResponseTruncated
 	ResponseTimeout
 	TotalTimeout
+	DeadlineExceeded
 	UpgradeFailed
 	reasons
 )
@@ -49,6 +50,7 @@ var reasonNames = [reasons]string{
 	ResponseTruncated: "http_response_incomplete",
 	ResponseTimeout:   "http_response_timeout",
 	TotalTimeout:      "total_timeout",
+	DeadlineExceeded:  "client_deadline",
 	UpgradeFailed:     "http_upgrade_failed",
 }
 
