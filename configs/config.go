@@ -94,6 +94,10 @@ type Listener struct {
 	// Protocols offered, by ALPN on TLS. Default: http/1.1 and h2 with tls = true, else http/1.1, which is all
 	// that a plain listener can speak so far.
 	Protocols []string `toml:"protocols" default:"http/1.1" enum:"http/1.1|h2"`
+	// Who begins connections with a PROXY header, v1 or v2, as networks or single addresses: load balancers that pass on TCP or TLS (HAProxy's
+	// send-proxy, nginx's proxy_protocol on). From them it is required within 2 s, and the address it states is the client's for
+	// limits, logs and forwarded fields; a LOCAL or UNKNOWN one states none. From everybody else it is not read, and a bad request.
+	ProxyProtocol []CIDR `toml:"proxy_protocol"`
 	// Fields of responses where the route names none, and of those that no route made (400, 404, 408): a [headers.NAME], or a
 	// preset: basic, strict, off.
 	Headers string `toml:"headers" default:"basic"`

@@ -38,9 +38,9 @@ func compile(cfg *configs.Config) (*plan, error) {
 	return p, nil
 }
 
-func trust(c *configs.ClientIP) clientip.Trust {
-	prefixes := make([]netip.Prefix, len(c.TrustedProxies))
-	for i, p := range c.TrustedProxies {
+func trusted(networks []configs.CIDR) clientip.Trust {
+	prefixes := make([]netip.Prefix, len(networks))
+	for i, p := range networks {
 		prefixes[i] = p.Prefix
 	}
 	return clientip.New(prefixes)
@@ -59,7 +59,7 @@ func ruleKind(k configs.PatternKind) route.Kind {
 func poolOptions(s *configs.Service, g *configs.Group) upstream.PoolOptions {
 	o := upstream.PoolOptions{
 		Service: s.Name, Group: g.Name, Balance: policy(s.Balance.Policy),
-		ConnectTimeout: s.ConnectTimeout, IdleTimeout: s.IdleTimeout, SlowStart: s.SlowStart,
+		ConnectTimeout: s.ConnectTimeout, IdleTimeout: s.IdleTimeout, SlowStart: s.SlowStart, Transport: transport(s),
 	}
 	for _, t := range g.Targets {
 		o.Targets = append(o.Targets, upstream.Target{Address: t.Address, DNS: t.DNS, SRV: t.SRV, Weight: float64(t.Weight)})
