@@ -31,10 +31,10 @@ type Exchange struct {
 	peer    *upstream.Peer
 	path    []byte // canonical; in req's buffer or in scratch
 
-	start    int64 // ns of Options.Now: first byte of the request seen
-	deadline int64 // total timeout; 0: none
+	start    int64  // ns of Options.Now: first byte of the request seen
+	deadline int64  // total timeout; 0: none
 	overdue  Reason // what it is to pass it
-	headAt   int64 // upstream's final head
+	headAt   int64  // upstream's final head
 	attempts int
 
 	status   int // sent, or 499

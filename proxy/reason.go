@@ -30,6 +30,7 @@ const (
 	ResponseTimeout
 	TotalTimeout
 	DeadlineExceeded
+	ConnectionLimit
 	UpgradeFailed
 	reasons
 )
@@ -57,6 +58,7 @@ var reasonNames = [reasons]string{
 	ResponseTimeout:   "http_response_timeout",
 	TotalTimeout:      "total_timeout",
 	DeadlineExceeded:  "client_deadline",
+	ConnectionLimit:   "connection_limit_reached",
 	UpgradeFailed:     "http_upgrade_failed",
 }
 
@@ -67,7 +69,7 @@ func (r Reason) String() string { return reasonNames[r] }
 func RetryReasons() []string {
 	return []string{
 		ConnectRefused.String(), ConnectTimeout.String(), ConnectFailed.String(), TLSCertificate.String(), TLSAlert.String(), TLSProtocol.String(),
-		UpstreamBroken.String(),
+		UpstreamBroken.String(), UpstreamInvalid.String(), ConnectionLimit.String(),
 	}
 }
 

@@ -58,7 +58,7 @@ func (c ownConn) ResponseBody() responseBody { return c.Body() }
 func (c ownConn) Spliceable() *http1.Body { return c.Body() }
 
 // Break implements upside.
-func (c ownConn) Break() { _ = c.Conn.Conn().Close() } // that it is closed already is what was wanted
+func (c ownConn) Break() { _ = c.Cut() } // that it is closed already is what was wanted
 
 // End implements upside.
 func (c ownConn) End(whole, _ bool, now int64) { c.Release(whole && c.Reusable(), now) }
@@ -77,3 +77,14 @@ func (s sharedStream) Splice(*http1.Body, func(now time.Time)) (bool, error) { r
 
 // End implements upside.
 func (s sharedStream) End(_, late bool, _ int64) { s.Release(late) }
+
+// adapt gives a head that came by HTTP/2 what HTTP/1 says in a head: the words of a status, and a length where there is no body.
+func (x *Exchange) adapt() {
+	if x.resp.Proto != message.HTTP2 || x.req.Proto > message.HTTP11 {
+		return
+	}
+	x.resp.Reason = []byte(http1.StatusText(x.resp.Status))
+	if x.resp.Framing == message.None && x.resp.Status >= 200 && !message.Bodiless(x.resp.Status, x.req.Method) && x.resp.Header.Find(message.ContentLength, 0) < 0 {
+		x.resp.Header.Add("Content-Length", "0")
+	}
+}

@@ -26,8 +26,6 @@ type ClientOptions struct {
 }
 
 const (
-	// unsaidStreams is how many streams are opened before the upstream has said how many it takes: RFC 9113 §6.5.2 recommends that it be no fewer.
-	unsaidStreams = 100
 	// clientWindow is the connection's receive window. It is given back at arrival, so it bounds only what is under way: 10 Gbit/s over 3 ms.
 	clientWindow = 4 << 20
 	// The bounds of a response head, http1's: an upstream is trusted more than a client, but not without end.
@@ -51,13 +49,15 @@ type ClientConn struct {
 	o ClientOptions
 
 	// Guarded by c.mu.
-	used    bool   // a stream was opened on it
-	slots   int    // streams handed out by Open and not released
-	limit   int    // what the upstream allows at once
-	leaving bool   // no further streams: either side said so
-	pinged  int64  // when the PING under way was sent, 0: none
-	quietAt int64  // when the last PING was sent or a frame arrived last
-	scratch []byte // a path with its query
+	ready   chan struct{} // closed once the upstream's SETTINGS have come, or the connection has ended
+	greeted bool          // it is closed
+	used    bool          // a stream was opened on it
+	slots   int           // streams handed out by Open and not released
+	limit   int           // what the upstream allows at once
+	leaving bool          // no further streams: either side said so
+	pinged  int64         // when the PING under way was sent, 0: none
+	quietAt int64         // when the last PING was sent or a frame arrived last
+	scratch []byte        // a path with its query
 }
 
 // NewClientConn takes ownership of a connection to an upstream that speaks HTTP/2, TLS handshake done with "h2", or plain with prior knowledge. Serve must be called.
@@ -69,7 +69,7 @@ func NewClientConn(conn net.Conn, o ClientOptions) *ClientConn {
 		SettingsTimeout: frameTime, Window: o.Window, MaxWindow: o.MaxWindow, Counters: o.Counters,
 	}
 	c.conn, c.o, c.base, c.client = conn, options.withDefaults(), time.Now(), cc
-	cc.limit = min(unsaidStreams, c.o.MaxStreams)
+	cc.limit, cc.ready = maxWindow, make(chan struct{})
 	c.in.conn = c
 	c.ended.L = &c.mu
 	c.head.Limits, c.head.Proto, c.head.Responses = c.o.Limits, message.HTTP2, true
@@ -114,6 +114,24 @@ func (cc *ClientConn) Serve() error {
 		return nil
 	}
 	return err
+}
+
+// Ready is closed once the upstream has said its SETTINGS, or the connection has ended: until then nobody knows whether it speaks HTTP/2, nor how many streams it takes.
+func (cc *ClientConn) Ready() <-chan struct{} { return cc.ready }
+
+// heard closes ready. mu is held.
+func (cc *ClientConn) heard() {
+	if !cc.greeted {
+		cc.greeted = true
+		close(cc.ready)
+	}
+}
+
+// Err is why the connection takes no requests, nil if it does as far as is known.
+func (cc *ClientConn) Err() error {
+	cc.c.mu.Lock()
+	defer cc.c.mu.Unlock()
+	return cc.c.err
 }
 
 // Open hands out a stream for one request; nil: the connection takes no more, for now or for ever. The stream must be released.

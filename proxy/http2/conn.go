@@ -192,6 +192,9 @@ func (c *Conn) finish(err error) {
 		c.out.goAway(c.lastTaken(), fault.code, fault.text)
 	}
 	c.abort(c.cause(err))
+	if c.client != nil {
+		c.client.heard()
+	}
 	stopped := c.drain.why != nil && !c.drain.broken
 	if ours || stopped {
 		_ = c.conn.SetWriteDeadline(time.Now().Add(lingerTime)) // a write that hangs already does not get the whole of WriteTimeout

@@ -39,6 +39,9 @@ func (c *Conn) takeSettings(f *frame) *connError {
 			return fault
 		}
 	}
+	if c.client != nil {
+		c.client.heard()
+	}
 	c.out.settingsAck()
 	return c.spend(FloodSettings)
 }

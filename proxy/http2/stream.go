@@ -54,8 +54,9 @@ type Stream struct {
 	turn      uint64 // of its last DATA frame
 	writeAt   int64  // when a Write without progress fails, 0: never
 	writeWait int64
-	muted     bool  // StopWriting
-	bodyAt    int64 // when a wait for body fails, 0: nobody waits
+	whenGone  func() // WhenGone
+	muted     bool   // StopWriting
+	bodyAt    int64  // when a wait for body fails, 0: nobody waits
 	bodyWait  int64
 	bodyLate  bool
 }
@@ -91,7 +92,7 @@ func (s *Stream) open(id uint32, refused *Error) {
 	s.sentEnd, s.counted, s.fault, s.stopped = false, true, nil, false
 	s.trailers.Reset()
 	s.waits, s.waitHead, s.turn, s.writeAt = false, false, 0, 0
-	s.writeWait, s.muted = int64(c.o.WriteTimeout), false
+	s.writeWait, s.muted, s.whenGone = int64(c.o.WriteTimeout), false, nil
 	s.bodyAt, s.bodyWait, s.bodyLate = 0, int64(c.o.BodyTimeout), false
 	s.body.lent, s.body.kept, s.body.arrived, s.body.received = 0, false, 0, 0
 }
@@ -161,6 +162,20 @@ func (s *Stream) maybeClosed() {
 func (s *Stream) wake() {
 	s.canRead.Signal()
 	s.canSend.Signal()
+	if s.whenGone != nil {
+		s.whenGone()
+	}
+}
+
+// WhenGone has f called once the stream has failed: reset, or its connection at an end; at once if it has already. nil takes that back: f is not called after that. f is called
+// with the connection locked: it must not wait, nor use this connection.
+func (s *Stream) WhenGone(f func()) {
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	s.whenGone = f
+	if f != nil && s.failed() != nil {
+		f()
+	}
 }
 
 func (s *Stream) failed() error {
