@@ -178,7 +178,7 @@ func (t *attempt) tunnel() *Error {
 	if tcp, ok := socket.(interface{ SetKeepAlive(bool) error }); ok {
 		_ = tcp.SetKeepAlive(true)
 	}
-	if x.clienown.Conn.Conn().SetDeadline(time.Time{}) != nil || own.Conn.Conn().SetDeadline(time.Time{}) != nil {
+	if x.client.conn.Conn().SetDeadline(time.Time{}) != nil || own.Conn.Conn().SetDeadline(time.Time{}) != nil {
 		return &Error{499, ClientGone, nil}
 	}
 	_, x.sent = http1.Tunnel(x.client.conn, own.ClientConn)

@@ -10,10 +10,10 @@ import (
 // transport is how a service's targets are spoken to.
 func transport(s *configs.Service) upstream.Transport {
 	if !s.Secure() {
-		return upstream.Transport{}
+		return upstream.Transport{HTTP2: s.HTTP2()}
 	}
 	// Named, so that a server which speaks several protocols and picks by itself does not pick another one.
-	t := upstream.Transport{TLS: true, ALPN: "http/1.1"}
+	t := upstream.Transport{TLS: true, HTTP2: s.HTTP2(), ALPN: "http/1.1"}
 	if c := s.TLS; c != nil {
 		t.CA, t.ServerName, t.Insecure = string(c.CAPEM), c.ServerName, c.InsecureSkipVerify
 		t.Certificate, t.Key = string(c.CertPEM), c.KeyPEM.Reveal()
