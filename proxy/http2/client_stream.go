@@ -33,18 +33,18 @@ type ClientStream struct {
 
 // clientStreams and answers are memory only: what they hold may vanish at any time.
 var (
-	clientStreams sync.Pool
+	clientStreams = sync.Pool{New: func() any {
+		s := new(ClientStream)
+		s.s.client, s.s.body.s = s, &s.s
+		s.cancel = s.Break
+		return s
+	}}
 	answers       = sync.Pool{New: func() any { return new(answer) }}
 )
 
 // borrowClientStream readies a stream that has no identifier yet: it gets one with its head, because identifiers rise on the wire. Conn.mu is held.
 func borrowClientStream(cc *ClientConn) *ClientStream {
-	s, _ := clientStreams.Get().(*ClientStream)
-	if s == nil {
-		s = new(ClientStream)
-		s.s.client, s.s.body.s = s, &s.s
-		s.cancel = s.Break
-	}
+	s := clientStreams.Get().(*ClientStream)
 	c := &cc.c
 	s.conn, s.s.conn = cc, c
 	s.s.canRead.L, s.s.canSend.L = &c.mu, &c.mu
