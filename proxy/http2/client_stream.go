@@ -39,7 +39,7 @@ var (
 		s.cancel = s.Break
 		return s
 	}}
-	answers       = sync.Pool{New: func() any { return new(answer) }}
+	answers = sync.Pool{New: func() any { return new(answer) }}
 )
 
 // borrowClientStream readies a stream that has no identifier yet: it gets one with its head, because identifiers rise on the wire. Conn.mu is held.
