@@ -33,6 +33,8 @@ type upside interface {
 	// Spliceable is ResponseBody where its bytes may be moved from socket to socket, else nil.
 	Spliceable() *http1.Body
 
+	// LearnIdle tells how long the upstream keeps an unused connection.
+	LearnIdle(limit time.Duration)
 	// Break makes whoever uses it fail at once. It may be called by anybody.
 	Break()
 	// End gives it back after the attempt. whole: nothing of the exchange is left over. late: the upstream did not answer in time.
@@ -74,6 +76,9 @@ func (s sharedStream) Spliceable() *http1.Body { return nil }
 
 // Splice implements upside.
 func (s sharedStream) Splice(*http1.Body, func(now time.Time)) (bool, error) { return false, nil }
+
+// LearnIdle implements upside: HTTP/2 has GOAWAY for that.
+func (s sharedStream) LearnIdle(time.Duration) {}
 
 // End implements upside.
 func (s sharedStream) End(_, late bool, _ int64) { s.Release(late) }
