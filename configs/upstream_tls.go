@@ -53,6 +53,9 @@ func (c checker) transport(s *Service, path string) {
 	if protocol := joinKey(path, "protocol"); c.bad(protocol) || c.bad(table) {
 		return
 	}
+	if at := joinKey(path, "proxy_protocol"); s.HTTP2() && s.ProxyProtocol != ProxyProtocolOff && !c.bad(at) {
+		c.value(at, "proxy_protocol names one client per connection, and with protocol %s many share one", s.Protocol)
+	}
 	if !s.Secure() {
 		if t != nil {
 			c.key(table, "service.tls has no use: protocol is %s", s.Protocol)

@@ -117,7 +117,7 @@ func (t *attempt) stale(err *Error) bool {
 // connect takes a resting connection of the peer, else a new one.
 func (t *attempt) connect() *Error {
 	if !t.peer.Multiplexed() {
-		if c := t.peer.Conn(t.began); c != nil {
+		if c := t.rested(); c != nil {
 			t.conn = ownConn{c}
 			return nil
 		}
@@ -137,7 +137,7 @@ func (t *attempt) dial() *Error {
 		}
 	} else {
 		var c *upstream.Conn
-		if c, err = t.peer.Dial(x.service.ConnectTimeout); err == nil {
+		if c, err = t.opened(x.service.ConnectTimeout); err == nil {
 			t.conn = ownConn{c}
 		}
 	}

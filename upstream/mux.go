@@ -106,7 +106,7 @@ func (l *link) share(d *muxDial, deadline time.Time) (s *http2.ClientStream, err
 
 // multiplex opens a connection and waits until the target has shown that it speaks HTTP/2: nothing of a request is lost on one that does not.
 func (l *link) multiplex(deadline time.Time) (*http2.ClientConn, error) {
-	conn, err := l.open(context.Background(), deadline)
+	conn, err := l.open(context.Background(), Client{}, deadline)
 	if err != nil {
 		return nil, err
 	}

@@ -45,16 +45,7 @@ func (p *Peer) Conn(now int64) *Conn {
 }
 
 // Dial opens a new connection, TLS included, within timeout (0: the pool's ConnectTimeout). The error is a *DialError.
-func (p *Peer) Dial(timeout time.Duration) (*Conn, error) {
-	if timeout <= 0 {
-		timeout = p.pool.options.ConnectTimeout
-	}
-	c, err := p.link.dial(timeout)
-	if err != nil {
-		p.failedToDial(err)
-	}
-	return c, err
-}
+func (p *Peer) Dial(timeout time.Duration) (*Conn, error) { return p.DialFor(Client{}, timeout) }
 
 // failedToDial keeps the reason for status.
 func (p *Peer) failedToDial(err error) {

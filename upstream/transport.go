@@ -9,9 +9,13 @@ import (
 )
 
 // Transport is how connections to a target are made. It is comparable: resting connections and TLS sessions are shared by pools that name the same
-// address with an equal Transport, and by nobody else. The zero value is HTTP/1 over plain TCP; all fields but HTTP2 and TLS are for TLS only.
+// address with an equal Transport, and by nobody else. The zero value is HTTP/1 over plain TCP; the fields after TLS are for TLS only.
 type Transport struct {
-	// HTTP2 says that the target speaks HTTP/2, over TLS as it must agree by ALPN, else by prior knowledge (RFC 9113 §3.3). Requests then share connections.
+	// ProxyProtocol is the version of the PROXY header that begins every connection: 1 or 2, 0 for none. It names one client, so connections with it are
+	// used again for the same client only, see Peer.ConnFor and DialFor.
+	ProxyProtocol uint8
+	// HTTP2 says that the target speaks HTTP/2, over TLS as it must agree by ALPN, else by prior knowledge (RFC 9113 §3.3). Requests then share connections,
+	// so there is no ProxyProtocol.
 	HTTP2 bool
 	TLS   bool
 	// CA is a PEM bundle of the roots that are trusted instead of the system's. "": the system's.
@@ -43,13 +47,19 @@ func (t Transport) GoString() string { return t.String() }
 
 // digest is equal for equal transports and gives no key away.
 func (t Transport) digest() [sha256.Size]byte {
-	return sha256.Sum256(fmt.Appendf(nil, "%t %t %q %q %q %q %t %q", t.HTTP2, t.TLS, t.CA, t.ServerName, t.Certificate, t.Key, t.Insecure, t.ALPN))
+	return sha256.Sum256(fmt.Appendf(nil, "%d %t %t %q %q %q %q %t %q", t.ProxyProtocol, t.HTTP2, t.TLS, t.CA, t.ServerName, t.Certificate, t.Key, t.Insecure, t.ALPN))
 }
 
 // config is the client's side of a handshake; nil for plain TCP.
 func (t Transport) config() (*tls.Config, error) {
+	if t.ProxyProtocol > 2 {
+		return nil, fmt.Errorf("check transport: there is no PROXY protocol version %d", t.ProxyProtocol)
+	}
+	if t.ProxyProtocol > 0 && t.HTTP2 {
+		return nil, errors.New("check transport: a connection that many requests share cannot say whom it is for")
+	}
 	if !t.TLS {
-		if t != (Transport{HTTP2: t.HTTP2}) {
+		if t != (Transport{ProxyProtocol: t.ProxyProtocol, HTTP2: t.HTTP2}) {
 			return nil, errors.New("check transport: what is for TLS is set without it")
 		}
 		return nil, nil
