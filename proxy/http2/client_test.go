@@ -57,19 +57,6 @@ func connect(t testing.TB, address string, o http2.ClientOptions) *upstream {
 	return u
 }
 
-// over waits for the connection's end, which the cleanup may wait for again.
-func (u *upstream) over() error {
-	u.t.Helper()
-	select {
-	case err := <-u.ended:
-		u.ended <- err
-		return err
-	case <-time.After(patience):
-		u.t.Fatal("the connection does not end")
-		return nil
-	}
-}
-
 func request(method, path string, framing message.Framing, length int64, fields ...string) *message.Request {
 	r := &message.Request{Method: message.MethodOf([]byte(method)), MethodName: []byte(method), Host: []byte("api.example"), Framing: framing, ContentLength: length}
 	p, q, ok := strings.Cut(path, "?")
