@@ -31,10 +31,12 @@ type Exchange struct {
 	peer    *upstream.Peer
 	path    []byte // canonical; in req's buffer or in scratch
 
-	start    int64  // ns of Options.Now: first byte of the request seen
-	deadline int64  // total timeout; 0: none
-	overdue  Reason // what it is to pass it
-	headAt   int64  // upstream's final head
+	start    int64             // ns of Options.Now: first byte of the request seen
+	slot     *upstream.Breaker // of which this request holds a slot; nil: of none
+	waiter   *upstream.Waiter  // made at the first wait, kept for the next
+	deadline int64             // total timeout; 0: none
+	overdue  Reason            // what it is to pass it
+	headAt   int64             // upstream's final head
 	attempts int
 
 	status   int // sent, or 499
@@ -44,6 +46,8 @@ type Exchange struct {
 	broken   bool // the client's connection cannot go on
 	ours     bool // the response is an answer of our own
 	tunneled bool
+	open     bool  // counted as in flight
+	counted  bool  // counted as answered
 	sent     int64 // response body bytes
 
 	rpc         rpc
@@ -68,6 +72,7 @@ func (x *Exchange) run(c *client, down downstream) (keep bool) {
 		x.fail(err)
 	}
 	x.upload.release(x)
+	x.leave()
 	x.finish()
 	return down.EndExchange() && !x.broken && !x.tunneled
 }
@@ -91,6 +96,9 @@ func (x *Exchange) conversation() *Error {
 	if err := x.admit(); err != nil {
 		return err
 	}
+	if err := x.queue(); err != nil {
+		return err
+	}
 	return x.forward()
 }
 
@@ -101,9 +109,10 @@ func (x *Exchange) begin(c *client, down downstream) {
 	x.route, x.service, x.group, x.peer = &x.snap.Unrouted, nil, nil, nil
 	x.deadline, x.headAt, x.attempts, x.status = 0, 0, 0, 0
 	x.reason, x.cause, x.began, x.broken, x.tunneled, x.eventStream, x.sent = ReasonNone, nil, false, false, false, false, 0
-	x.ours, x.rpc = false, rpc{}
+	x.ours, x.counted, x.rpc = false, false, rpc{}
 	x.path, x.lines = nil, x.lines[:0]
 	x.identify()
+	x.open = true
 	c.listener.Metrics.RequestBegin()
 }
 

@@ -25,12 +25,12 @@ func (x *Exchange) forward() *Error {
 		if peer == nil {
 			return last
 		}
+		t := &x.attempt
+		*t = attempt{x: x, peer: peer, group: x.group, began: now, open: true}
 		if x.attempts > 0 {
 			s.Metrics.Retried(last.Reason.String())
 		}
 		x.attempts++
-		t := &x.attempt
-		*t = attempt{x: x, peer: peer, group: x.group, began: now}
 		err := t.run()
 		if err == nil {
 			return nil
@@ -73,6 +73,7 @@ type attempt struct {
 	group *Group
 	conn  upside
 	began int64
+	open  bool // the peer counts it as in flight
 
 	retry      bool // the request may be repeated on another peer
 	dialFailed bool
@@ -90,6 +91,7 @@ func (t *attempt) run() *Error {
 	if err != nil && t.conn.Reused() && t.stale(err) {
 		t.leave()
 		t.conn.End(false, false, 0)
+		t.conn = nil
 		if err := t.dial(); err != nil {
 			return err
 		}
@@ -150,6 +152,7 @@ func (t *attempt) dial() *Error {
 	}
 	t.retry, t.dialFailed = x.upload.replayable(), true
 	e, outcome := dialError(err)
+	t.open = false
 	t.peer.Done(now, time.Duration(now-t.began), outcome)
 	return e
 }
@@ -176,8 +179,11 @@ func (t *attempt) settle(err *Error) {
 	}
 	t.group.Metrics.Response(time.Duration(now - t.began))
 	t.leave()
+	t.open = false
 	t.peer.Done(now, latency, outcome)
-	t.conn.End(err == nil && !x.tunneled, outcome == upstream.TimedOut && x.headAt == 0, now)
+	conn := t.conn
+	t.conn = nil
+	conn.End(err == nil && !x.tunneled, outcome == upstream.TimedOut && x.headAt == 0, now)
 }
 
 // enter makes the connection known to Shutdown, and to a client that can tell when it leaves: then nobody waits for an answer any more.
@@ -257,6 +263,9 @@ func (t *attempt) answer() *Error {
 	t.learnIdle()
 	x.eventStream = isEventStream(&x.resp.Header)
 	t.group.Metrics.Header(time.Duration(x.headAt - t.began))
+	if x.eventStream || x.resp.Status == 101 {
+		x.leave()
+	}
 	if x.resp.Status != 101 {
 		return t.relay()
 	}

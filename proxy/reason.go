@@ -17,6 +17,9 @@ const (
 	RateLimited
 	BodyTimeout
 	ClientGone
+	QueueFull
+	QueueTimeout
+	Overloaded
 	NoPeer
 	ConnectRefused
 	ConnectTimeout
@@ -32,6 +35,7 @@ const (
 	DeadlineExceeded
 	ConnectionLimit
 	UpgradeFailed
+	Internal
 	reasons
 )
 
@@ -45,6 +49,9 @@ var reasonNames = [reasons]string{
 	RateLimited:       "rate_limited",
 	BodyTimeout:       "client_timeout",
 	ClientGone:        "client_gone",
+	QueueFull:         "queue_full",
+	QueueTimeout:      "queue_timeout",
+	Overloaded:        "overloaded",
 	NoPeer:            "destination_unavailable",
 	ConnectRefused:    "connection_refused",
 	ConnectTimeout:    "connection_timeout",
@@ -60,6 +67,7 @@ var reasonNames = [reasons]string{
 	DeadlineExceeded:  "client_deadline",
 	ConnectionLimit:   "connection_limit_reached",
 	UpgradeFailed:     "http_upgrade_failed",
+	Internal:          "proxy_internal_error",
 }
 
 // String is the reason as metrics and logs name it; empty for none.
@@ -71,6 +79,11 @@ func RetryReasons() []string {
 		ConnectRefused.String(), ConnectTimeout.String(), ConnectFailed.String(), TLSCertificate.String(), TLSAlert.String(), TLSProtocol.String(),
 		UpstreamBroken.String(), UpstreamInvalid.String(), ConnectionLimit.String(),
 	}
+}
+
+// ShedReasons are the reasons for which a full service refuses a request.
+func ShedReasons() []string {
+	return []string{QueueFull.String(), QueueTimeout.String(), Overloaded.String()}
 }
 
 // Error ends an exchange with an answer of our own, or with a broken connection where an answer has already begun.
