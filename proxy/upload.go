@@ -6,7 +6,6 @@ import (
 
 	"github.com/valor-ivx/weir/proxy/http1"
 	"github.com/valor-ivx/weir/proxy/message"
-	"github.com/valor-ivx/weir/upstream"
 )
 
 // replayLimit is how much of a request body is kept for saying it again (nginx and Envoy users know the figure as a body buffer); what is longer
@@ -34,6 +33,7 @@ type upload struct {
 	taken   atomic.Bool   // set when the body was read to its end, before it sends the last of it: an answer may follow that at once
 	ended   atomic.Bool   // set by the pump at its end
 	cause   atomic.Pointer[Error]
+	slow    slowBody
 }
 
 // begin looks at the request's body.
@@ -51,6 +51,7 @@ func (u *upload) begin(x *Exchange) {
 		return
 	}
 	u.stream = true
+	u.slow.begin(x)
 	u.buf, _ = x.proxy.bodies.Get().(*[replayLimit]byte)
 	if u.buf == nil {
 		u.buf = new([replayLimit]byte)
@@ -157,7 +158,7 @@ func (u *upload) linger() {
 }
 
 // pump moves the body from the client to the upstream. It is the only writer of the upstream connection and the only reader of the client's while it runs.
-func (u *upload) pump(conn *upstream.Conn) {
+func (u *upload) pump(conn upside) {
 	defer u.end(conn)
 	conn.Flush() // the head goes now: the upstream may answer it before the body is there
 	if err := u.move(conn); err != nil && !u.stopped.Load() {
@@ -167,7 +168,7 @@ func (u *upload) pump(conn *upstream.Conn) {
 }
 
 // end tells that the pump is done. A panic in it is a bug that costs this exchange, as one on the exchange's own goroutine does.
-func (u *upload) end(conn *upstream.Conn) {
+func (u *upload) end(conn upside) {
 	if bug := recover(); bug != nil {
 		u.t.x.client.panicked(bug)
 		u.cause.Store(&Error{500, Internal, nil})
@@ -177,10 +178,11 @@ func (u *upload) end(conn *upstream.Conn) {
 	u.done <- struct{}{}
 }
 
-func (u *upload) move(conn *upstream.Conn) *Error {
+func (u *upload) move(conn upside) *Error {
 	x := u.t.x
 	for !u.body.Complete() {
-		if err := x.down.AwaitBody(x.proxy.wall(x.proxy.options.Now())); err != nil {
+		begin := x.proxy.options.Now()
+		if err := x.awaitBody(); err != nil {
 			return clientError(err)
 		}
 		if u.plain != nil && (u.lost || u.body.Left() > replayLimit) {
@@ -193,12 +195,16 @@ func (u *upload) move(conn *upstream.Conn) *Error {
 			u.lost, u.held = true, 0
 		}
 		n, err := u.body.Read(u.buf[u.held:])
-		conn.AwaitWrite(x.proxy.wall(x.proxy.options.Now()), x.service.IdleTimeout) // the time to write begins when there is something to write
+		now := x.proxy.options.Now()
+		conn.AwaitWrite(x.proxy.wall(now), x.service.IdleTimeout) // the time to write begins when there is something to write
 		if err != nil && !u.body.Complete() {
 			return clientError(err)
 		}
 		if u.limit >= 0 && u.body.Received() > u.limit {
 			return errBodyLarge
+		}
+		if u.slow.waited(time.Duration(now-begin), int64(n)) && !u.body.Complete() {
+			return errSlowBody
 		}
 		conn.Write(u.buf[u.held : u.held+n])
 		if !u.lost {
@@ -216,12 +222,26 @@ func (u *upload) move(conn *upstream.Conn) *Error {
 	return nil
 }
 
+// awaitBody bounds the next wait for body bytes, but of a gRPC call: its messages come when there is something to say, and its deadline, if it has one, is the exchange's.
+func (x *Exchange) awaitBody() error {
+	if x.rpc.call {
+		if d, ok := x.down.(interface{ AwaitForever() }); ok {
+			d.AwaitForever()
+			return nil
+		}
+	}
+	return x.down.AwaitBody(x.proxy.wall(x.proxy.options.Now()))
+}
+
 // spliced judges the end of a splice: an unfinished body whose upstream side is still sound is the client's doing.
 func (u *upload) spliced(err error) *Error {
 	if err == nil {
 		u.taken.Store(true)
 		u.t.conn.Finish(nil)
 		return nil
+	}
+	if u.slow.cut {
+		return errSlowBody
 	}
 	if u.t.conn.Err() == nil {
 		return clientError(err)
@@ -233,4 +253,8 @@ func (u *upload) spliced(err error) *Error {
 func (u *upload) renewBoth(now time.Time) {
 	u.t.conn.AwaitWrite(now, u.t.x.service.IdleTimeout)
 	_ = u.t.x.down.AwaitBody(now) // a closed connection shows at the next move
+	if u.slow.turn(now, u.body.Received()) {
+		u.slow.cut = true
+		_ = u.t.x.down.StopReading() // the next wait is over at once
+	}
 }

@@ -36,7 +36,11 @@ type GoneError struct {
 	Code   Code
 	Remote bool // the client's doing
 	Text   string
+	Cause  error // ErrSlowReader or ErrWriteTimeout, where a bound on writing was what ended it; else nil
 }
+
+// Unwrap gives the cause.
+func (e *GoneError) Unwrap() error { return e.Cause }
 
 // Error makes it an error.
 func (e *GoneError) Error() string {
@@ -45,6 +49,12 @@ func (e *GoneError) Error() string {
 
 // ErrClosed says that the connection ended under a stream.
 var ErrClosed = errors.New("connection closed")
+
+// ErrWriteTimeout says that the client took nothing for WriteTimeout: no byte, or no frame of a stream that has something to say.
+var ErrWriteTimeout = errors.New("client takes nothing")
+
+// ErrSlowReader says that a client opened its windows more slowly than MinSendRate asks for.
+var ErrSlowReader = errors.New("client reads too slowly")
 
 // errTruncated says that a request's body broke off.
 var errTruncated = errors.New("body broke off")
@@ -57,9 +67,19 @@ type connError struct {
 
 func (e *connError) Error() string { return e.text + " (code " + strconv.Itoa(int(e.code)) + ")" }
 
+// Responses that must not be forwarded.
+var (
+	badData    = &Error{Status: 502, Text: "DATA before the response's head"}
+	errInterim = &Error{Status: 502, Text: "too many interim responses"}
+)
+
+// errSilent ends a connection whose upstream does not answer.
+var errSilent = errors.New("ping not answered")
+
 // Ends of connections.
 var (
 	failPreface      = &connError{ProtocolError, "invalid preface"}
+	failVersion      = &connError{ProtocolError, "the peer speaks HTTP/1"}
 	failFirst        = &connError{ProtocolError, "first frame is not SETTINGS"}
 	failFrameLarge   = &connError{FrameSizeError, "frame too large"}
 	failFrameSize    = &connError{FrameSizeError, "wrong frame size"}
@@ -69,7 +89,7 @@ var (
 	failClosed       = &connError{StreamClosed, "frame on a closed stream"}
 	failPadding      = &connError{ProtocolError, "padding too long"}
 	failContinuation = &connError{ProtocolError, "CONTINUATION out of place"}
-	failPush         = &connError{ProtocolError, "PUSH_PROMISE from a client"}
+	failPush         = &connError{ProtocolError, "PUSH_PROMISE"}
 	failCompression  = &connError{CompressionError, "invalid header block"}
 	failWindow       = &connError{FlowControlError, "window exceeded"}
 	failIncrement    = &connError{ProtocolError, "window increment of 0"}
@@ -80,4 +100,5 @@ var (
 	failSlow         = &connError{EnhanceYourCalm, "frame took too long"}
 	failBacklog      = &connError{EnhanceYourCalm, "control frames not read"}
 	failFlood        = &connError{EnhanceYourCalm, "flood"}
+	failSlowReader   = &connError{EnhanceYourCalm, "windows opened too slowly"}
 )
