@@ -22,6 +22,10 @@ func (x *Exchange) fail(err *Error) {
 		x.broken = true
 		return
 	}
+	if x.rpc.call {
+		x.failCall(err)
+		return
+	}
 	x.answerError(err)
 }
 

@@ -26,10 +26,14 @@ type slowBody struct {
 	cut      bool        // a splice was stopped
 }
 
-func (s *slowBody) begin(b *Bounds) {
+func (s *slowBody) begin(x *Exchange) {
+	b := x.client.bounds
 	s.least, s.window, s.spent, s.came = b.MinBody, b.HTTP1.BodyTimeout, 0, 0
 	s.waiting, s.seen, s.cut = false, 0, false
 	s.answered.Store(false)
+	if x.rpc.call { // a conversation from its first message
+		s.least = 0
+	}
 }
 
 // waited counts a wait and what it brought, and reports a client that is too slow.
