@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/valor-ivx/weir/proxy/limit"
 	"github.com/valor-ivx/weir/upstream"
 )
 
@@ -69,6 +70,8 @@ func (s strike) at(t *testing.T, n int64, wait bool) bool {
 		o.breaker = &upstream.BreakerOptions{MaxRequests: 1, MaxQueue: 1, QueueTimeout: patienceOfTests}
 		o.clock = clock.read
 		e := newEdge(t, o)
+		gates := limit.NewRegistry(1000)
+		e.gating(gates, 1, false)
 		b := e.service.Breaker
 		if wait {
 			b.Enter(upstream.Normal)
@@ -88,6 +91,7 @@ func (s strike) at(t *testing.T, n int64, wait bool) bool {
 		_, _ = w.rest()
 		clock.armed.Store(false)
 		e.inFlight(0)
+		e.eventually("an empty gate", func() bool { return gates.Stats()[0].Running == 0 })
 		if e.say(s.request+s.rest).head() == "" {
 			t.Error("the edge does not go on")
 		}

@@ -50,7 +50,11 @@ defaults
 		b.WriteString("  balance leastconn\n")
 	}
 	for i, o := range j.Origins {
-		fmt.Fprintf(&b, "  server origin%d %v", i, o)
+		proto := ""
+		if j.H2C {
+			proto = " proto h2"
+		}
+		fmt.Fprintf(&b, "  server origin%d %v%s", i, o, proto)
 		if j.Most > 0 {
 			fmt.Fprintf(&b, " maxconn %d maxqueue %d", j.Most/len(j.Origins), queuePlaces)
 		}

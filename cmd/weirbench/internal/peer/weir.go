@@ -38,13 +38,17 @@ address = %q
 	for i, o := range j.Origins {
 		targets[i] = fmt.Sprintf("%q", o)
 	}
+	protocol := ""
+	if j.H2C {
+		protocol = "[service.origin]\nprotocol = \"h2c\"\n\n"
+	}
 	fmt.Fprintf(&b, `
 [[route]]
 service = "origin"
 
-[service.origin.group.main]
+%s[service.origin.group.main]
 targets = [%s]
-`, strings.Join(targets, ", "))
+`, protocol, strings.Join(targets, ", "))
 	if j.Most > 0 {
 		fmt.Fprintf(&b, "[service.origin.breaker]\nmax_requests = %d\nmax_queue = %d\nqueue_timeout = \"1s\"\n", j.Most, queuePlaces)
 	}
