@@ -12,6 +12,7 @@ import (
 
 	"github.com/valor-ivx/weir/proxy/http1"
 	"github.com/valor-ivx/weir/proxy/http2"
+	"github.com/valor-ivx/weir/proxy/http3"
 	"github.com/valor-ivx/weir/proxy/observe"
 	"github.com/valor-ivx/weir/upstream"
 )
@@ -21,6 +22,7 @@ type Options struct {
 	Logger *zap.Logger
 	HTTP1  http1.ServerOptions
 	HTTP2  http2.Options
+	HTTP3  http3.Options
 	// Now is the clock shared with the upstream registry: ns, monotonic, greater than 0.
 	Now func() int64
 	// Challenge is asked for the body that answers a CA's validation of host (as received) at path, on plain listeners only. It may read a file. nil:
@@ -66,10 +68,11 @@ func (p *Proxy) Snapshot() *Snapshot { return p.snapshot.Load() }
 // client is one accepted connection.
 type client struct {
 	proxy    *Proxy
-	socket   net.Conn
-	conn     *http1.ServerConn // nil on HTTP/2
+	socket   net.Conn          // nil on HTTP/3
+	conn     *http1.ServerConn // on HTTP/1, else nil
 	side     downstream        // conn as one
-	http2    *http2.Conn       // nil on HTTP/1
+	http2    *http2.Conn       // on HTTP/2, else nil
+	http3    *http3.Conn       // on HTTP/3, else nil
 	listener *Listener
 	ip       netip.Addr
 	address  []byte // ip as text
@@ -199,7 +202,7 @@ func (p *Proxy) Shutdown(ctx context.Context) bool {
 	clean := len(p.clients) == 0
 	p.cut.Store(true)
 	for c := range p.clients {
-		_ = c.socket.Close() // that one of the two is closed already is no news
+		c.cut()
 		if peer := c.peer.Load(); peer != nil {
 			_ = peer.Conn().Close()
 		}
@@ -212,8 +215,12 @@ func (p *Proxy) Shutdown(ctx context.Context) bool {
 
 // interrupt wakes an idle connection so that it closes. One that a request has just reached lifts the interruption itself, see next.
 func (c *client) interrupt() {
-	if c.http2 != nil {
+	switch {
+	case c.http2 != nil:
 		c.http2.Drain()
+		return
+	case c.http3 != nil:
+		c.http3.Drain()
 		return
 	}
 	c.mu.Lock()
@@ -221,6 +228,15 @@ func (c *client) interrupt() {
 		_ = c.conn.StopReading() // fails only when the connection is closed already
 	}
 	c.mu.Unlock()
+}
+
+// cut ends a connection with whatever runs on it.
+func (c *client) cut() {
+	if c.http3 != nil {
+		c.http3.Close()
+		return
+	}
+	_ = c.socket.Close() // that it is closed already is no news
 }
 
 // Connections is the number of open client connections.

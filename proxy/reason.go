@@ -15,6 +15,7 @@ const (
 	MethodRefused
 	BodyTooLarge
 	RateLimited
+	TooEarly
 	BodyTimeout
 	ClientGone
 	NoPeer
@@ -38,6 +39,7 @@ var reasonNames = [reasons]string{
 	MethodRefused:     "http_request_denied",
 	BodyTooLarge:      "body_too_large",
 	RateLimited:       "rate_limited",
+	TooEarly:          "too_early",
 	BodyTimeout:       "client_timeout",
 	ClientGone:        "client_gone",
 	NoPeer:            "destination_unavailable",

@@ -86,5 +86,7 @@ type Listener struct {
 	Port   string
 	// Redirect is the port of the https listener that what a route serves is redirected to; "": this listener serves itself.
 	Redirect string
-	Metrics  *observe.Listener
+	// Alternative is what its answers over TLS and TCP say of HTTP/3; nil: nothing.
+	Alternative *Alternative
+	Metrics     *observe.Listener
 }

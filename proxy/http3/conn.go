@@ -14,11 +14,10 @@ type Handler func(*Stream)
 
 // Conn is one client's connection: a resource, owned by the goroutine that calls Serve. Streams run on goroutines that it starts, one each, and waits for.
 type Conn struct {
-	quic     *quic.Conn
-	o        Options
-	handler  Handler
-	verified bool
-	work     sync.WaitGroup
+	quic    *quic.Conn
+	o       Options
+	handler Handler
+	work    sync.WaitGroup
 
 	// mu guards what follows; it is held for memory operations and for queueing a control frame, which does not wait.
 	mu      sync.Mutex
@@ -31,10 +30,9 @@ type Conn struct {
 	kinds   [streamDecoder + 1]bool // one-way streams of the client that have come
 }
 
-// New readies a connection. verified says that the client's address was proved before the handshake: only then is early data answered before the handshake has ended,
-// because until it has, anybody may have written that address on a packet. o has its defaults.
-func New(conn *quic.Conn, o *Options, verified bool, handler Handler) *Conn {
-	return &Conn{quic: conn, o: *o, handler: handler, verified: verified, live: map[quic.StreamID]*Stream{}}
+// New readies a connection, whose handshake may still run.
+func New(conn *quic.Conn, o *Options, handler Handler) *Conn {
+	return &Conn{quic: conn, o: o.withDefaults(), handler: handler, live: map[quic.StreamID]*Stream{}}
 }
 
 // Serve answers requests until the connection ends, and waits for the handlers. Its error says what the client did wrong, nil for nothing.
@@ -135,18 +133,10 @@ func (c *Conn) finished(s *Stream) {
 	}
 }
 
-// early reports that the handshake has not ended, so that what the client said may be a replay. Of a client whose address is not proved it waits for the end.
+// early reports that the handshake has not ended, so that what the client said may be a replay.
 func (c *Conn) early() bool {
-	done := c.quic.HandshakeComplete()
-	if !c.verified {
-		select {
-		case <-done:
-		case <-c.quic.Context().Done():
-		}
-		return false
-	}
 	select {
-	case <-done:
+	case <-c.quic.HandshakeComplete():
 		return false
 	default:
 		return true

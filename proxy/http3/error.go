@@ -63,8 +63,8 @@ func (e *connError) Error() string {
 
 // Bodies that are not what their head said (RFC 9114 §4.1.2).
 var (
-	errLength   = &Error{400, "body differs from content-length"}
-	errTrailers = &Error{400, "invalid trailers"}
+	errLength   = &Error{Status: 400, Text: "body differs from content-length"}
+	errTrailers = &Error{Status: 400, Text: "invalid trailers"}
 )
 
 // Ends of connections.

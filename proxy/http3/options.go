@@ -33,8 +33,7 @@ type Options struct {
 	Counters *Counters // nil: not counted
 }
 
-// WithDefaults is o with a value in every field.
-func (o *Options) WithDefaults() Options {
+func (o *Options) withDefaults() Options {
 	d := *o
 	number := func(n *int, v int) {
 		if *n <= 0 {
@@ -68,16 +67,17 @@ func (o *Options) WithDefaults() Options {
 // maxUniStreams is how many one-way streams a client may have open: the three that HTTP/3 has, and a few of types that nobody knows (RFC 9114 §6.2, §9).
 const maxUniStreams = 8
 
-// QUIC is the transport's configuration for connections with these bounds. o has its defaults.
+// QUIC is the transport's configuration for connections with these bounds.
 func (o *Options) QUIC(earlyData bool) *quic.Config {
+	d := o.withDefaults()
 	return &quic.Config{
-		HandshakeIdleTimeout:           o.HandshakeTimeout / 2, // quic-go gives the whole handshake twice the time
-		MaxIdleTimeout:                 o.IdleTimeout,
-		InitialStreamReceiveWindow:     uint64(o.Window),
-		MaxStreamReceiveWindow:         uint64(o.MaxWindow),
-		InitialConnectionReceiveWindow: uint64(o.Window),
-		MaxConnectionReceiveWindow:     uint64(o.MaxWindow),
-		MaxIncomingStreams:             int64(o.MaxStreams),
+		HandshakeIdleTimeout:           d.HandshakeTimeout / 2, // quic-go gives the whole handshake twice the time
+		MaxIdleTimeout:                 d.IdleTimeout,
+		InitialStreamReceiveWindow:     uint64(d.Window),
+		MaxStreamReceiveWindow:         uint64(d.MaxWindow),
+		InitialConnectionReceiveWindow: uint64(d.Window),
+		MaxConnectionReceiveWindow:     uint64(d.MaxWindow),
+		MaxIncomingStreams:             int64(d.MaxStreams),
 		MaxIncomingUniStreams:          maxUniStreams,
 		Allow0RTT:                      earlyData,
 	}

@@ -57,7 +57,7 @@ func (s *Stream) readHead() bool {
 	return s.begin(h)
 }
 
-var errHeadLarge = &Error{431, "head too large"}
+var errHeadLarge = &Error{Status: 431, Text: "head too large"}
 
 // tooLarge readies a request whose head is not even read to be refused.
 func (s *Stream) tooLarge() {

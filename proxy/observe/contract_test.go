@@ -31,6 +31,7 @@ var contract = []struct {
 	{"weir_limit_evictions_total", "counter", []string{"limit"}},
 	{"weir_limit_keys", "gauge", []string{"limit"}},
 	{"weir_log_dropped_total", "counter", nil},
+	{"weir_quic_retries_total", "counter", []string{"listener"}},
 	{"weir_tls_certificate_not_after_timestamp_seconds", "gauge", []string{"subject"}},
 	{"weir_upstream_connect_duration_seconds", "histogram", []string{"group", "service"}},
 	{"weir_upstream_ejections_total", "counter", []string{"group", "reason", "service", "target"}},

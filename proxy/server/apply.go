@@ -98,6 +98,7 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 	if err = s.openListeners(p, cfg, old); err != nil {
 		return p, err
 	}
+	p.warnings = append(p.warnings, quicWarnings(p.sockets)...)
 	if p.acme, err = s.prepareACME(p, cfg); err != nil {
 		return p, err
 	}
@@ -196,6 +197,7 @@ func (p *prepared) undo(s *Server) {
 		pool.Release()
 	}
 	for _, l := range p.opened {
+		l.undoQUIC()
 		if !l.inherited {
 			_ = l.socket.Close()
 		}
@@ -292,6 +294,7 @@ func (s *Server) retire(old, g *generation) {
 			}
 		}
 	}
+	s.retireQUIC(g.sockets)
 	s.listeners = g.sockets
 	if old != nil {
 		for _, pool := range old.pools {

@@ -19,6 +19,7 @@ import (
 	"github.com/valor-ivx/weir/proxy/admin"
 	"github.com/valor-ivx/weir/proxy/http1"
 	"github.com/valor-ivx/weir/proxy/http2"
+	"github.com/valor-ivx/weir/proxy/http3"
 	"github.com/valor-ivx/weir/proxy/limit"
 	"github.com/valor-ivx/weir/proxy/observe"
 	edgetls "github.com/valor-ivx/weir/tls"
@@ -65,6 +66,7 @@ type Server struct {
 	names     []string       // by index
 	counters  map[string]*serviceCounters
 	listeners []*listener
+	fading    []*endpoint // that take no more connections
 	runtime   overlay
 	outgoing  []outgoing
 	aside     string // why the overlay file was set aside at start; never written after
@@ -111,6 +113,15 @@ func http2Options() http2.Options {
 	}
 }
 
+// http3Options are the same bounds for HTTP/3.
+func http3Options() http3.Options {
+	o := http2Options()
+	return http3.Options{
+		Limits: o.Limits, HandshakeTimeout: handshakeTimeout,
+		IdleTimeout: o.IdleTimeout, HeaderTimeout: o.HeaderTimeout, BodyTimeout: o.BodyTimeout, WriteTimeout: o.WriteTimeout,
+	}
+}
+
 // start brings the edge up: state, configuration, listeners, admin. On error nothing is left open.
 func start(o Options) (s *Server, err error) {
 	cfg, seen, err := load(o.ConfigPath)
@@ -146,7 +157,7 @@ func start(o Options) (s *Server, err error) {
 		s.aside = fmt.Sprintf("the runtime overlay was set aside as %s, the file's weights are in force: %v", s.overlay.asidePath(), unreadable)
 	}
 	s.registry = upstream.NewRegistry(upstream.Options{Logger: s.log, Events: s.targets.events()})
-	s.proxy = proxy.New(proxy.Options{Logger: s.log, HTTP1: http1Options(), HTTP2: http2Options(), Now: s.registry.Now, Challenge: s.answerChallenge}, nil)
+	s.proxy = proxy.New(proxy.Options{Logger: s.log, HTTP1: http1Options(), HTTP2: http2Options(), HTTP3: http3Options(), Now: s.registry.Now, Challenge: s.answerChallenge}, nil)
 	control, err := s.openAdmin(cfg)
 	if err != nil {
 		return s, err
@@ -212,6 +223,7 @@ func (s *Server) serveAdmin(l net.Listener) {
 // release closes what start opened, when it did not come to the end.
 func (s *Server) release() {
 	s.end()
+	s.stopQUIC()
 	for _, l := range s.listeners {
 		_ = l.socket.Close()
 	}
