@@ -17,15 +17,17 @@ type Service struct {
 	// Every target of a group fails its health check: any (try them anyway: a broken check must not
 	// become an outage) or reject (the group counts as empty).
 	WhenNoneHealthy WhenNoneHealthy `toml:"when_none_healthy" default:"any" enum:"any|reject"`
-	// Protocol spoken to the targets.
-	Protocol string `toml:"protocol" default:"http/1.1" enum:"http/1.1"`
+	// Protocol spoken to the targets: http/1.1, or https, which is HTTP/1.1 over TLS with certificates verified.
+	Protocol string `toml:"protocol" default:"http/1.1" enum:"http/1.1|https"`
+	// How TLS is spoken to the targets, with protocol = "https". Default: the system's roots, no client certificate.
+	TLS *UpstreamTLS `toml:"tls"`
 	// Longest wait for a connection to a target.
 	ConnectTimeout time.Duration `toml:"connect_timeout" default:"2s" min:"1ms" max:"5m"`
 	// Longest wait for the head of the response after the request was sent; "0s": no limit.
 	ResponseTimeout time.Duration `toml:"response_timeout" default:"30s" min:"0s" max:"24h"`
 	// Longest silence of a target: between two reads of a response body (not in event streams and
-	// tunnels), and for an unused connection. Keep it below the target's own keep-alive timeout, so
-	// that the target never closes first.
+	// tunnels), and for an unused connection. A target that says in its answers how long it keeps
+	// connections (Keep-Alive: timeout=5), or shows it by closing them, is believed where that is shorter.
 	IdleTimeout time.Duration `toml:"idle_timeout" default:"60s" min:"1ms" max:"24h"`
 	// A target that is new or has become healthy again is given its full share gradually over this
 	// time; "0s": at once.

@@ -204,7 +204,7 @@ func (p *Proxy) Shutdown(ctx context.Context) bool {
 	for c := range p.clients {
 		c.cut()
 		if peer := c.peer.Load(); peer != nil {
-			_ = peer.Conn().Close()
+			_ = peer.Cut()
 		}
 	}
 	for len(p.clients) > 0 {

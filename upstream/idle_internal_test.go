@@ -22,11 +22,12 @@ func resting(t *testing.T, n int, timeout time.Duration) (p *idlePool, conns []*
 		t.Fatal(err)
 	}
 	defer l.Close()
-	p = &idlePool{}
+	way := newLink(l.Addr().String(), Transport{}, nil)
+	p = &way.idle
 	p.configure(n, timeout)
 	now = 1000 * second
 	for range n {
-		c, err := dial(l.Addr().String(), time.Second, p)
+		c, err := way.dial(time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -185,5 +186,42 @@ func TestDialErrorClasses(t *testing.T) {
 				t.Errorf("kind %v, outcome %v; want %v, %v", e.Kind, e.Outcome(), c.kind, c.outcome)
 			}
 		})
+	}
+}
+
+// A peer with one connection at a time shows its limit by closing twice at the same age; once may be a restart, and so may two at different ages.
+func TestLimitIsLearnedFromLoneCloses(t *testing.T) {
+	for _, c := range []struct {
+		ages []int64 // of the lone connection when its end is found
+		want time.Duration
+	}{
+		{[]int64{5 * second}, 0},
+		{[]int64{5 * second, 5*second + second/2}, 3 * time.Second}, // found up to a round late, less the margin
+		{[]int64{5 * second, 9 * second}, 0},
+		{[]int64{5 * second, 9 * second, 9*second + second/3}, 7 * time.Second},
+		{[]int64{second, second}, 0},
+	} {
+		p, conns, servers, now := resting(t, 1, time.Hour)
+		for i, age := range c.ages {
+			if i > 0 {
+				l, more, s, _ := resting(t, 1, time.Hour)
+				if l.get(now+second) != more[0] {
+					t.Fatal("not the connection that rests")
+				}
+				conns, servers = more, s
+				if !p.put(conns[0], now) {
+					t.Fatal("the connection was not taken")
+				}
+			}
+			hangUp(t, conns[0], servers[0])
+			p.tend(now + age)
+			now += age
+			if p.count != 0 {
+				t.Fatal("a closed connection rests")
+			}
+		}
+		if got := time.Duration(p.learned); got != c.want {
+			t.Errorf("closed at %v: learned %v, want %v", c.ages, got, c.want)
+		}
 	}
 }

@@ -3,7 +3,7 @@
 // message.Collector's business, the same as for HTTP/2.
 //
 // Frames and field sections are written and read here, because quic-go's own http3 server sets no bound on the time that a request's head may take, answers heads
-// that are too large behind our back, and offers a body that cannot be waited for in steps (docs/adr/0012-own-http3-layer.md). Of QPACK (RFC 9204) the static
+// that are too large behind our back, and offers a body that cannot be waited for in steps (docs/adr/0010-own-http3-layer.md). Of QPACK (RFC 9204) the static
 // table is used, without a dynamic one: nothing a client sends is kept beyond its request.
 //
 // It refuses server push, extended CONNECT, datagrams and WebTransport, and to answer a client that abuses the protocol: such a connection is closed.
