@@ -13,8 +13,6 @@ func (c checker) protocols(l Listener, path string) {
 	switch quic := slices.Contains(l.Protocols, "h3"); {
 	case len(l.Protocols) == 0:
 		c.value(at, "protocols is empty: a listener speaks at least one")
-	case !l.TLS && slices.Contains(l.Protocols, "h2"):
-		c.value(at, "h2 without tls: not supported yet")
 	case !quic:
 	case !l.TLS:
 		c.value(at, "h3 without tls: QUIC is always encrypted; set tls = true")

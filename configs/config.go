@@ -91,9 +91,10 @@ type Listener struct {
 	// "https": answer every request for a host and path that a route serves with 308 to the same on the
 	// first TLS listener, others with 404. ACME validations are answered as on every plain listener.
 	Redirect string `toml:"redirect" enum:"https"`
-	// Protocols offered, by ALPN on TLS. Default: http/1.1 and h2 with tls = true, else http/1.1, which is all
-	// that a plain listener can speak so far. h3 (HTTP/3) needs tls = true and one of the others, on which Alt-Svc advertises it; it
-	// listens on the UDP port of the same number.
+	// Protocols spoken. On TLS they are offered by ALPN. On a plain listener h2 is HTTP/2 with prior knowledge,
+	// which a proxy in front may speak (h2c): the connection's first bytes tell; there is no Upgrade. Default:
+	// http/1.1 and h2 with tls = true, else http/1.1. h3 (HTTP/3) needs tls = true and one of the others, on which
+	// Alt-Svc advertises it; it listens on the UDP port of the same number.
 	Protocols []string `toml:"protocols" default:"http/1.1" enum:"http/1.1|h2|h3"`
 	// true: HTTP/3 clients that come back may send requests in their first packet, before the handshake has ended (0-RTT). Somebody
 	// who recorded it could send it again, so only safe methods are served, with Early-Data: 1 to the upstream; others get 425.

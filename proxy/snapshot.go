@@ -88,5 +88,7 @@ type Listener struct {
 	Redirect string
 	// Alternative is what its answers over TLS and TCP say of HTTP/3; nil: nothing.
 	Alternative *Alternative
-	Metrics     *observe.Listener
+	// HTTP2 says that a connection without TLS may begin with HTTP/2's preface (RFC 9113 §3.3); over TLS the handshake decides.
+	HTTP2   bool
+	Metrics *observe.Listener
 }
