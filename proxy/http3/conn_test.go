@@ -94,7 +94,6 @@ func TestMalformed(t *testing.T) {
 		{"te", with("te", "gzip"), malformed},
 		{"two lengths", with("content-length", "1", "content-length", "1"), malformed},
 		{"length with a plus", with("content-length", "+1"), malformed},
-		{"length and no content", with("content-length", "3"), malformed},
 		{"nothing", nil, incomplete},
 	}
 	for _, c := range cases {
@@ -157,6 +156,7 @@ func TestBrokenBodies(t *testing.T) {
 		status int
 		text   string
 	}{
+		{"nothing", with("content-length", "3"), 400, "body differs from content-length"},
 		{"too short", append(post("content-length", "9"), data("short")...), 400, "body differs from content-length"},
 		{"too long", append(post("content-length", "2"), data("long")...), 400, "body differs from content-length"},
 		{"too long in two", bytes.Join([][]byte{post("content-length", "2"), data("ab"), data("c")}, nil), 400, "body differs from content-length"},
@@ -227,7 +227,7 @@ func TestFaults(t *testing.T) {
 		{"goaway with more", false, control(frame(0x7, []byte{0, 0})), frameError},
 		{"control flood", false, control(bytes.Repeat(frame(0xf0700, []byte{0}), 2000)), excessive},
 		{"control closed", false, func(p *peer) { _ = p.control.Close() }, critical},
-		{"control reset", false, func(p *peer) { p.control.CancelWrite(0x100) }, critical},
+		{"control reset", false, func(p *peer) { p.answer(p.ask(with())); p.control.CancelWrite(0x100) }, critical},
 		{"second control", false, func(p *peer) { p.oneWay(0x0) }, creation},
 		{"second encoder", false, func(p *peer) { p.oneWay(0x2); p.oneWay(0x2) }, creation},
 		{"push stream", false, func(p *peer) { p.oneWay(0x1) }, creation},

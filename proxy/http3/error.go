@@ -73,7 +73,7 @@ var (
 	failFrame         = &connError{FrameError, "invalid frame"}
 	failTruncated     = &connError{FrameError, "stream ends inside a frame"}
 	failIdle          = &connError{ExcessiveLoad, "frames that do nothing"}
-	failLarge         = &connError{ExcessiveLoad, "control frame too large"}
+	failLarge         = &connError{ExcessiveLoad, "frame too large"}
 	failCritical      = &connError{ClosedCriticalStream, "critical stream closed"}
 	failTwice         = &connError{StreamCreationError, "second stream of a kind that there is one of"}
 	failPush          = &connError{StreamCreationError, "push stream from a client"}
@@ -87,10 +87,12 @@ var (
 
 // translate makes the package's errors of quic-go's. io.EOF and errors of ours pass.
 func translate(err error) error {
+	var refused *Error
+	var gone *GoneError
 	var stream *quic.StreamError
 	var app *quic.ApplicationError
 	switch {
-	case err == nil || err == io.EOF:
+	case err == nil, err == io.EOF, errors.As(err, &refused), errors.As(err, &gone):
 		return err
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return os.ErrDeadlineExceeded

@@ -118,6 +118,9 @@ func (s *Stream) begin(h *message.Collector) bool {
 		s.Abort(MessageError) // RFC 9114 §4.1.2
 		return false
 	}
+	if refused == nil && b.err == errLength {
+		refused = errLength // no upstream need hear of it
+	}
 	if refused != nil {
 		c.o.Counters.HeadsRefused.Add(1)
 	}
@@ -147,7 +150,7 @@ func (s *Stream) ended(h *message.Collector) bool {
 	s.readBy(time.Now().Add(wait))
 	n, err := b.pull(nil)
 	s.readBy(time.Now().Add(s.conn.o.BodyTimeout))
-	return n == 0 && (err == io.EOF || err == errLength) // of the latter Request says that it is malformed
+	return n == 0 && err == io.EOF
 }
 
 // decode hands the fields of a section to h. Its error ends the connection (RFC 9204 §6): there may have been a table of ours in the client's mind.
