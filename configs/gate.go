@@ -16,8 +16,6 @@ func notBuilt() []gate {
 		{path: "limit.*.key", values: []string{"jwt:"}},
 		{path: "limit.*.shared", values: []string{"true"}},
 		{path: "service.*.sticky", values: []string{"cookie", "client_ip", "header:", "cookie:"}},
-		{path: "service.*.protocol", values: []string{"h2c", "h2"}},
-		{path: "service.*.breaker"},
 		{path: "service.*.rollout"},
 		{path: "route.*.files"},
 		{path: "route.*.cache"},

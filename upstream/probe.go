@@ -18,10 +18,17 @@ func (l *link) probing() *http.Client {
 		if !ok {
 			deadline = time.Now().Add(defaultConnectTimeout) // no probe comes without one
 		}
-		return l.open(ctx, deadline)
+		return l.open(ctx, Client{}, deadline)
+	}
+	var speaks *http.Protocols // nil: HTTP/1
+	if l.transport.HTTP2 {
+		speaks = new(http.Protocols)
+		speaks.SetHTTP2(l.secure != nil)
+		speaks.SetUnencryptedHTTP2(l.secure == nil)
 	}
 	return &http.Client{
 		Transport: &http.Transport{
+			Protocols:   speaks,
 			DialContext: open, DialTLSContext: open, DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: 16 << 10,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -83,13 +83,6 @@ func newQUICEdgeTo(t *testing.T, o quicText, backend string) *quicEdge {
 	return e
 }
 
-// end stops the edge before the test does.
-func (e *quicEdge) end() {
-	e.t.Helper()
-	e.stop()
-	e.running = nil
-}
-
 // url is one of this edge's.
 func (e *quicEdge) url(path string) string {
 	_, port, _ := strings.Cut(e.address, ":")
