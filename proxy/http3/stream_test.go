@@ -49,17 +49,49 @@ func TestAnswers(t *testing.T) {
 		body   string
 		code   uint64 // 0: ends well
 	}{
-		{"body", "GET", func(s *http3.Stream) { s.WriteHead(head(200, message.Length, 4), nil, false); s.Write([]byte("weir")); s.Finish(nil) }, 200, "weir", 0},
-		{"no body", "GET", func(s *http3.Stream) { s.WriteHead(head(204, message.None, 0), nil, false); s.Write([]byte("weir")); s.Finish(nil) }, 204, "", 0},
+		{"body", "GET", func(s *http3.Stream) {
+			s.WriteHead(head(200, message.Length, 4), nil, false)
+			s.Write([]byte("weir"))
+			s.Finish(nil)
+		}, 200, "weir", 0},
+		{"no body", "GET", func(s *http3.Stream) {
+			s.WriteHead(head(204, message.None, 0), nil, false)
+			s.Write([]byte("weir"))
+			s.Finish(nil)
+		}, 204, "", 0},
 		{"not modified", "GET", func(s *http3.Stream) { s.WriteHead(head(304, message.Length, 9), nil, false); s.Finish(nil) }, 304, "", 0},
-		{"head", "HEAD", func(s *http3.Stream) { s.WriteHead(head(200, message.Length, 4), nil, false); s.Write([]byte("weir")); s.Finish(nil) }, 200, "", 0},
-		{"until close", "GET", func(s *http3.Stream) { s.WriteHead(head(201, message.UntilClose, 0), nil, false); s.Write([]byte("we")); s.Flush(); s.Write([]byte("ir")); s.Finish(nil) }, 201, "weir", 0},
+		{"head", "HEAD", func(s *http3.Stream) {
+			s.WriteHead(head(200, message.Length, 4), nil, false)
+			s.Write([]byte("weir"))
+			s.Finish(nil)
+		}, 200, "", 0},
+		{"until close", "GET", func(s *http3.Stream) {
+			s.WriteHead(head(201, message.UntilClose, 0), nil, false)
+			s.Write([]byte("we"))
+			s.Flush()
+			s.Write([]byte("ir"))
+			s.Finish(nil)
+		}, 201, "weir", 0},
 		{"no such status in the table", "GET", func(s *http3.Stream) { s.WriteHead(head(418, message.None, 0), nil, false); s.Finish(nil) }, 418, "", 0},
-		{"too long", "GET", func(s *http3.Stream) { s.WriteHead(head(200, message.Length, 2), nil, false); s.Write([]byte("weir")); s.Finish(nil) }, 200, "we", 0},
-		{"too short", "GET", func(s *http3.Stream) { s.WriteHead(head(200, message.Length, 9), nil, false); s.Write([]byte("weir")); s.Flush(); s.Finish(nil) }, 0, "", internal},
+		{"too long", "GET", func(s *http3.Stream) {
+			s.WriteHead(head(200, message.Length, 2), nil, false)
+			s.Write([]byte("weir"))
+			s.Finish(nil)
+		}, 200, "we", 0},
+		{"too short", "GET", func(s *http3.Stream) {
+			s.WriteHead(head(200, message.Length, 9), nil, false)
+			s.Write([]byte("weir"))
+			s.Flush()
+			s.Finish(nil)
+		}, 0, "", internal},
 		{"no answer", "GET", func(*http3.Stream) {}, 0, "", internal},
 		{"head alone", "GET", func(s *http3.Stream) { s.WriteHead(head(200, message.Chunked, 0), nil, false); s.Flush() }, 0, "", internal},
-		{"aborted", "GET", func(s *http3.Stream) { s.WriteHead(head(200, message.Chunked, 0), nil, false); s.Flush(); s.Abort(http3.InternalError); s.Finish(nil) }, 0, "", internal},
+		{"aborted", "GET", func(s *http3.Stream) {
+			s.WriteHead(head(200, message.Chunked, 0), nil, false)
+			s.Flush()
+			s.Abort(http3.InternalError)
+			s.Finish(nil)
+		}, 0, "", internal},
 	} {
 		a := handle(t, http3.Options{}, headers(":method", c.method, ":scheme", "https", ":path", "/", ":authority", "a"), func(s *http3.Stream, _ *message.Request) { c.do(s) })
 		if c.code == 0 && (a.status != c.status || string(a.body) != c.body || !a.ended) || c.code != 0 && (a.ended || a.code != c.code) {

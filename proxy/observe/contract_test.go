@@ -29,6 +29,8 @@ var contract = []struct {
 	{"weir_http2_floods_total", "counter", []string{"kind"}},
 	{"weir_http2_resets_total", "counter", []string{"by"}},
 	{"weir_http2_streams_total", "counter", nil},
+	{"weir_http3_errors_total", "counter", []string{"kind"}},
+	{"weir_http3_streams_total", "counter", nil},
 	{"weir_http_request_duration_seconds", "histogram", []string{"route"}},
 	{"weir_http_requests_in_flight", "gauge", nil},
 	{"weir_http_requests_total", "counter", []string{"code", "listener", "method", "proto", "route"}},

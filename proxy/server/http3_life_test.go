@@ -54,6 +54,12 @@ func TestHTTP3Refusals(t *testing.T) {
 			t.Errorf("%s: %d %s %v", c2.name, resp.StatusCode, b, resp.Header)
 		}
 	}
+	if n := e.metric(`weir_http3_errors_total{kind="head_refused"}`); n == "" {
+		t.Error("no weir_http3_errors_total")
+	}
+	if n := e.metric("weir_http3_streams_total"); n != "4" {
+		t.Errorf("%q streams", n)
+	}
 	if len(heard) != 0 {
 		t.Errorf("the upstream heard %s", <-heard)
 	}

@@ -52,7 +52,7 @@ func (s *Server) openEndpoint(tcp net.Addr) (*endpoint, error) {
 	}
 	_, port, _ := net.SplitHostPort(tcp.String()) // it has just been resolved
 	e := &endpoint{server: s, socket: socket, alternative: proxy.NewAlternative(port), stopped: make(chan struct{}), done: make(chan struct{})}
-	options := http3Options()
+	options := http3Options(nil)
 	e.bounds = [2]*quic.Config{options.QUIC(false), options.QUIC(true)}
 	e.transport = &quic.Transport{Conn: socket, VerifySourceAddress: e.doubts, ConnContext: remember}
 	config := options.QUIC(false)

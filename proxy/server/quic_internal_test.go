@@ -105,12 +105,13 @@ func TestRetryWhenFlooded(t *testing.T) {
 	}
 	e.gate.full.Store(s.registry.Now() + int64(time.Hour))
 	dial()
-	if n := retries(); n != "1" {
-		t.Errorf("%s retries", n)
+	first := retries() // a ClientHello may need two packets, each of which is asked
+	if first == "0" {
+		t.Error("no retry")
 	}
 	dial()
-	if n := retries(); n != "1" {
-		t.Errorf("%s retries of a client with a token", n)
+	if n := retries(); n != first {
+		t.Errorf("%s retries, %s without a token", n, first)
 	}
 	cancel()
 	if code := <-ended; code != 0 {

@@ -42,6 +42,7 @@ type Server struct {
 	overlay  overlayFile
 	secret   []byte
 	http2    *http2.Counters // of clients' connections
+	http3    *http3.Counters // the same
 
 	acme      atomic.Pointer[acme] // nil: none; written by apply, read by the data path and the admin API
 	exporting sync.Mutex           // one export of certificates' metrics at a time, so that none overwrites a newer one
@@ -116,10 +117,10 @@ func http2Options(counters *http2.Counters) http2.Options {
 }
 
 // http3Options are the same bounds for HTTP/3.
-func http3Options() http3.Options {
+func http3Options(counters *http3.Counters) http3.Options {
 	o := http2Options(nil)
 	return http3.Options{
-		Limits: o.Limits, HandshakeTimeout: handshakeTimeout,
+		Limits: o.Limits, HandshakeTimeout: handshakeTimeout, Counters: counters,
 		IdleTimeout: o.IdleTimeout, HeaderTimeout: o.HeaderTimeout, BodyTimeout: o.BodyTimeout, WriteTimeout: o.WriteTimeout,
 	}
 }
@@ -133,8 +134,8 @@ func start(o Options) (s *Server, err error) {
 	s = &Server{
 		options: o, started: time.Now(), level: zap.NewAtomicLevelAt(level(cfg.Log.Level)),
 		certs: edgetls.NewManager(), stops: make(chan admin.StopMode, 2), hangups: make(chan struct{}, 1),
-		limits:  limit.NewRegistry(limit.DefaultKeys),
-		http2:   new(http2.Counters),
+		limits: limit.NewRegistry(limit.DefaultKeys),
+		http2:  new(http2.Counters), http3: new(http3.Counters),
 		indexes: map[string]int{}, counters: map[string]*serviceCounters{},
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
@@ -142,6 +143,7 @@ func start(o Options) (s *Server, err error) {
 	s.metrics.SetLimitStats(s.limitStats)
 	s.metrics.SetQueueStats(priorityNames(), s.queueStats)
 	s.metrics.SetHTTP2Stats(s.http2Stats)
+	s.metrics.SetHTTP3Stats(s.http3Stats)
 	s.log = observe.NewLogger(observe.LoggerOptions{Level: s.level, Output: output{s}, OnDrop: s.metrics.LogDropped})
 	s.targets.metrics = s.metrics
 	defer func() {
@@ -162,7 +164,7 @@ func start(o Options) (s *Server, err error) {
 		s.aside = fmt.Sprintf("the runtime overlay was set aside as %s, the file's weights are in force: %v", s.overlay.asidePath(), unreadable)
 	}
 	s.registry = upstream.NewRegistry(upstream.Options{Logger: s.log, Events: s.targets.events()})
-	s.proxy = proxy.New(proxy.Options{Logger: s.log, HTTP1: http1Options(), HTTP2: http2Options(s.http2), HTTP3: http3Options(), Now: s.registry.Now, Challenge: s.answerChallenge}, nil)
+	s.proxy = proxy.New(proxy.Options{Logger: s.log, HTTP1: http1Options(), HTTP2: http2Options(s.http2), HTTP3: http3Options(s.http3), Now: s.registry.Now, Challenge: s.answerChallenge}, nil)
 	control, err := s.openAdmin(cfg)
 	if err != nil {
 		return s, err
