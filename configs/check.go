@@ -139,6 +139,7 @@ func (c checker) listeners() {
 		}
 		c.headersNamed(joinKey(path, "headers"), l.Headers)
 		c.redirect(l, path)
+		c.listenerSizes(l, path)
 		c.protocols(l, path)
 	}
 }

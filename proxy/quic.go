@@ -25,12 +25,17 @@ func (s quicSide) Splice(*http1.Body, func(now time.Time)) (bool, error) { retur
 // Break resets the stream (RFC 9114 §4.1: an answer that broke off must not look complete).
 func (s quicSide) Break() { s.Abort(http3.InternalError) }
 
+// QUIC is the transport's configuration for new connections of l.
+func (p *Proxy) QUIC(l *Listener, earlyData bool) *quic.Config {
+	return p.boundsOf(l).HTTP3.QUIC(earlyData)
+}
+
 // ServeHTTP3 is Serve for a QUIC connection that has agreed on HTTP/3, on the caller's goroutine; each request runs on one of its own. The
 // client is whom the handshake came from: a path that it moves to later has not been asked who it is, and limits and logs are better off with one name.
 func (p *Proxy) ServeHTTP3(conn *quic.Conn, l *Listener) {
-	c := &client{proxy: p, listener: l, tls: tls.VersionTLS13}
+	c := &client{proxy: p, listener: l, bounds: p.boundsOf(l), tls: tls.VersionTLS13}
 	c.identify(clientip.Of(conn.RemoteAddr()))
-	c.http3 = http3.New(conn, &p.options.HTTP3, c.request)
+	c.http3 = http3.New(conn, &c.bounds.HTTP3, c.request)
 	l.Metrics.Accepted()
 	p.join(c)
 	if p.draining.Load() || l.Alternative.withdrawn() { // Shutdown or Withdraw may have looked before we joined

@@ -10,3 +10,9 @@ func (s *Server) http3Stats() observe.HTTP3Stats {
 		Malformed: c.Malformed.Load(), Rejected: c.Rejected.Load(), Slow: c.SlowHeads.Load(),
 	}
 }
+
+// countStreams says where scrapes find what the protocols with streams count.
+func (s *Server) countStreams() {
+	s.metrics.SetHTTP2Stats(s.http2Stats)
+	s.metrics.SetHTTP3Stats(s.http3Stats)
+}

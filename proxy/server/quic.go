@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/valor-ivx/weir/proxy"
+	"github.com/valor-ivx/weir/proxy/clientip"
 	"github.com/valor-ivx/weir/proxy/http3"
 	"github.com/valor-ivx/weir/proxy/observe"
 )
@@ -28,7 +29,6 @@ type endpoint struct {
 	transport   *quic.Transport
 	accepting   *quic.EarlyListener
 	alternative *proxy.Alternative
-	bounds      [2]*quic.Config // without and with early data
 	gate        gate
 	warning     string // of its buffers; "": none
 
@@ -52,11 +52,14 @@ func (s *Server) openEndpoint(tcp net.Addr) (*endpoint, error) {
 	}
 	_, port, _ := net.SplitHostPort(tcp.String()) // it has just been resolved
 	e := &endpoint{server: s, socket: socket, alternative: proxy.NewAlternative(port), stopped: make(chan struct{}), done: make(chan struct{})}
-	options := http3Options(nil)
-	e.bounds = [2]*quic.Config{options.QUIC(false), options.QUIC(true)}
 	e.transport = &quic.Transport{Conn: socket, VerifySourceAddress: e.doubts, ConnContext: remember}
-	config := options.QUIC(false)
-	config.GetConfigForClient = func(*quic.ClientInfo) (*quic.Config, error) { return e.bounds[e.early()], nil }
+	config := &quic.Config{GetConfigForClient: func(*quic.ClientInfo) (*quic.Config, error) {
+		l := e.current.Load()
+		if l == nil {
+			return nil, errNotServing
+		}
+		return s.proxy.QUIC(l.data, l.config.EarlyData), nil
+	}}
 	e.accepting, err = e.transport.ListenEarly(s.certs.Config([]string{http3.Protocol}, tls.VersionTLS13), config)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open UDP for h3: %w", err), socket.Close())
@@ -65,13 +68,7 @@ func (s *Server) openEndpoint(tcp net.Addr) (*endpoint, error) {
 	return e, nil
 }
 
-// early is 1 if the listener in force takes early data.
-func (e *endpoint) early() int {
-	if l := e.current.Load(); l != nil && l.config.EarlyData {
-		return 1
-	}
-	return 0
-}
+var errNotServing = errors.New("not serving yet")
 
 // doubts decides whether a client must prove its address before its handshake costs anything.
 func (e *endpoint) doubts(net.Addr) bool {
@@ -120,8 +117,12 @@ func (e *endpoint) release() {
 
 // serve waits for the end of the handshake, unless early data is wanted and its sender is who it says: until then anybody may have written that address on a packet.
 func (e *endpoint) serve(conn *quic.Conn, l *listener) {
-	l.open.Add(1)
-	defer l.open.Add(-1)
+	leave, ok := l.enterQUIC(conn)
+	if !ok {
+		_ = conn.CloseWithError(quic.ApplicationErrorCode(http3.ExcessiveLoad), "too many connections")
+		return
+	}
+	defer leave()
 	if verified, _ := conn.Context().Value(proved{}).(bool); !verified || !l.config.EarlyData {
 		select {
 		case <-conn.HandshakeComplete():
@@ -138,6 +139,23 @@ func (e *endpoint) serve(conn *quic.Conn, l *listener) {
 		return
 	}
 	l.server.proxy.ServeHTTP3(conn, l.data)
+}
+
+// enterQUIC counts a connection in, or reports that there is no room for it: idle ones are not closed for it, which is the TCP accept loop's to do.
+func (l *listener) enterQUIC(conn *quic.Conn) (leave func(), ok bool) {
+	own, all, c := l.open.Add(1), l.server.crowd.open.Add(1), l.caps.Load()
+	if c.total > 0 && own > c.total || all > l.server.crowd.most {
+		l.leave()
+		l.data.Metrics.Refused(observe.RefusedFull)
+		return nil, false
+	}
+	alone, ok := l.perIP.enter(clientip.Of(conn.RemoteAddr()), c.perIP)
+	if !ok {
+		l.leave()
+		l.data.Metrics.Refused(observe.RefusedPerIP)
+		return nil, false
+	}
+	return func() { alone(); l.leave() }, true
 }
 
 // stop takes no more connections. Those that there are go on; handshakes under way are refused. It is called once.
