@@ -89,10 +89,13 @@ const (
 	WhenNoneHealthyReject WhenNoneHealthy = "reject"
 )
 
-// Health is an active check: a GET that must be answered with a 2xx status.
+// Health is an active check: a GET that must be answered with a 2xx status, or a call of gRPC's health service that must be
+// answered with SERVING. Exactly one of path and grpc is set.
 type Health struct {
 	// Path requested, with a query if need be.
-	Path string `toml:"path" required:"true"`
+	Path string `toml:"path"`
+	// Service whose health is asked for by grpc.health.v1; "*": the server as a whole. With protocol h2 or h2c.
+	GRPC string `toml:"grpc"`
 	// Time from one check to the next.
 	Interval time.Duration `toml:"interval" default:"2s" min:"10ms" max:"1h"`
 	// A check not answered within this time has failed; at most interval.
