@@ -19,7 +19,8 @@ type Service struct {
 	WhenNoneHealthy WhenNoneHealthy `toml:"when_none_healthy" default:"any" enum:"any|reject"`
 	// Protocol spoken to the targets: http/1.1; https, which is HTTP/1.1 over TLS; h2, which is HTTP/2
 	// over TLS, agreed by ALPN; or h2c, which is HTTP/2 without TLS, known beforehand. Certificates are
-	// verified. With h2 and h2c, which gRPC needs, the requests to a target share connections.
+	// verified. With h2 and h2c, which gRPC needs, the requests to a target share connections, and upgrades
+	// (WebSocket) arrive as plain requests.
 	Protocol string `toml:"protocol" default:"http/1.1" enum:"http/1.1|https|h2|h2c"`
 	// How TLS is spoken to the targets, with protocol = "https" or "h2". Default: the system's roots, no client certificate.
 	TLS *UpstreamTLS `toml:"tls"`
