@@ -13,9 +13,8 @@ import (
 
 // Limits are the rate limits of a route, sorted by name as limit.Take wants them.
 type Limits struct {
-	list     []RouteLimit
-	registry *limit.Registry
-	policy   string // what RateLimit-Policy says; empty when every limit is a dry run
+	list   []RouteLimit
+	policy string // what RateLimit-Policy says; empty when every limit is a dry run
 }
 
 // RouteLimit is one limit of a route and what it counts by.
@@ -42,15 +41,15 @@ const (
 	LimitByRoute
 )
 
-// NewLimits prepares the limits of a route: at most limit.MaxChecks, of different names, in the order of their names. Their buckets are in registry.
-func NewLimits(registry *limit.Registry, list []RouteLimit) *Limits {
+// NewLimits prepares the limits of a route: at most limit.MaxChecks, of different names, in the order of their names.
+func NewLimits(list []RouteLimit) *Limits {
 	var policies []string
 	for _, l := range list {
 		if !l.Limit.DryRun() {
 			policies = append(policies, `"`+l.Limit.Name()+`";q=`+strconv.Itoa(l.Limit.Burst())+";w="+strconv.Itoa(l.Limit.Window()))
 		}
 	}
-	return &Limits{list: list, registry: registry, policy: strings.Join(policies, ", ")}
+	return &Limits{list: list, policy: strings.Join(policies, ", ")}
 }
 
 // List is the limits in their order.
@@ -61,7 +60,7 @@ func (x *Exchange) limited(s *Limits) *Error {
 	var checks [limit.MaxChecks]limit.Check
 	for i := range s.list {
 		x.scratchKey = x.appendLimitKey(x.scratchKey[:0], s.list[i].Key)
-		checks[i] = limit.Check{Limit: s.list[i].Limit, Key: s.registry.Key(x.scratchKey)}
+		checks[i] = limit.Check{Limit: s.list[i].Limit, Key: s.list[i].Limit.Key(x.scratchKey)}
 	}
 	v := limit.Take(checks[:len(s.list)], x.proxy.wall(x.start))
 	for i := range s.list {

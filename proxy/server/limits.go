@@ -27,7 +27,7 @@ func (s *Server) limitsOf(r *configs.Route, all []configs.Limit) *proxy.Limits {
 	if list == nil {
 		return nil
 	}
-	return proxy.NewLimits(s.limits, list)
+	return proxy.NewLimits(list)
 }
 
 func limitKey(k configs.LimitKey, route string) []proxy.LimitKeyPart {
