@@ -1,5 +1,7 @@
 package configs
 
+import "time"
+
 // Config is one configuration file after loading: expanded, typed, with every default filled in.
 // It is a value: nothing in it changes after Load or Parse returns, and it may be shared freely.
 type Config struct {
@@ -56,6 +58,9 @@ const (
 type TLS struct {
 	// Oldest protocol version accepted: "1.2" or "1.3".
 	MinVersion string `toml:"min_version" default:"1.2" enum:"1.2|1.3"`
+	// How often a new secret seals session tickets; those of the last two are still accepted. They are kept in
+	// state_dir/tickets.json, so that clients resume their sessions after a restart too.
+	SessionTicketRotation time.Duration `toml:"session_ticket_rotation" default:"12h" min:"1m" max:"168h"`
 	// Certificates served by name (SNI); a client that names none, or one nobody has, gets the first.
 	Certificates []Certificate `toml:"certificate"`
 	// Obtains certificates for the hosts of the routes that none of the above covers.
@@ -89,6 +94,10 @@ type Listener struct {
 	// Protocols offered, by ALPN on TLS. Default: http/1.1 and h2 with tls = true, else http/1.1, which is all
 	// that a plain listener can speak so far.
 	Protocols []string `toml:"protocols" default:"http/1.1" enum:"http/1.1|h2"`
+	// Who begins connections with a PROXY header, v1 or v2, as networks or single addresses: load balancers that pass on TCP or TLS (HAProxy's
+	// send-proxy, nginx's proxy_protocol on). From them it is required within 2 s, and the address it states is the client's for
+	// limits, logs and forwarded fields; a LOCAL or UNKNOWN one states none. From everybody else it is not read, and a bad request.
+	ProxyProtocol []CIDR `toml:"proxy_protocol"`
 	// Fields of responses where the route names none, and of those that no route made (400, 404, 408): a [headers.NAME], or a
 	// preset: basic, strict, off.
 	Headers string `toml:"headers" default:"basic"`

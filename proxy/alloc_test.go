@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"net/netip"
 	"runtime"
 	"testing"
 	"time"
@@ -74,12 +75,14 @@ func TestExchangeAllocatesNothing(t *testing.T) {
 	for _, c := range []struct {
 		name, request string
 		log           bool
+		from          netip.Addr
 	}{
-		{"GET", browserGet, false}, {"POST", smallPost, false}, {"GET with JSON log", browserGet, true}, {"POST with JSON log", smallPost, true},
+		{"GET", browserGet, false, netip.Addr{}}, {"POST", smallPost, false, netip.Addr{}}, {"GET with JSON log", browserGet, true, netip.Addr{}},
+		{"POST with JSON log", smallPost, true, netip.Addr{}}, {"GET claimed", browserGet, true, netip.MustParseAddr("192.0.2.1")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := defaults(silentPeer(t).address)
-			o.quiet = true
+			o.quiet, o.from = true, c.from
 			e := newEdge(t, o)
 			if c.log {
 				sink, err := observe.NewSink(observe.SinkOptions{Output: io.Discard})

@@ -1,14 +1,11 @@
 package proxy
 
-import (
-	"net"
-	"net/netip"
-)
+import "net/netip"
 
-// identify derives the peer's address and the request fields that carry it, as they are for a peer whose word is not taken: what it wrote into them
+// identify keeps the peer's address and derives the request fields that carry it, as they are for a peer whose word is not taken: what it wrote into them
 // itself is dropped (http1 does not forward it). Exchange.believe adds to it for trusted proxies.
-func (c *client) identify(remote net.Addr) {
-	c.ip = clientAddress(remote)
+func (c *client) identify(from netip.Addr) {
+	c.ip = from
 	c.address = c.ip.AppendTo(nil)
 	b := append([]byte(nil), "X-Forwarded-For: "...)
 	b = append(b, c.address...)
@@ -19,13 +16,4 @@ func (c *client) identify(remote net.Addr) {
 	b = append(b, "\r\nX-Forwarded-Port: "...)
 	b = append(b, c.listener.Port...)
 	c.lines = append(b, "\r\n"...)
-}
-
-// clientAddress is the remote's IP, IPv4 in IPv6 unmapped, without zone. Another kind of remote (a pipe in a test) has none: the zero address.
-func clientAddress(remote net.Addr) netip.Addr {
-	tcp, ok := remote.(*net.TCPAddr)
-	if !ok {
-		return netip.Addr{}
-	}
-	return tcp.AddrPort().Addr().Unmap().WithZone("")
 }

@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"context"
 	"net"
+	"net/netip"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -29,6 +30,7 @@ type edge struct {
 	service  *proxy.Service
 	books    *books // nil when the access log is off
 	sink     *observe.Sink
+	from     netip.Addr // of edgeOptions
 }
 
 type edgeOptions struct {
@@ -46,6 +48,7 @@ type edgeOptions struct {
 	ejection  *upstream.EjectionOptions
 	health    *upstream.HealthOptions // with it nobody is asked while nobody is healthy
 	quiet     bool                    // no access log
+	from      netip.Addr              // valid: every connection is said to be this address's
 }
 
 func defaults(addresses ...string) edgeOptions {
@@ -59,7 +62,7 @@ func defaults(addresses ...string) edgeOptions {
 
 func newEdge(t testing.TB, o edgeOptions) *edge {
 	t.Helper()
-	e := &edge{t: t, metrics: observe.NewMetrics(observe.Build{})}
+	e := &edge{t: t, from: o.from, metrics: observe.NewMetrics(observe.Build{})}
 	e.registry = upstream.NewRegistry(upstream.Options{})
 	s := &proxy.Service{
 		Name: "api", WhenEmpty: o.whenEmpty, Ticket: new(atomic.Uint64), Tries: o.tries,
@@ -117,6 +120,9 @@ func (e *edge) listen() {
 			conn, err := l.Accept()
 			if err != nil {
 				return
+			}
+			if e.from.IsValid() {
+				conn = &proxy.Claimed{Conn: conn, From: e.from}
 			}
 			go e.proxy.Serve(conn, e.listener, 0)
 		}

@@ -84,11 +84,12 @@ type client struct {
 }
 
 // Serve carries all requests of one connection and closes it. It runs on the connection's own goroutine. conn is ready for HTTP: TLS handshake
-// done, address being the client's.
+// done; its address is the client's, or it is a *Claimed.
 func (p *Proxy) Serve(conn net.Conn, l *Listener, tlsVersion uint16) {
+	conn, from := whose(conn)
 	c := &client{proxy: p, socket: conn, conn: http1.NewServerConn(conn, &p.options.HTTP1), listener: l, tls: tlsVersion}
 	c.side = plainConn{c.conn}
-	c.identify(conn.RemoteAddr())
+	c.identify(from)
 	l.Metrics.Accepted()
 	p.join(c)
 	defer p.end(c)

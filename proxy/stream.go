@@ -25,8 +25,9 @@ func (s streamSide) Break() { s.Abort(http2.InternalError) }
 
 // ServeHTTP2 is Serve for a connection that has agreed on HTTP/2: it reads frames on the caller's goroutine and runs each request on one of its own.
 func (p *Proxy) ServeHTTP2(conn net.Conn, l *Listener, tlsVersion uint16) {
+	conn, from := whose(conn)
 	c := &client{proxy: p, listener: l, tls: tlsVersion, socket: conn}
-	c.identify(conn.RemoteAddr())
+	c.identify(from)
 	c.http2 = http2.New(conn, &p.options.HTTP2, c.stream)
 	l.Metrics.Accepted()
 	p.join(c)

@@ -33,6 +33,9 @@ type ACMEOptions struct {
 	Profile     string         // certificate profile of the CA; "": its default
 	Folder      string         // where certificates, keys, accounts and the ledger live; may be shared with other machines
 
+	// Storage keeps certificates, keys, accounts and the answers to challenges under way instead of Folder: replicas that share one share them. nil: Folder.
+	Storage certmagic.Storage
+
 	// The listeners of this process that a CA's validations arrive at, IP:PORT, bound before Manage. HTTPAddress answers http-01,
 	// TLSAddress tls-alpn-01; an empty one switches its challenge off. certmagic opens a socket of its own where nobody listens,
 	// which is why there are no defaults.
@@ -110,6 +113,9 @@ func (o ACMEOptions) withDefaults() ACMEOptions {
 	if len(o.Directories) == 0 {
 		o.Directories = []string{LetsEncrypt}
 	}
+	if o.Storage == nil {
+		o.Storage = &certmagic.FileStorage{Path: o.Folder}
+	}
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
@@ -142,7 +148,7 @@ func (a *ACME) configure() error {
 		RenewalWindowRatio: renewalRatio(o.Profile),
 		KeySource:          certmagic.StandardKeyGenerator{KeyType: certmagic.P256},
 		OCSP:               certmagic.OCSPConfig{DisableStapling: true},
-		Storage:            &certmagic.FileStorage{Path: o.Folder},
+		Storage:            o.Storage,
 		Issuers:            []certmagic.Issuer{}, // not nil: certmagic would make one of its global settings
 		OnEvent:            func(context.Context, string, map[string]any) error { return nil },
 		Logger:             quiet,

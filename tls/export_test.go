@@ -1,6 +1,10 @@
 package edgetls
 
-import "time"
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
 
 // For tests of pure parts.
 var (
@@ -26,4 +30,17 @@ func (l *ledger) Note(name string, failed bool, at time.Time) error {
 func (l *ledger) Admit(name string, limits Limits, now time.Time) (until time.Time, ok bool) {
 	err := l.admit("https://ca.test/", name, limits, now)
 	return notBeforeOne(err), err == nil
+}
+
+// Step is what the goroutine of t does when it wakes.
+func (t *Tickets) Step(ctx context.Context) { t.step(ctx) }
+
+// Rotate gives the times from which the secrets of stored seal at now, what is stored then, and the secrets in use, the sealing one first.
+func Rotate(stored []byte, now time.Time, every time.Duration) (from []time.Time, next []byte, use [][]byte) {
+	list := rotate(readSecrets(stored), now, every)
+	next, _ = json.Marshal(list) // times and bytes
+	for _, s := range list {
+		from = append(from, s.From)
+	}
+	return from, next, inUse(list, now)
 }

@@ -14,6 +14,8 @@ type Manager struct {
 	store atomic.Pointer[Store]
 	// acme answers validations by tls-alpn-01; nil: nobody does. Written under mu.
 	acme atomic.Pointer[ACME]
+	// tickets seals the sessions of every Config; nil: crypto/tls does, for each by itself. Written before the first Config.
+	tickets *Tickets
 
 	// mu orders Commit, UseACME and the ACME's publishing; held for memory operations only. No handshake takes it.
 	mu      sync.Mutex
@@ -53,6 +55,9 @@ func (m *Manager) UseACME(a *ACME) {
 	}
 }
 
+// UseTickets makes t seal the sessions of every Config made from now on. Call it before the first.
+func (m *Manager) UseTickets(t *Tickets) { m.tickets = t }
+
 // publish takes the certificates of a, if a is the one in use.
 func (m *Manager) publish(a *ACME, list []*certificate) {
 	m.mu.Lock()
@@ -70,10 +75,10 @@ func (m *Manager) Store() *Store { return m.store.Load() }
 
 // Config is a server configuration that reads the set in force at every handshake. protocols are the ALPN names, best first; a client
 // that offers ALPN without one of them is refused (RFC 7301 §3.2). minVersion below TLS 1.2, zero included, means TLS 1.2.
-// Make one per listener and keep it: its session ticket keys, rotated daily by crypto/tls, live in it. Key exchange is left at
-// Go's defaults, X25519MLKEM768 first.
+// A session of one is resumed on every other that asks nothing of clients' certificates, where UseTickets was called before; else make one per listener and keep
+// it, its ticket keys live in it. Key exchange is left at Go's defaults, X25519MLKEM768 first.
 func (m *Manager) Config(protocols []string, minVersion uint16) *tls.Config {
-	return &tls.Config{
+	c := &tls.Config{
 		MinVersion: max(minVersion, tls.VersionTLS12),
 		NextProtos: append([]string(nil), protocols...),
 		// TLS 1.2 only; TLS 1.3 suites are not a choice. crypto/tls orders them by the hardware of both sides.
@@ -87,7 +92,14 @@ func (m *Manager) Config(protocols []string, minVersion uint16) *tls.Config {
 		},
 		GetConfigForClient: m.validation,
 	}
+	if m.tickets != nil {
+		m.tickets.Seal(c, noClientPolicy)
+	}
+	return c
 }
+
+// noClientPolicy is the policy of configurations that ask nothing of clients' certificates.
+const noClientPolicy = ""
 
 // validation gives the handshake of a CA's validation a configuration of its own (RFC 8737 §3: "acme-tls/1" alone, and a server name), all others none,
 // which leaves them the listener's. The connection that comes of it carries nothing: see IsValidation.

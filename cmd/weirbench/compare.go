@@ -19,7 +19,7 @@ func runCompare(ctx context.Context, args []string, out, diag io.Writer) error {
 	flags := flag.NewFlagSet("weirbench compare", flag.ContinueOnError)
 	flags.SetOutput(diag)
 	scenarios := flags.String("scenarios", "", "comma-separated, of "+strings.Join(compare.Names(), ", ")+" (default all)")
-	proxies := flags.String("proxies", "nginx,haproxy,weir", "comma-separated, in the order of a round")
+	proxies := flags.String("proxies", "nginx,haproxy,gostd,weir", "comma-separated, in the order of a round; gostd (net/http) only where a scenario asks for it")
 	rounds := flags.Int("rounds", 3, "interleaved rounds")
 	quick := flags.Bool("quick", false, "short windows and few connections: checks the bench, judges nothing")
 	weir := flags.String("weir", "bin/weir", "weir's program")
@@ -89,7 +89,7 @@ func proxyNames(list string) ([]peer.Name, error) {
 	var names []peer.Name
 	for _, n := range split(list) {
 		switch name := peer.Name(n); name {
-		case peer.Nginx, peer.HAProxy, peer.Weir:
+		case peer.Nginx, peer.HAProxy, peer.GoStd, peer.Weir:
 			names = append(names, name)
 		default:
 			return nil, fmt.Errorf("weirbench compare: unknown proxy %q", n)

@@ -12,11 +12,14 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/valor-ivx/weir/cmd/weirbench/internal/gostd"
 )
 
 const usage = `usage:
   weirbench compare [flags]   nginx, HAProxy and weir side by side: CPU, memory, latency
   weirbench load [flags]      vegeta against a running edge or "weir demo"
+  weirbench gostd FILE        the proxy that net/http gives, as a peer of compare
 Flags of a verb: weirbench VERB -h
 `
 
@@ -48,6 +51,12 @@ func run(ctx context.Context, args []string, out, diag io.Writer) error {
 		return runCompare(ctx, args[1:], out, diag)
 	case "load":
 		return runLoad(ctx, args[1:], out, diag)
+	case "gostd":
+		if len(args) != 2 {
+			fmt.Fprint(diag, usage)
+			return errUsage
+		}
+		return gostd.Run(ctx, args[1], diag)
 	default:
 		fmt.Fprint(diag, usage)
 		return errUsage

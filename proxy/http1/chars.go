@@ -5,7 +5,6 @@ const (
 	tokenByte  = 1 << iota // RFC 9110 §5.6.2
 	valueByte              // field-vchar, obs-text, SP and HTAB (RFC 9110 §5.5)
 	targetByte             // printable ASCII but "#": no white space, controls or raw UTF-8 in a target (RFC 9112 §3.2)
-	hostByte               // names as DNS and people use them, IP literals and the port's colon; RFC 3986 §3.2.2 allows sub-delims, no real host has one
 	hexByte
 )
 
@@ -22,9 +21,6 @@ var class = func() (t [256]uint8) {
 		}
 		if c > 0x20 && c < 0x7f && c != '#' {
 			t[i] |= targetByte
-		}
-		if letter || digit || contains("-._:[]", c) {
-			t[i] |= hostByte
 		}
 		if digit || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F' {
 			t[i] |= hexByte

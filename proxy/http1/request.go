@@ -148,7 +148,7 @@ func checkHost(req *message.Request) *Error {
 			return errHostMissing
 		}
 		if len(authority) > 0 {
-			if !validHost(authority) {
+			if !message.ValidHost(authority) {
 				return errHost
 			}
 			req.Header.AddBytes("Host", authority) // the next hop is told in HTTP/1.1, with a target that no longer says it
@@ -160,7 +160,7 @@ func checkHost(req *message.Request) *Error {
 		return errHostMany
 	}
 	host := fld.Value()
-	if !validHost(host) {
+	if !message.ValidHost(host) {
 		return errHost
 	}
 	if len(authority) > 0 && !message.EqualFold(authority, host) {
@@ -168,51 +168,6 @@ func checkHost(req *message.Request) *Error {
 	}
 	req.Host = host
 	return nil
-}
-
-// validHost checks "host" or "host:port": a bracketed IP literal or a name without colons, and a port of digits.
-func validHost(h []byte) bool {
-	if len(h) == 0 || len(h) > 255+6 || !all(h, hostByte) {
-		return false
-	}
-	if h[0] == '[' {
-		end := bytes.IndexByte(h, ']')
-		if end < 3 || !literal(h[1:end]) {
-			return false
-		}
-		return validPort(h[end+1:])
-	}
-	if bytes.IndexByte(h, '[') >= 0 || bytes.IndexByte(h, ']') >= 0 {
-		return false
-	}
-	if c := bytes.IndexByte(h, ':'); c >= 0 {
-		return c > 0 && validPort(h[c:])
-	}
-	return true
-}
-
-func literal(b []byte) bool {
-	for _, c := range b {
-		if class[c]&hexByte == 0 && c != ':' && c != '.' {
-			return false
-		}
-	}
-	return true
-}
-
-func validPort(b []byte) bool {
-	if len(b) == 0 {
-		return true
-	}
-	if b[0] != ':' || len(b) > 6 {
-		return false
-	}
-	for _, c := range b[1:] {
-		if !isDigit(c) {
-			return false
-		}
-	}
-	return true
 }
 
 // checkExpect knows the one expectation there is (RFC 9110 §10.1.1); an HTTP/1.0 client's is ignored, as the section says.

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http2/hpack"
+
+	"github.com/valor-ivx/weir/proxy/message"
 )
 
 // Handler answers one request. It runs on a goroutine of its own, which ends with it; the stream is not used afterwards.
@@ -22,7 +24,7 @@ type Conn struct {
 	// Owned by the goroutine of Serve.
 	in        input
 	decoder   *hpack.Decoder
-	head      head
+	head      message.Collector
 	fragments []byte // a header block that came in several frames
 	blockOf   uint32 // the stream it belongs to, 0: none
 	blockEnds bool   // its HEADERS frame had END_STREAM
@@ -77,8 +79,8 @@ func New(conn net.Conn, o *Options, h Handler) *Conn {
 	c := &Conn{conn: conn, o: o.withDefaults(), handler: h, base: time.Now()}
 	c.in.conn = c
 	c.ended.L = &c.mu
-	c.head.limits, c.head.extended = c.o.Limits, c.o.ExtendedConnect
-	c.decoder = hpack.NewDecoder(tableSize, c.head.field)
+	c.head.Limits, c.head.Proto, c.head.Extended = c.o.Limits, message.HTTP2, c.o.ExtendedConnect
+	c.decoder = hpack.NewDecoder(tableSize, func(f hpack.HeaderField) { c.head.Field(f.Name, f.Value) })
 	c.sendWin, c.recvWin = defaultWindow, defaultWindow
 	c.peer = peerSettings{window: defaultWindow, frame: frameSize}
 	c.flow.target = int64(c.o.Window)

@@ -110,8 +110,8 @@ func FuzzPriority(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if p := parsePriority(b); p.urgency > 7 {
-			t.Errorf("%d", p.urgency)
+		if p := message.ParsePriority(b); p.Urgency > 7 {
+			t.Errorf("%d", p.Urgency)
 		}
 	})
 }
@@ -132,14 +132,14 @@ func FuzzHead(f *testing.F) {
 	seed(":method", "CONNECT", ":protocol", "websocket", ":scheme", "https", ":path", "/", ":authority", "a")
 	seed(":method", "OPTIONS", ":scheme", "http", ":path", "*", "host", "[::1]:80", "te", "trailers")
 	f.Fuzz(func(t *testing.T, block []byte, ended bool) {
-		h := &head{limits: Limits{4096, 20, 200}, extended: true}
-		h.begin(nil, false)
-		d := hpack.NewDecoder(4096, h.field)
+		h := &message.Collector{Limits: Limits{Head: 4096, Fields: 20, Target: 200}, Extended: true}
+		h.Begin(nil, false)
+		d := hpack.NewDecoder(4096, func(f hpack.HeaderField) { h.Field(f.Name, f.Value) })
 		if _, err := d.Write(block); err != nil || d.Close() != nil {
 			return
 		}
 		var req message.Request
-		refused, malformed := h.request(&req, ended)
+		refused, malformed := h.Request(&req, ended)
 		if refused != nil || malformed != nil {
 			return
 		}

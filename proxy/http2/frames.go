@@ -1,6 +1,10 @@
 package http2
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/valor-ivx/weir/proxy/message"
+)
 
 // Frame types (RFC 9113 §6, RFC 9218 §7.1).
 const (
@@ -226,7 +230,7 @@ func (c *Conn) takePriorityUpdate(f *frame) *connError {
 		return failStreamZero
 	}
 	if s := c.find(id); s != nil {
-		s.prio = parsePriority(f.payload[4:])
+		s.prio = message.ParsePriority(f.payload[4:])
 	}
 	return c.spend(FloodPriority)
 }

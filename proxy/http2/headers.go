@@ -117,13 +117,13 @@ func (c *Conn) decode(block []byte) *connError {
 func (c *Conn) openStream(id uint32, block []byte) *connError {
 	s := borrowStream(c)
 	h := &c.head
-	h.begin(s.arena, false)
+	h.Begin(s.arena, false)
 	if fault := c.decode(block); fault != nil {
 		giveBackStream(s)
 		return fault
 	}
-	refused, malformed := h.request(&s.req, c.blockEnds)
-	s.arena = h.arena
+	refused, malformed := h.Request(&s.req, c.blockEnds)
+	s.arena = h.Arena()
 	if malformed != nil {
 		giveBackStream(s)
 		c.o.Counters.Malformed.Add(1)
@@ -133,8 +133,8 @@ func (c *Conn) openStream(id uint32, block []byte) *connError {
 		c.o.Counters.HeadsRefused.Add(1)
 	}
 	s.open(id, refused)
-	s.prio, s.declared = h.prio, h.length
-	s.protocol, s.scheme = h.pseudo[4].in(h.arena), h.pseudo[2].in(h.arena)
+	s.prio, s.declared = h.Priority(), h.Length()
+	s.protocol, s.scheme = h.Protocol(), h.Scheme()
 	s.recvDone = c.blockEnds
 	c.live = append(c.live, s)
 	c.open++
@@ -150,17 +150,17 @@ func (c *Conn) openStream(id uint32, block []byte) *connError {
 // takeTrailers ends a request's body with fields (RFC 9113 §8.1).
 func (c *Conn) takeTrailers(s *Stream, block []byte) *connError {
 	h := &c.head
-	h.begin(nil, true)
+	h.Begin(nil, true)
 	if fault := c.decode(block); fault != nil {
 		return fault
 	}
 	switch {
-	case !c.blockEnds || h.bad != nil:
+	case !c.blockEnds || h.Malformed() != nil:
 		c.o.Counters.Malformed.Add(1)
 		return c.punish(s.id, ProtocolError)
-	case h.refused != nil:
+	case h.Refused() != nil:
 		return c.punish(s.id, EnhanceYourCalm)
 	}
-	h.lines(&s.trailers)
+	h.Lines(&s.trailers)
 	return c.endBody(s)
 }

@@ -1,13 +1,13 @@
 package http2
 
-import "time"
+import (
+	"time"
+
+	"github.com/valor-ivx/weir/proxy/message"
+)
 
 // Limits bound one request head.
-type Limits struct {
-	Head   int // bytes of decoded names and values, 32 more per field (RFC 9113 §6.5.2); announced to clients
-	Fields int // regular fields, and trailer fields
-	Target int // bytes of :path
-}
+type Limits = message.Limits
 
 // Options are one listener's bounds. Zero values take the default named beside them. A duration d is kept between d and d + 1 s or d + d/4 (see watch).
 type Options struct {

@@ -92,9 +92,9 @@ func (c *Conn) best(s *Stream) *Stream {
 
 func (s *Stream) before(t *Stream) bool {
 	switch {
-	case s.prio.urgency != t.prio.urgency:
-		return s.prio.urgency < t.prio.urgency
-	case !s.prio.incremental && !t.prio.incremental:
+	case s.prio.Urgency != t.prio.Urgency:
+		return s.prio.Urgency < t.prio.Urgency
+	case !s.prio.Incremental && !t.prio.Incremental:
 		return s.id < t.id
 	}
 	return s.turn < t.turn

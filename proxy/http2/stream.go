@@ -33,7 +33,7 @@ type Stream struct {
 	sent     int64
 
 	// Guarded by Conn.mu.
-	prio     priority
+	prio     message.Priority
 	sendWin  int64
 	recvWin  int64
 	credit   int64

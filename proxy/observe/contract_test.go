@@ -21,6 +21,7 @@ var contract = []struct {
 	{"weir_config_reloads_total", "counter", []string{"result"}},
 	{"weir_connections", "gauge", []string{"listener", "state"}},
 	{"weir_connections_accepted_total", "counter", []string{"listener"}},
+	{"weir_connections_refused_total", "counter", []string{"listener", "reason"}},
 	{"weir_group_requests_total", "counter", []string{"code", "group", "service"}},
 	{"weir_group_share", "gauge", []string{"group", "kind", "service"}},
 	{"weir_http_request_duration_seconds", "histogram", []string{"route"}},

@@ -13,10 +13,11 @@ import (
 type Listener struct {
 	name string
 
-	accepted atomic.Uint64 // connections ever, written by Accepted
-	open     atomic.Int64  // connections now, written by Accepted and Closed
-	_        [64]byte      // keeps what every request writes off the cache line that every accept writes
-	busy     atomic.Int64  // requests now, written by RequestBegin and RequestEnd
+	accepted atomic.Uint64           // connections ever, written by Accepted
+	open     atomic.Int64            // connections now, written by Accepted and Closed
+	refused  [refusals]atomic.Uint64 // written by Refused
+	_        [64]byte                // keeps what every request writes off the cache line that every accept writes
+	busy     atomic.Int64            // requests now, written by RequestBegin and RequestEnd
 
 	leaving bool // guarded by listenerCollector.mu: out of the configuration, still has connections
 }
@@ -42,7 +43,7 @@ func (l *Listener) RequestEnd() { l.busy.Add(-1) }
 // listenerCollector turns the listeners' atomics into metrics when they are scraped, so that a request pays for an integer add and not for a
 // gauge's compare-and-swap loop on a float.
 type listenerCollector struct {
-	connections, accepted, inFlight *prometheus.Desc
+	connections, accepted, refused, inFlight *prometheus.Desc
 
 	// mu guards the list and the leaving flags. Held by scrapes and configuration changes, never by a request.
 	mu     sync.Mutex
@@ -55,6 +56,9 @@ func newListenerCollector() *listenerCollector {
 			"Client connections now: active has a request in flight, idle waits for one.", []string{"listener", "state"}, nil),
 		accepted: prometheus.NewDesc("weir_connections_accepted_total",
 			"Client connections accepted.", []string{"listener"}, nil),
+		refused: prometheus.NewDesc("weir_connections_refused_total",
+			"Client connections closed before they could carry a request, by reason: proxy_protocol (a sender of PROXY headers began without a valid one).",
+			[]string{"listener", "reason"}, nil),
 		inFlight: prometheus.NewDesc("weir_http_requests_in_flight",
 			"Requests being served now, on all listeners.", nil, nil),
 		byName: map[string]*Listener{},
@@ -97,6 +101,7 @@ func (c *listenerCollector) sweepLocked() {
 func (c *listenerCollector) Describe(out chan<- *prometheus.Desc) {
 	out <- c.connections
 	out <- c.accepted
+	out <- c.refused
 	out <- c.inFlight
 }
 
@@ -114,6 +119,9 @@ func (c *listenerCollector) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(c.connections, prometheus.GaugeValue, float64(active), name, "active")
 		out <- prometheus.MustNewConstMetric(c.connections, prometheus.GaugeValue, float64(idle), name, "idle")
 		out <- prometheus.MustNewConstMetric(c.accepted, prometheus.CounterValue, float64(l.accepted.Load()), name)
+		for why := range l.refused {
+			out <- prometheus.MustNewConstMetric(c.refused, prometheus.CounterValue, float64(l.refused[why].Load()), name, refusalNames[why])
+		}
 	}
 	out <- prometheus.MustNewConstMetric(c.inFlight, prometheus.GaugeValue, float64(total))
 }

@@ -253,6 +253,7 @@ func (s *Server) commit(p *prepared, old *generation, digest [32]byte) *generati
 	_ = s.admin.SetToken(p.plan.config.Admin.Token.Reveal())
 	g.acme = p.acme
 	s.certs.Commit(p.store)
+	s.tickets.Use(s.ticketStore(p.plan.config), p.plan.config.TLS.SessionTicketRotation)
 	s.commitACME(p.acme, p.plan.config)
 	s.exportCertificates()
 	g.build(s, old)

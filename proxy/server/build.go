@@ -24,7 +24,7 @@ func (g *generation) build(s *Server, old *generation) {
 		snap.Access = g.logs.access
 	}
 	if cfg.ClientIP != nil {
-		snap.Trust = trust(cfg.ClientIP)
+		snap.Trust = trusted(cfg.ClientIP.TrustedProxies)
 	}
 	policies := s.policies(cfg)
 	for _, r := range cfg.Routes {

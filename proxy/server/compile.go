@@ -38,9 +38,9 @@ func compile(cfg *configs.Config) (*plan, error) {
 	return p, nil
 }
 
-func trust(c *configs.ClientIP) clientip.Trust {
-	prefixes := make([]netip.Prefix, len(c.TrustedProxies))
-	for i, p := range c.TrustedProxies {
+func trusted(networks []configs.CIDR) clientip.Trust {
+	prefixes := make([]netip.Prefix, len(networks))
+	for i, p := range networks {
 		prefixes[i] = p.Prefix
 	}
 	return clientip.New(prefixes)

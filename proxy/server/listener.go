@@ -16,6 +16,7 @@ import (
 
 	"github.com/valor-ivx/weir/configs"
 	"github.com/valor-ivx/weir/proxy"
+	"github.com/valor-ivx/weir/proxy/clientip"
 	"github.com/valor-ivx/weir/proxy/observe"
 	edgetls "github.com/valor-ivx/weir/tls"
 )
@@ -30,12 +31,14 @@ type listener struct {
 	config    configs.Listener
 	socket    net.Listener
 	data      *proxy.Listener
-	tls       *tls.Config // nil: plain
-	inherited bool        // the socket was another listener's: taking this one back must not close it
+	tls       *tls.Config    // nil: plain
+	senders   clientip.Trust // who must begin with a PROXY header
+	muttered  atomic.Bool    // a sender without one has been told of in the log
+	inherited bool           // the socket was another listener's: taking this one back must not close it
 	open      atomic.Int64
 	done      chan struct{} // closed when the accept loop has ended
 
-	// mu guards handshakes, so that shutdown can end those that have not become connections of the proxy yet.
+	// mu guards handshakes (PROXY headers included), so that shutdown can end those that have not become connections of the proxy yet.
 	mu         sync.Mutex
 	handshakes map[net.Conn]struct{}
 }
@@ -69,7 +72,7 @@ func (s *Server) openListener(plan listenerPlan, from *listener) (*listener, err
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open listener %s: %w", c.Name, err), socket.Close())
 	}
-	l := &listener{server: s, config: c, socket: socket, inherited: from != nil, done: make(chan struct{}), handshakes: map[net.Conn]struct{}{}}
+	l := &listener{server: s, config: c, socket: socket, senders: trusted(c.ProxyProtocol), inherited: from != nil, done: make(chan struct{}), handshakes: map[net.Conn]struct{}{}}
 	l.data = &proxy.Listener{Name: c.Name, Index: s.listenerIndex(c.Name), Scheme: "http", Port: port, Metrics: s.metrics.Listener(c.Name),
 		Redirect: plan.redirectPort()}
 	if c.TLS {
@@ -97,7 +100,7 @@ func alpn(protocols []string) []string {
 // same reports whether a listener of the new file is this one: nothing that a socket is made of differs.
 func (l *listener) same(plan listenerPlan, oldMinVersion string) bool {
 	c := plan.config
-	return l.config.Address == c.Address && l.config.Name == c.Name && l.config.TLS == c.TLS && l.data.Redirect == plan.redirectPort() &&
+	return slices.Equal(l.config.ProxyProtocol, c.ProxyProtocol) && l.config.Address == c.Address && l.config.Name == c.Name && l.config.TLS == c.TLS && l.data.Redirect == plan.redirectPort() &&
 		(!c.TLS || plan.minVersion == oldMinVersion && slices.Equal(l.config.Protocols, c.Protocols))
 }
 
@@ -126,8 +129,13 @@ func (l *listener) accept() {
 func (l *listener) serve(conn net.Conn) {
 	l.open.Add(1)
 	defer l.open.Add(-1)
+	from, ok := l.introduced(conn)
+	if !ok {
+		_ = conn.Close()
+		return
+	}
 	if l.tls == nil {
-		l.server.proxy.Serve(conn, l.data, 0)
+		l.server.proxy.Serve(claimed(conn, from), l.data, 0)
 		return
 	}
 	secure := tls.Server(conn, l.tls)
@@ -141,27 +149,36 @@ func (l *listener) serve(conn net.Conn) {
 	}
 	state := secure.ConnectionState()
 	if state.NegotiatedProtocol == "h2" {
-		l.server.proxy.ServeHTTP2(secure, l.data, state.Version)
+		l.server.proxy.ServeHTTP2(claimed(secure, from), l.data, state.Version)
 		return
 	}
-	l.server.proxy.Serve(secure, l.data, state.Version)
+	l.server.proxy.Serve(claimed(secure, from), l.data, state.Version)
 }
 
 func (l *listener) handshake(conn net.Conn, secure *tls.Conn) bool {
-	l.mu.Lock()
-	l.handshakes[conn] = struct{}{}
-	l.mu.Unlock()
+	l.begin(conn)
 	ctx, cancel := context.WithTimeout(context.Background(), handshakeTimeout)
 	err := secure.HandshakeContext(ctx)
 	cancel()
-	l.mu.Lock()
-	delete(l.handshakes, conn)
-	l.mu.Unlock()
+	l.begun(conn)
 	if err != nil {
 		// Scanners do this all day: it is not worth a line unless somebody is looking.
 		l.server.log.Debug("handshake failed", zap.String(observe.KeyListener, l.config.Name), observe.Err(err))
 	}
 	return err == nil
+}
+
+// begin and begun stand around what happens on a connection before the proxy has it.
+func (l *listener) begin(conn net.Conn) {
+	l.mu.Lock()
+	l.handshakes[conn] = struct{}{}
+	l.mu.Unlock()
+}
+
+func (l *listener) begun(conn net.Conn) {
+	l.mu.Lock()
+	delete(l.handshakes, conn)
+	l.mu.Unlock()
 }
 
 // close stops accepting. Connections go on.

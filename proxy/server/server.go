@@ -35,6 +35,7 @@ type Server struct {
 	registry *upstream.Registry
 	limits   *limit.Registry
 	certs    *edgetls.Manager
+	tickets  *edgetls.Tickets // nil until start has a state folder
 	proxy    *proxy.Proxy
 	admin    *admin.Server
 	overlay  overlayFile
@@ -135,6 +136,7 @@ func start(o Options) (s *Server, err error) {
 	if s.secret, err = openState(cfg.Admin.StateDir); err != nil {
 		return s, err
 	}
+	s.openTickets(cfg)
 	s.overlay = overlayFile{filepath.Join(cfg.Admin.StateDir, "overlay.json")}
 	var unreadable error
 	if s.runtime, unreadable = s.overlay.load(); unreadable != nil {
@@ -215,6 +217,9 @@ func (s *Server) release() {
 	}
 	if a := s.acme.Load(); a != nil {
 		a.Close()
+	}
+	if s.tickets != nil {
+		s.tickets.Close()
 	}
 	if s.registry != nil {
 		s.registry.Close()

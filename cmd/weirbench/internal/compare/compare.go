@@ -1,4 +1,4 @@
-// Package compare runs the side-by-side bench: the same scenarios against nginx, HAProxy and weir in
+// Package compare runs the side-by-side bench: the same scenarios against nginx, HAProxy and weir (HTTP/2 also beside net/http) in
 // interleaved rounds, one proxy at a time alone on its core, origin and load on another. It judges
 // weir by the issues' demands. It refuses to average noise away: ratios are taken inside a round, and
 // a trial with failed requests gives no figure.
@@ -153,7 +153,7 @@ func (b *bench) run(ctx context.Context, s scenario) error {
 	rows := b.result.add(s)
 	for round := 1; round <= b.Rounds; round++ {
 		for _, n := range b.Proxies {
-			if b.binaries[n] == "" {
+			if b.binaries[n] == "" || n == peer.GoStd && !s.std {
 				continue
 			}
 			label := fmt.Sprintf("%s, round %d, %s", s.name, round, n.Title())

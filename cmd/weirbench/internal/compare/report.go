@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/valor-ivx/weir/cmd/weirbench/internal/peer"
@@ -113,17 +114,24 @@ func (r *Result) head(b *strings.Builder) {
 func (r *Result) table(b *strings.Builder) {
 	b.WriteString("| scenario | figure |")
 	rule := "|---|---|"
-	for _, n := range r.proxies {
+	for _, n := range r.Proxies {
 		fmt.Fprintf(b, " %s |", n.Title())
 		rule += "---:|"
 	}
-	b.WriteString(" weir ÷ nginx | weir ÷ HAProxy | demand (issue) | verdict |\n" + rule + "---:|---:|---|---|\n")
+	for _, n := range r.others() {
+		fmt.Fprintf(b, " weir ÷ %s |", n.Title())
+		rule += "---:|"
+	}
+	b.WriteString(" demand (issue) | verdict |\n" + rule + "---|---|\n")
 	for _, w := range r.Rows {
 		fmt.Fprintf(b, "| `%s` | %s, %s |", w.Scenario, w.Name, w.Unit)
-		for _, n := range r.proxies {
+		for _, n := range r.Proxies {
 			fmt.Fprintf(b, " %s |", cell(w.Median, n))
 		}
-		fmt.Fprintf(b, " %s | %s | %s | %s |\n", cell(w.Ratio, peer.Nginx), cell(w.Ratio, peer.HAProxy), w.demand(), w.shown())
+		for _, n := range r.others() {
+			fmt.Fprintf(b, " %s |", cell(w.Ratio, n))
+		}
+		fmt.Fprintf(b, " %s | %s |\n", w.demand(), w.shown())
 	}
 	b.WriteString("\nScenarios:")
 	last := ""
@@ -136,18 +144,23 @@ func (r *Result) table(b *strings.Builder) {
 	b.WriteString("\n")
 }
 
+// others are the proxies that weir is compared with.
+func (r *Result) others() []peer.Name {
+	return slices.DeleteFunc(slices.Clone(r.Proxies), func(n peer.Name) bool { return n == peer.Weir })
+}
+
 // rounds is every single value: a reader can see the noise.
 func (r *Result) rounds(b *strings.Builder) {
 	b.WriteString("\n<details><summary>Every round</summary>\n\n| scenario | figure |")
 	rule := "|---|---|"
-	for _, n := range r.proxies {
+	for _, n := range r.Proxies {
 		fmt.Fprintf(b, " %s |", n.Title())
 		rule += "---|"
 	}
 	b.WriteString("\n" + rule + "\n")
 	for _, w := range r.Rows {
 		fmt.Fprintf(b, "| `%s` | %s |", w.Scenario, w.Name)
-		for _, n := range r.proxies {
+		for _, n := range r.Proxies {
 			var parts []string
 			for _, v := range w.Values[n] {
 				parts = append(parts, number(float64(v)))
@@ -164,7 +177,7 @@ func (w *Row) demand() string {
 	if w.Max != nil {
 		parts = append(parts, fmt.Sprintf("≤ %s %s", number(*w.Max), w.Unit))
 	}
-	for _, n := range []peer.Name{peer.Nginx, peer.HAProxy} {
+	for _, n := range []peer.Name{peer.Nginx, peer.HAProxy, peer.GoStd} {
 		if max, ok := w.MaxRatio[n]; ok {
 			parts = append(parts, fmt.Sprintf("≤ %.2f × %s", max, n.Title()))
 		}

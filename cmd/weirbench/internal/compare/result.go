@@ -26,9 +26,8 @@ type Result struct {
 	LoadEnd   string            `json:"loadavg_end"`
 	Notes     []string          `json:"notes"`
 	Failures  int               `json:"failed_trials"`
+	Proxies   []peer.Name       `json:"proxies"` // in the order of a round
 	Rows      []*Row            `json:"rows"`
-
-	proxies []peer.Name
 }
 
 // Row is one figure of one scenario. Values hold one entry a round, null where a trial gave none.
@@ -80,7 +79,7 @@ const (
 func newResult(ctx context.Context, o Options) *Result {
 	r := &Result{
 		Date: time.Now().UTC(), Command: o.Command, Machine: proc.ThisMachine(), Quick: o.Quick, Rounds: o.Rounds,
-		Versions: make(map[string]string), Notes: []string{}, proxies: o.Proxies,
+		Versions: make(map[string]string), Notes: []string{}, Proxies: o.Proxies,
 	}
 	r.LoadStart = loadAverage()
 	if o.ProxyCore == proc.AnyCore {

@@ -127,7 +127,7 @@ func TestReportNamesTheIssueOfADemand(t *testing.T) {
 	for _, f := range []compare.Figure{ratio, bound, {Name: "p99", Unit: "ms"}} {
 		rows = append(rows, compare.NewRow(f, map[peer.Name][]float64{peer.Nginx: {10}, peer.HAProxy: {6}, peer.Weir: {4}}))
 	}
-	text := (&compare.Result{Rows: rows}).Markdown()
+	text := (&compare.Result{Proxies: []peer.Name{peer.Nginx, peer.HAProxy, peer.Weir}, Rows: rows}).Markdown()
 	for _, want := range []string{
 		"| demand (issue) | verdict |",
 		"| ≤ 0.80 × nginx, ≤ 1.10 × HAProxy (B) | pass |",

@@ -21,12 +21,16 @@ const (
 	Nginx   Name = "nginx"
 	HAProxy Name = "haproxy"
 	Weir    Name = "weir"
+	GoStd   Name = "gostd" // net/http and httputil.ReverseProxy, served by this program itself
 )
 
 // Title is how reports write the name.
 func (n Name) Title() string {
-	if n == HAProxy {
+	switch n {
+	case HAProxy:
 		return "HAProxy"
+	case GoStd:
+		return "net/http"
 	}
 	return string(n)
 }
@@ -49,6 +53,8 @@ func (j Job) Config(n Name, dir string) string {
 		return j.haproxy(dir)
 	case Weir:
 		return j.weir(dir)
+	case GoStd:
+		return j.goStd()
 	default:
 		return j.nginx(dir)
 	}
@@ -57,8 +63,11 @@ func (j Job) Config(n Name, dir string) string {
 // Binary is the program's path, or an error that says what is missing. weir is the -weir flag.
 func Binary(n Name, weir string) (string, error) {
 	name := string(n)
-	if n == Weir {
+	switch n {
+	case Weir:
 		name = weir
+	case GoStd:
+		return os.Executable()
 	}
 	path, err := exec.LookPath(name)
 	switch {

@@ -39,7 +39,7 @@ type Program struct {
 
 // Start writes the proxy's configuration for the job, starts it and waits until it listens.
 func Start(ctx context.Context, p Program, j Job) (*Running, error) {
-	name := map[Name]string{Nginx: "nginx.conf", HAProxy: "haproxy.cfg", Weir: "weir.toml"}[p.Name]
+	name := map[Name]string{Nginx: "nginx.conf", HAProxy: "haproxy.cfg", Weir: "weir.toml", GoStd: "gostd.json"}[p.Name]
 	conf, err := writeConfig(p.Dir, name, j.Config(p.Name, p.Dir))
 	if err != nil {
 		return nil, err
@@ -48,6 +48,7 @@ func Start(ctx context.Context, p Program, j Job) (*Running, error) {
 		Nginx:   {"-e", filepath.Join(p.Dir, "error.log"), "-p", p.Dir, "-c", conf},
 		HAProxy: {"-db", "-f", conf},
 		Weir:    {"run", "-c", conf},
+		GoStd:   {"gostd", conf},
 	}[p.Name]
 	return start(ctx, string(p.Name), p.Dir, proc.Command{Path: p.Binary, Args: args, Core: p.Core}, j.Listen)
 }

@@ -1,0 +1,21 @@
+package server
+
+import (
+	"path/filepath"
+
+	"github.com/valor-ivx/weir/configs"
+	edgetls "github.com/valor-ivx/weir/tls"
+)
+
+// openTickets makes every listener of the process resume sessions from the same secrets.
+func (s *Server) openTickets(cfg *configs.Config) {
+	s.tickets = edgetls.NewTickets(edgetls.TicketOptions{
+		Store: s.ticketStore(cfg), Rotation: cfg.TLS.SessionTicketRotation, Logger: s.log,
+	})
+	s.certs.UseTickets(s.tickets)
+}
+
+// ticketStore is where a configuration keeps the secrets of session tickets.
+func (s *Server) ticketStore(cfg *configs.Config) edgetls.TicketStore {
+	return edgetls.NewFileTickets(filepath.Join(cfg.Admin.StateDir, "tickets.json"))
+}
