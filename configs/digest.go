@@ -19,5 +19,8 @@ func (c *Config) Digest() [sha256.Size]byte {
 	if a := c.TLS.ACME; a != nil {
 		fmt.Fprintf(h, "\x00%d\x00%s", len(a.RootPEM), a.RootPEM)
 	}
+	if k := c.Cluster; k != nil {
+		fmt.Fprintf(h, "\x00%d\x00%s", len(k.CAPEM), k.CAPEM)
+	}
 	return [sha256.Size]byte(h.Sum(nil))
 }

@@ -59,6 +59,7 @@ type Stat struct {
 	Name    string
 	Keys    int    // remembered now
 	Evicted uint64 // forgotten because the limit was full, since the process started
+	Shared  bool
 }
 
 // Stats lists the limits by name.
@@ -66,7 +67,7 @@ func (r *Registry) Stats() []Stat {
 	r.mu.Lock()
 	list := make([]Stat, 0, len(r.stores))
 	for name, s := range r.stores {
-		list = append(list, Stat{Name: name, Keys: s.len(), Evicted: s.evicted.Load()})
+		list = append(list, Stat{Name: name, Keys: s.len(), Evicted: s.evicted.Load(), Shared: s.sharing != nil})
 	}
 	r.mu.Unlock()
 	slices.SortFunc(list, func(a, b Stat) int { return strings.Compare(a.Name, b.Name) })

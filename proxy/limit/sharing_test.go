@@ -172,7 +172,7 @@ func TestSharedBound(t *testing.T) {
 		delays := rapid.SliceOfN(rapid.Int64Range(0, int64(patience/4)), 1, 20).Draw(t, "delays")
 		n := 0
 		c.delay = func() time.Duration { n++; return time.Duration(delays[n%len(delays)]) }
-		c.traffic(t, 2*time.Second)
+		c.traffic(t, time.Second)
 		most := float64(burst) + float64(replicas-1)*leaseOf(perSecond, burst, replicas)
 		if got := excess(c.admitted, perSecond); got > most+1e-3 {
 			t.Fatalf("%v more than the rate brings, at most %v", got, most)
@@ -215,7 +215,7 @@ func TestSharedRateIsGiven(t *testing.T) {
 func TestSharedCutOff(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		replicas, burst := rapid.IntRange(1, 6).Draw(t, "replicas"), rapid.IntRange(1, 40).Draw(t, "burst")
-		perSecond := rapid.Float64Range(1, 90).Draw(t, "rate")
+		perSecond := rapid.Float64Range(1, 20).Draw(t, "rate")
 		c := newCluster(replicas, perSecond, burst)
 		c.delay = func() time.Duration { return time.Millisecond }
 		away, back := 3*time.Second, 9*time.Second
@@ -305,7 +305,7 @@ func TestSharedChoiceStartsOver(t *testing.T) {
 // TestSharedMemoryIsBounded: a flood of keys (in CI ten million), and nobody who settles them, costs what DefaultKeys promises, and no more.
 func TestSharedMemoryIsBounded(t *testing.T) {
 	flood := 1_000_000
-	if os.Getenv("WEIR_TEST_ALL") != "" && !raceEnabled {
+	if os.Getenv("WEIR_TEST_ALL") == "1" && !raceEnabled {
 		flood = 10_000_000
 	}
 	const keys = 20_000

@@ -17,6 +17,10 @@ var contract = []struct {
 	labels     []string
 }{
 	{"weir_build_info", "gauge", []string{"goversion", "revision", "version"}},
+	{"weir_cluster_errors_total", "counter", []string{"operation"}},
+	{"weir_cluster_replicas", "gauge", nil},
+	{"weir_cluster_request_duration_seconds", "histogram", []string{"operation"}},
+	{"weir_cluster_up", "gauge", nil},
 	{"weir_config_last_reload_successful", "gauge", nil},
 	{"weir_config_reloads_total", "counter", []string{"result"}},
 	{"weir_connections", "gauge", []string{"listener", "state"}},
@@ -30,6 +34,7 @@ var contract = []struct {
 	{"weir_limit_decisions_total", "counter", []string{"decision", "limit"}},
 	{"weir_limit_evictions_total", "counter", []string{"limit"}},
 	{"weir_limit_keys", "gauge", []string{"limit"}},
+	{"weir_limit_shared_degraded", "gauge", []string{"limit"}},
 	{"weir_log_dropped_total", "counter", nil},
 	{"weir_tls_certificate_not_after_timestamp_seconds", "gauge", []string{"subject"}},
 	{"weir_upstream_connect_duration_seconds", "histogram", []string{"group", "service"}},

@@ -23,7 +23,10 @@ func populated() *observe.Metrics {
 	m.Route("https", "login")
 	m.Service("api", "connect_error")
 	m.Limit("login")
-	m.SetLimitStats(func() []observe.LimitStat { return []observe.LimitStat{{Name: "login", Keys: 3, Evicted: 4}} })
+	m.SetLimitStats(func() []observe.LimitStat {
+		return []observe.LimitStat{{Name: "login", Keys: 3, Evicted: 4, Shared: true}}
+	})
+	m.SetClusterStat(func() (observe.ClusterStat, bool) { return observe.ClusterStat{Up: true, Replicas: 2}, true })
 	m.Group("api", "blue")
 	m.Upstream("api", "blue", "10.0.0.1:5002", "consecutive")
 	m.SetCertificates([]observe.Certificate{{Subject: "example.com", NotAfter: time.Unix(2000000000, 0)}})

@@ -19,7 +19,7 @@ func (s *Server) limitsOf(r *configs.Route, all []configs.Limit) *proxy.Limits {
 			continue
 		}
 		list = append(list, proxy.RouteLimit{
-			Limit:   s.limits.Acquire(limit.Options{Name: l.Name, Rate: l.Rate.PerSecond(), Burst: l.Burst, DryRun: l.DryRun}),
+			Limit:   s.limits.Acquire(limit.Options{Name: l.Name, Rate: l.Rate.PerSecond(), Burst: l.Burst, DryRun: l.DryRun, Sharing: s.sharing(l.Shared)}),
 			Key:     limitKey(l.Key, r.Name),
 			Metrics: s.metrics.Limit(l.Name),
 		})
@@ -49,9 +49,10 @@ func limitKey(k configs.LimitKey, route string) []proxy.LimitKeyPart {
 // limitStats is what scrapes ask for.
 func (s *Server) limitStats() []observe.LimitStat {
 	stats := s.limits.Stats()
+	link := s.cluster.Load()
 	list := make([]observe.LimitStat, len(stats))
 	for i, st := range stats {
-		list[i] = observe.LimitStat{Name: st.Name, Keys: st.Keys, Evicted: st.Evicted}
+		list[i] = observe.LimitStat{Name: st.Name, Keys: st.Keys, Evicted: st.Evicted, Shared: st.Shared, Degraded: st.Shared && (link == nil || !link.State().Up)}
 	}
 	return list
 }
