@@ -22,5 +22,10 @@ func (c *Config) Digest() [sha256.Size]byte {
 	if k := c.Cluster; k != nil {
 		fmt.Fprintf(h, "\x00%d\x00%s", len(k.CAPEM), k.CAPEM)
 	}
+	for i := range c.Services {
+		if t := c.Services[i].TLS; t != nil {
+			t.digest(h)
+		}
+	}
 	return [sha256.Size]byte(h.Sum(nil))
 }

@@ -17,15 +17,21 @@ type Service struct {
 	// Every target of a group fails its health check: any (try them anyway: a broken check must not
 	// become an outage) or reject (the group counts as empty).
 	WhenNoneHealthy WhenNoneHealthy `toml:"when_none_healthy" default:"any" enum:"any|reject"`
-	// Protocol spoken to the targets.
-	Protocol string `toml:"protocol" default:"http/1.1" enum:"http/1.1"`
+	// Protocol spoken to the targets: http/1.1, or https, which is HTTP/1.1 over TLS with certificates verified.
+	Protocol string `toml:"protocol" default:"http/1.1" enum:"http/1.1|https"`
+	// How TLS is spoken to the targets, with protocol = "https". Default: the system's roots, no client certificate.
+	TLS *UpstreamTLS `toml:"tls"`
+	// PROXY header that begins each connection and tells the target whom it is for: off, v1 or v2. It names one client, so a
+	// connection is used again for that client only: with many clients that ask little, nearly every request pays for a new
+	// connection, and for a handshake with https.
+	ProxyProtocol ProxyProtocol `toml:"proxy_protocol" default:"off" enum:"off|v1|v2"`
 	// Longest wait for a connection to a target.
 	ConnectTimeout time.Duration `toml:"connect_timeout" default:"2s" min:"1ms" max:"5m"`
 	// Longest wait for the head of the response after the request was sent; "0s": no limit.
 	ResponseTimeout time.Duration `toml:"response_timeout" default:"30s" min:"0s" max:"24h"`
 	// Longest silence of a target: between two reads of a response body (not in event streams and
-	// tunnels), and for an unused connection. Keep it below the target's own keep-alive timeout, so
-	// that the target never closes first.
+	// tunnels), and for an unused connection. A target that says in its answers how long it keeps
+	// connections (Keep-Alive: timeout=5), or shows it by closing them, is believed where that is shorter.
 	IdleTimeout time.Duration `toml:"idle_timeout" default:"60s" min:"1ms" max:"24h"`
 	// A target that is new or has become healthy again is given its full share gradually over this
 	// time; "0s": at once.
@@ -38,6 +44,27 @@ type Service struct {
 	Retry Retry `toml:"retry"`
 	// One table per group, [service.NAME.group.GROUP].
 	Groups []Group `toml:"group"` // sorted by name, at least one
+}
+
+// ProxyProtocol is the form of a PROXY header.
+type ProxyProtocol string
+
+// The forms of a PROXY header: lines of text, and bytes.
+const (
+	ProxyProtocolOff ProxyProtocol = "off"
+	ProxyProtocolV1  ProxyProtocol = "v1"
+	ProxyProtocolV2  ProxyProtocol = "v2"
+)
+
+// Version is the protocol's version, 0 for off.
+func (p ProxyProtocol) Version() uint8 {
+	switch p {
+	case ProxyProtocolV1:
+		return 1
+	case ProxyProtocolV2:
+		return 2
+	}
+	return 0
 }
 
 // WhenEmpty says what becomes of the share of a group without live targets.

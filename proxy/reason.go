@@ -21,6 +21,9 @@ const (
 	ConnectRefused
 	ConnectTimeout
 	ConnectFailed
+	TLSCertificate
+	TLSAlert
+	TLSProtocol
 	UpstreamBroken
 	UpstreamInvalid
 	ResponseTruncated
@@ -44,6 +47,9 @@ var reasonNames = [reasons]string{
 	ConnectRefused:    "connection_refused",
 	ConnectTimeout:    "connection_timeout",
 	ConnectFailed:     "destination_ip_unroutable",
+	TLSCertificate:    "tls_certificate_error",
+	TLSAlert:          "tls_alert_received",
+	TLSProtocol:       "tls_protocol_error",
 	UpstreamBroken:    "connection_terminated",
 	UpstreamInvalid:   "http_protocol_error",
 	ResponseTruncated: "http_response_incomplete",
@@ -57,7 +63,10 @@ func (r Reason) String() string { return reasonNames[r] }
 
 // RetryReasons are the reasons that an attempt can be followed by another for, for metrics that want them ahead.
 func RetryReasons() []string {
-	return []string{ConnectRefused.String(), ConnectTimeout.String(), ConnectFailed.String(), UpstreamBroken.String()}
+	return []string{
+		ConnectRefused.String(), ConnectTimeout.String(), ConnectFailed.String(), TLSCertificate.String(), TLSAlert.String(), TLSProtocol.String(),
+		UpstreamBroken.String(),
+	}
 }
 
 // Error ends an exchange with an answer of our own, or with a broken connection where an answer has already begun.

@@ -48,6 +48,7 @@ type Service struct {
 	ResponseTimeout time.Duration // from the request's last byte to the response head
 	IdleTimeout     time.Duration // between two reads of a response body
 	HashKey         HashKey
+	Introduces      bool // its targets hear by PROXY headers whom a connection is for
 	Metrics         *observe.Service
 }
 
@@ -86,5 +87,7 @@ type Listener struct {
 	Port   string
 	// Redirect is the port of the https listener that what a route serves is redirected to; "": this listener serves itself.
 	Redirect string
-	Metrics  *observe.Listener
+	// HTTP2 says that a connection without TLS may begin with HTTP/2's preface (RFC 9113 §3.3); over TLS the handshake decides.
+	HTTP2   bool
+	Metrics *observe.Listener
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"syscall"
 	"testing"
@@ -22,11 +23,12 @@ func resting(t *testing.T, n int, timeout time.Duration) (p *idlePool, conns []*
 		t.Fatal(err)
 	}
 	defer l.Close()
-	p = &idlePool{}
+	way := newLink(l.Addr().String(), Transport{}, nil)
+	p = &way.idle
 	p.configure(n, timeout)
 	now = 1000 * second
 	for range n {
-		c, err := dial(l.Addr().String(), time.Second, p)
+		c, err := way.dial(Client{}, time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -185,5 +187,81 @@ func TestDialErrorClasses(t *testing.T) {
 				t.Errorf("kind %v, outcome %v; want %v, %v", e.Kind, e.Outcome(), c.kind, c.outcome)
 			}
 		})
+	}
+}
+
+// A peer with one connection at a time shows its limit by closing twice at the same age; once may be a restart, and so may two at different ages.
+func TestLimitIsLearnedFromLoneCloses(t *testing.T) {
+	for _, c := range []struct {
+		ages []int64 // of the lone connection when its end is found
+		want time.Duration
+	}{
+		{[]int64{5 * second}, 0},
+		{[]int64{5 * second, 5*second + second/2}, 3 * time.Second}, // found up to a round late, less the margin
+		{[]int64{5 * second, 9 * second}, 0},
+		{[]int64{5 * second, 9 * second, 9*second + second/3}, 7 * time.Second},
+		{[]int64{second, second}, 0},
+	} {
+		p, conns, servers, now := resting(t, 1, time.Hour)
+		for i, age := range c.ages {
+			if i > 0 {
+				l, more, s, _ := resting(t, 1, time.Hour)
+				if l.get(now+second) != more[0] {
+					t.Fatal("not the connection that rests")
+				}
+				conns, servers = more, s
+				if !p.put(conns[0], now) {
+					t.Fatal("the connection was not taken")
+				}
+			}
+			hangUp(t, conns[0], servers[0])
+			p.tend(now + age)
+			now += age
+			if p.count != 0 {
+				t.Fatal("a closed connection rests")
+			}
+		}
+		if got := time.Duration(p.learned); got != c.want {
+			t.Errorf("closed at %v: learned %v, want %v", c.ages, got, c.want)
+		}
+	}
+}
+
+// Connections of named clients: each finds its own, youngest first, whoever else rests between; a full pool lets the oldest go.
+func TestConnectionsRestByClient(t *testing.T) {
+	p, conns, _, now := resting(t, 5, time.Hour)
+	name := func(port uint16) Client {
+		return Client{Source: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, 1}), port), Destination: netip.MustParseAddrPort("198.51.100.1:80")}
+	}
+	for i, c := range conns {
+		c.client = name(uint16(i % 2))
+	}
+	for _, want := range []int{4, 2, 0} {
+		if got := p.getFor(name(0), now); got != conns[want] {
+			t.Fatalf("not connection %d", want)
+		}
+	}
+	if p.getFor(name(0), now) != nil || p.getFor(name(2), now) != nil {
+		t.Error("somebody else's connection was handed out")
+	}
+	if p.count != 2 || p.newest != conns[3] || p.oldest != conns[1] || p.newest.older != p.oldest || p.oldest.newer != p.newest {
+		t.Error("the list is broken")
+	}
+	for _, i := range []int{0, 2, 4} {
+		p.put(conns[i], now)
+	}
+	late := conns[0]
+	if p.getFor(name(0), now); p.count != 4 {
+		t.Fatal("no connection left")
+	}
+	p.configure(4, time.Hour)
+	if !p.put(conns[4], now) || p.count != 4 || p.oldest != conns[3] {
+		t.Error("a full pool did not let its oldest go")
+	}
+	if err := conns[1].Conn().SetDeadline(time.Time{}); err == nil {
+		t.Error("what went is still open")
+	}
+	if p.getFor(name(0), late.since+int64(time.Hour)) != nil {
+		t.Error("handed out after its rest")
 	}
 }

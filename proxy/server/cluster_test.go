@@ -115,7 +115,9 @@ func TestSharedLimitAcrossReplicas(t *testing.T) {
 		t.Error("no gauge of sharing that works")
 	}
 	redis.kill()
-	eventually(t, "it is missed", func() bool { return metric(t, a, "weir_cluster_up 0") && metric(t, a, `weir_limit_shared_degraded{limit="one"} 1`) })
+	eventually(t, "it is missed", func() bool {
+		return metric(t, a, "weir_cluster_up 0") && metric(t, a, `weir_limit_shared_degraded{limit="one"} 1`)
+	})
 	st := a.status()
 	if st.Cluster.Up || st.Cluster.Error == "" || !strings.Contains(strings.Join(st.Warnings, "\n"), "of the shared limits one this weir gives its share, 1/2") {
 		t.Errorf("status %+v, warnings %q", st.Cluster, st.Warnings)
