@@ -37,7 +37,11 @@ func (c checker) cluster() {
 	if k.CA != "" || c.pos.has("cluster.ca") {
 		c.clusterCA(k)
 	}
-	c.clusterSecret(k)
+	c.clusterSecret("cluster.secret", k.Secret)
+	c.clusterSecret("cluster.previous_secret", k.PreviousSecret)
+	if k.Secret == "" && !c.bad("cluster.secret") && !c.pos.has("cluster.secret") {
+		c.secretMissing(k)
+	}
 	if c.bad("cluster.prefix") {
 		return
 	}
@@ -68,25 +72,31 @@ func (c checker) clusterCA(k *Cluster) {
 	k.CAPEM = data
 }
 
-func (c checker) clusterSecret(k *Cluster) {
-	const path = "cluster.secret"
+func (c checker) secretMissing(k *Cluster) {
+	switch {
+	case k.PreviousSecret != "":
+		c.value("cluster.previous_secret", "previous_secret has no use without secret")
+	case !c.bad("listener") && slices.ContainsFunc(c.cfg.Listeners, func(l Listener) bool { return l.TLS }):
+		c.key("cluster", "cluster.secret is missing: a listener has tls = true, and what replicas share of that is private")
+	}
+}
+
+func (c checker) clusterSecret(path string, value Secret) {
 	if c.bad(path) {
 		return
 	}
-	secret := k.Secret.Reveal()
+	secret, name := value.Reveal(), lastKey(path)
 	seen := map[rune]bool{}
 	for _, r := range secret {
 		seen[r] = true
 	}
 	switch {
 	case secret != "" && len(secret) < minClusterSecret:
-		c.value(path, "secret has %d characters, at least %d: openssl rand -base64 32 makes one", len(secret), minClusterSecret)
+		c.value(path, "%s has %d characters, at least %d: openssl rand -base64 32 makes one", name, len(secret), minClusterSecret)
 	case secret != "" && len(seen) < minSecretVariety:
-		c.value(path, "secret has %d different characters and can be guessed: openssl rand -base64 32 makes one", len(seen))
+		c.value(path, "%s has %d different characters and can be guessed: openssl rand -base64 32 makes one", name, len(seen))
 	case secret == "" && c.pos.has(path):
-		c.value(path, "secret is empty")
-	case secret == "" && !c.bad("listener") && slices.ContainsFunc(c.cfg.Listeners, func(l Listener) bool { return l.TLS }):
-		c.key("cluster", "cluster.secret is missing: a listener has tls = true, and what replicas share of that is private")
+		c.value(path, "%s is empty", name)
 	}
 }
 

@@ -11,8 +11,12 @@ type Cluster struct {
 	// PEM file with the roots to trust for rediss:// instead of the system's.
 	CA string `toml:"ca"`
 	// What everything private is encrypted under before it leaves this machine, the same on all replicas: at least 32 characters, as
-	// "openssl rand -base64 32" prints. Required as soon as a listener has tls = true. Another one makes what is stored unreadable.
+	// "openssl rand -base64 32" prints. Required as soon as a listener has tls = true. What was stored under another one is unreadable
+	// without previous_secret.
 	Secret Secret `toml:"secret"`
+	// The secret before this one: what was encrypted under it is still read. Give it to every replica while they are given the new one, and take it away when
+	// the certificates have been renewed.
+	PreviousSecret Secret `toml:"previous_secret"`
 	// Begins the name of everything stored, so that several edges can use one Redis.
 	Prefix string `toml:"prefix" default:"weir:"`
 	// How long an exchange with Redis may take before Redis counts as away.

@@ -41,7 +41,8 @@ func FuzzParse(f *testing.F) {
 // unredacted puts secrets where there have to be some that pass the checks.
 func unredacted(printed []byte) []byte {
 	return []byte(strings.NewReplacer("\nredis = \"[redacted]\"", "\nredis = \"rediss://redis\"",
-		"\nsecret = \"[redacted]\"", "\nsecret = \"0123456789abcdefghijklmnopqrstuvwxyz\"").Replace(string(printed)))
+		"\nsecret = \"[redacted]\"", "\nsecret = \"0123456789abcdefghijklmnopqrstuvwxyz\"",
+		"\nprevious_secret = \"[redacted]\"", "\nprevious_secret = \"0123456789abcdefghijklmnopqrstuvwxyz\"").Replace(string(printed)))
 }
 
 func seedGolden(f *testing.F) {

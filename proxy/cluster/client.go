@@ -20,12 +20,14 @@ import (
 
 // Options are what a Client works with for its whole life; others make another Client.
 type Options struct {
-	URL     string         // redis:// or rediss://, with user, password and database
-	Roots   *x509.CertPool // trusted for rediss://; nil: the system's
-	Secret  string         // what everything private is encrypted under; "": nothing private can be stored
-	Prefix  string         // of every key
-	Timeout time.Duration  // of every exchange
-	Replica string         // names this process among the replicas
+	URL      string         // redis:// or rediss://, with user, password and database
+	Roots    *x509.CertPool // trusted for rediss://; nil: the system's
+	Secret   string         // what everything private is encrypted under; "": nothing private can be stored
+	Previous string         // the secret before it, still read; "": none
+	Prefix   string         // of every key
+	Timeout  time.Duration  // of every exchange
+	Replica  string         // names this process among the replicas
+	Risen    func()         // called, on a goroutine of the Client\'s, when the link has come back; nil: nobody wants to know
 
 	Log     *zap.Logger
 	Metrics *observe.Cluster
@@ -40,6 +42,7 @@ type Client struct {
 	sharing *limit.Sharing
 
 	risen  chan struct{} // the link is up again; capacity 1
+	slots  chan struct{} // one per exchange that is not the keeper's or the limits', which have a connection each
 	ctx    context.Context
 	cancel context.CancelFunc
 	work   sync.WaitGroup
@@ -62,6 +65,11 @@ type State struct {
 // ErrAway is the error of exchanges that were not tried because Redis is away.
 var ErrAway = errors.New("redis is away")
 
+var errBusy = errors.New("too much is asked of redis at once")
+
+// poolSize is one connection each for the keeper and the limits, and two for certificates and tickets.
+const poolSize = 4
+
 // New connects to nobody yet: Start does.
 func New(o Options) (*Client, error) {
 	ro, err := redis.ParseURL(o.URL)
@@ -72,8 +80,7 @@ func New(o Options) (*Client, error) {
 	ro.MaxRetries, ro.DialerRetries = -1, 1
 	ro.DialTimeout, ro.ReadTimeout, ro.WriteTimeout, ro.PoolTimeout = o.Timeout, o.Timeout, o.Timeout, o.Timeout
 	ro.ContextTimeoutEnabled = true
-	// One connection each for the keeper and the limits, two for certificates and tickets.
-	ro.PoolSize, ro.PipelinePoolSize = 4, -1
+	ro.PoolSize, ro.PipelinePoolSize = poolSize, -1
 	// The plain protocol and no introductions: fewer round trips before the first command, and no messages that nobody asked for.
 	ro.Protocol, ro.DisableIdentity = 2, true
 	ro.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
@@ -81,7 +88,7 @@ func New(o Options) (*Client, error) {
 		ro.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: ro.TLSConfig.ServerName, RootCAs: o.Roots}
 	}
 	c := &Client{
-		options: o, redis: redis.NewClient(ro), keys: deriveKeys(o.Secret), risen: make(chan struct{}, 1),
+		options: o, redis: redis.NewClient(ro), keys: deriveKeys(o.Secret, o.Previous), risen: make(chan struct{}, 1), slots: make(chan struct{}, poolSize-2),
 		state: State{Address: ro.Addr, Since: time.Now(), Error: "not asked yet", Replicas: 1},
 	}
 	c.sharing = limit.NewSharing(limit.SharingOptions{Secret: c.keys.limits, Patience: o.Timeout, Start: time.Now()})
@@ -129,6 +136,22 @@ func (c *Client) do(ctx context.Context, operation observe.ClusterOperation, f f
 	return c.try(ctx, operation, f)
 }
 
+// ask is do for what clients can cause: it waits for its turn, so that however many of them do, limits and signs of life go on.
+func (c *Client) ask(parent context.Context, operation observe.ClusterOperation, f func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(parent, c.options.Timeout)
+	defer cancel()
+	select {
+	case c.slots <- struct{}{}:
+		defer func() { <-c.slots }()
+		return c.do(parent, operation, f)
+	case <-ctx.Done():
+		if parent.Err() != nil {
+			return parent.Err()
+		}
+		return errBusy
+	}
+}
+
 // try is do on a link that may be down.
 func (c *Client) try(parent context.Context, operation observe.ClusterOperation, f func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(parent, c.options.Timeout)
@@ -156,6 +179,7 @@ func (c *Client) fell(err error) {
 	}
 	c.state.Up, c.state.Error = false, err.Error()
 	c.mu.Unlock()
+	c.sharing.SetAway(true)
 	if was {
 		c.options.Log.Warn("redis is away: what replicas share goes on here alone", zap.String(observe.KeyServerAddress, c.state.Address), observe.Err(err))
 	}
@@ -178,6 +202,7 @@ func (c *Client) rose(replicas int) {
 	c.state.Replicas = replicas
 	c.mu.Unlock()
 	c.sharing.SetReplicas(replicas)
+	c.sharing.SetAway(false)
 	if was {
 		return
 	}
@@ -185,5 +210,8 @@ func (c *Client) rose(replicas int) {
 	select {
 	case c.risen <- struct{}{}:
 	default:
+	}
+	if c.options.Risen != nil {
+		c.options.Risen()
 	}
 }

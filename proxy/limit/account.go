@@ -49,16 +49,16 @@ func (a *account) missing(t *terms, at time.Time) time.Duration {
 	if room <= 0 {
 		return bucket
 	}
-	if answer := a.since + t.sharing.patience - now; answer > 0 {
+	if answer := a.since + t.sharing.wait() - now; answer > 0 {
 		return max(bucket, answer) // by then the settlement has made room
 	}
 	return max(bucket, room*time.Duration(replicas)) // debt goes down by the share alone
 }
 
-// owed is the debt now. One that waits for longer than patience is not being settled: the other processes are as cut off, or as busy, as this one, and
+// owed is the debt now. One that waits for longer than it should is not being settled: the other processes are as cut off, or as busy, as this one, and
 // the share of the rate that is this one's pays it off.
 func (a *account) owed(t *terms, now time.Duration) time.Duration {
-	late := now - a.since - t.sharing.patience
+	late := now - a.since - t.sharing.wait()
 	if late <= 0 {
 		return a.debt
 	}
@@ -68,7 +68,7 @@ func (a *account) owed(t *terms, now time.Duration) time.Duration {
 // pay puts owed in force.
 func (a *account) pay(t *terms, now time.Duration) {
 	if owed := a.owed(t, now); owed != a.debt {
-		a.debt, a.since, a.sent = owed, now-t.sharing.patience, min(a.sent, owed) // the oldest is paid off first, and that is what was sent
+		a.debt, a.since, a.sent = owed, now-t.sharing.wait(), min(a.sent, owed) // the oldest is paid off first, and that is what was sent
 	}
 }
 

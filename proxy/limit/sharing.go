@@ -27,6 +27,7 @@ const maxPending = 16384
 type Sharing struct {
 	secret   [sha256.Size]byte
 	patience time.Duration
+	waits    atomic.Int64 // patience, or 0 while nobody can be reached; written by the owner, read by requests
 	start    time.Time
 	replicas atomic.Int64    // at least 1; written by the owner, read by requests
 	pending  chan pendingKey // from requests to the owner
@@ -49,11 +50,24 @@ type SharingOptions struct {
 func NewSharing(o SharingOptions) *Sharing {
 	s := &Sharing{secret: o.Secret, patience: o.Patience, start: o.Start, pending: make(chan pendingKey, maxPending)}
 	s.replicas.Store(1)
+	s.waits.Store(int64(o.Patience))
 	return s
+}
+
+// SetAway says whether the place where processes meet is known to be out of reach: then the share is in force at once.
+func (s *Sharing) SetAway(away bool) {
+	if away {
+		s.waits.Store(0)
+		return
+	}
+	s.waits.Store(int64(s.patience))
 }
 
 // SetReplicas says how many processes count together, this one included.
 func (s *Sharing) SetReplicas(n int) { s.replicas.Store(int64(max(1, n))) }
+
+// wait is how long a debt may wait now.
+func (s *Sharing) wait() time.Duration { return time.Duration(s.waits.Load()) }
 
 // Dropped is how many times a key had to wait longer because too many did.
 func (s *Sharing) Dropped() uint64 { return s.dropped.Load() }

@@ -21,8 +21,8 @@ type link struct {
 }
 
 type linkKey struct {
-	url, caPEM, secret, prefix string
-	timeout                    time.Duration
+	url, caPEM, secret, previous, prefix string
+	timeout                              time.Duration
 }
 
 // prepareCluster makes the link that a configuration wants, or takes over the one in use; nil when it wants none. A Redis that does not answer is a
@@ -32,12 +32,13 @@ func (s *Server) prepareCluster(p *prepared, cfg *configs.Config) error {
 	if k == nil {
 		return nil
 	}
-	key := linkKey{url: k.Redis.Reveal(), caPEM: string(k.CAPEM), secret: k.Secret.Reveal(), prefix: k.Prefix, timeout: k.Timeout}
+	key := linkKey{url: k.Redis.Reveal(), caPEM: string(k.CAPEM), secret: k.Secret.Reveal(), previous: k.PreviousSecret.Reveal(), prefix: k.Prefix, timeout: k.Timeout}
 	if used := s.cluster.Load(); used != nil && used.from == key {
 		p.cluster = used
 	} else {
 		o := cluster.Options{
-			URL: key.url, Secret: key.secret, Prefix: key.prefix, Timeout: key.timeout, Replica: rand.Text(), Log: s.log, Metrics: s.metrics.Cluster(),
+			URL: key.url, Secret: key.secret, Previous: key.previous, Prefix: key.prefix, Timeout: key.timeout, Replica: rand.Text(),
+			Log: s.log, Metrics: s.metrics.Cluster(), Risen: s.retryCertificates,
 		}
 		if k.CAPEM != nil {
 			o.Roots = x509.NewCertPool()
