@@ -42,6 +42,8 @@ type Service struct {
 	Ejection Ejection `toml:"ejection"`
 	// When a failed request is tried again on another target.
 	Retry Retry `toml:"retry"`
+	// How many requests the service is given at a time, and what becomes of more. Default: no bound.
+	Breaker *Breaker `toml:"breaker"`
 	// One table per group, [service.NAME.group.GROUP].
 	Groups []Group `toml:"group"` // sorted by name, at least one
 }

@@ -45,12 +45,13 @@ type Metrics struct {
 	group     groupVecs
 	upstream  upstreamVecs
 	limit     limitVecs
-	cluster   *clusterVecs
+	queue     queueVecs
 	http2     *http2Collector
 	reloads   map[Result]prometheus.Counter // read-only after NewMetrics
 	lastGood  prometheus.Gauge
 	notAfter  *prometheus.GaugeVec
 	logDrops  prometheus.Counter
+	cluster   *clusterVecs
 	listeners *listenerCollector
 
 	// mu guards the maps and the list below, the gone flag of every handle in them, and the creation and removal of children, so that a request that
@@ -62,6 +63,7 @@ type Metrics struct {
 	targets  map[TargetKey]*Upstream
 	services map[string]*Service
 	limits   map[string]*Limit
+	queues   map[string]*Queue
 	subjects []string // of the certificates exported
 }
 
@@ -86,7 +88,7 @@ func NewMetrics(b Build) *Metrics {
 		group:    newGroupVecs(),
 		upstream: newUpstreamVecs(),
 		limit:    newLimitVecs(),
-		cluster:  newClusterVecs(),
+		queue:    newQueueVecs(),
 		http2:    newHTTP2Collector(),
 		lastGood: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "weir_config_last_reload_successful",
@@ -101,11 +103,13 @@ func NewMetrics(b Build) *Metrics {
 			Help: "Log lines lost because the output was stalled or failed. Requests never wait for the log.",
 		}),
 		listeners: newListenerCollector(),
+		cluster:   newClusterVecs(),
 		routes:    map[RouteKey]*Route{},
 		groups:    map[GroupKey]*Group{},
 		targets:   map[TargetKey]*Upstream{},
 		services:  map[string]*Service{},
 		limits:    map[string]*Limit{},
+		queues:    map[string]*Queue{},
 	}
 	m.lastGood.Set(1) // a process that runs was started with a good file
 	m.register(b)
@@ -129,10 +133,11 @@ func (m *Metrics) register(b Build) {
 	info.WithLabelValues(b.Version, b.Revision, b.GoVersion).Set(1)
 
 	m.registry.MustRegister(m.requests, m.duration, m.lastGood, m.notAfter, m.logDrops, m.listeners, m.http2, reloads, info)
+	m.registry.MustRegister(m.cluster.collectors()...)
 	m.registry.MustRegister(m.group.collectors()...)
 	m.registry.MustRegister(m.upstream.collectors()...)
 	m.registry.MustRegister(m.limit.collectors()...)
-	m.registry.MustRegister(m.cluster.collectors()...)
+	m.registry.MustRegister(m.queue.collectors()...)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 
