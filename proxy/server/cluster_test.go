@@ -177,7 +177,7 @@ func TestStartsWithoutRedis(t *testing.T) {
 	}
 	r.write(clusterText(redis.address, "rate = \"4/h\"\n")(dir, blue.address))
 	reloadWarnings(t, r)
-	if got := r.call(http.StatusOK, "POST", "/v1/explain", `{"url":"http://x/"}`); !strings.Contains(got, "4/h and 4 at once for each route") {
+	if got := r.call(http.StatusOK, "POST", "/v1/explain", `{"url":"http://x/"}`); !strings.Contains(got, "4/h and 4 at once for each route; 429 with Retry-After beyond that; counted across replicas") {
 		t.Errorf("explain: %s", got)
 	}
 	if status, _ := r.client.get(t); status != http.StatusTooManyRequests {

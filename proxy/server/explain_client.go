@@ -47,6 +47,9 @@ func (e *explanation) limits() {
 			if c.DryRun {
 				then = "dry run, nothing is refused"
 			}
+			if c.Shared {
+				then += "; counted across replicas"
+			}
 			e.step("admit", "limit "+c.Name, "%s and %d at once for each %s; %s", c.Rate, c.Burst, c.Key, then)
 		}
 	}
