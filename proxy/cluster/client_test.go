@@ -1,7 +1,10 @@
 package cluster_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +15,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/valor-ivx/weir/proxy/cluster"
+	edgetls "github.com/valor-ivx/weir/tls"
 )
 
 // TestReplicasFindEachOther: they count themselves, and whoever leaves or dies is counted no more.
@@ -105,5 +109,38 @@ func TestWrongPassword(t *testing.T) {
 	}
 	if _, err := cluster.New(cluster.Options{URL: "http://:topsecret@x"}); err == nil || strings.Contains(err.Error(), "topsecret") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestTLS: rediss:// takes the CA that is named, and no other.
+func TestTLS(t *testing.T) {
+	dir := t.TempDir()
+	ca, err := edgetls.OpenLocalCA(dir, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := ca.Leaf([]string{"127.0.0.1"}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := tls.LoadX509KeyPair(pair.Cert, pair.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := miniredis.NewMiniRedis()
+	if err := r.StartTLS(&tls.Config{Certificates: []tls.Certificate{own}}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	roots := x509.NewCertPool()
+	root, err := os.ReadFile(ca.RootFile())
+	if err != nil || !roots.AppendCertsFromPEM(root) {
+		t.Fatal("no root", err)
+	}
+	if st := join(t, "rediss://"+r.Addr(), func(o *cluster.Options) { o.Roots = roots }).State(); !st.Up {
+		t.Errorf("%+v", st)
+	}
+	if st := join(t, "rediss://"+r.Addr()).State(); st.Up || !strings.Contains(st.Error, "certificate") {
+		t.Errorf("an unknown CA: %+v", st)
 	}
 }

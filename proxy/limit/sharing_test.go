@@ -363,3 +363,22 @@ func BenchmarkTakeSharedHit(b *testing.B) {
 		limit.Take(checks[:1], now)
 	}
 }
+
+// TestSharedDryRun: a shared limit that only tells refuses nothing, and beside one that does refuse it is not charged for what that one refused.
+func TestSharedDryRun(t *testing.T) {
+	s := limit.NewSharing(limit.SharingOptions{Patience: patience, Start: start})
+	r := limit.NewRegistry(1000)
+	dry := r.Acquire(limit.Options{Name: "a", Rate: 1, Burst: 3, DryRun: true, Sharing: s})
+	real := r.Acquire(limit.Options{Name: "b", Rate: 1, Burst: 2, Sharing: s})
+	both := []limit.Check{{Limit: dry, Key: key(dry, "k")}, {Limit: real, Key: key(real, "k")}}
+	for i, want := range []limit.Verdict{{}, {}, {Short: 0b10, Refused: true, By: 1, Retry: time.Second}, {Short: 0b10, Refused: true, By: 1, Retry: time.Second}} {
+		if got := limit.Take(both, start); got != want {
+			t.Errorf("request %d: %+v, want %+v", i, got, want)
+		}
+	}
+	for i, want := range []limit.Verdict{{}, {Short: 0b1}} {
+		if got := limit.Take(both[:1], start); got != want {
+			t.Errorf("the dry run alone, request %d: %+v, want %+v", i, got, want)
+		}
+	}
+}

@@ -23,8 +23,10 @@ func clusterOperations() []ClusterOperation {
 
 // ClusterStat is the link to the other replicas at the time of a scrape.
 type ClusterStat struct {
-	Up       bool
-	Replicas int
+	Up        bool
+	Replicas  int
+	Waiting   int    // keys of limits to be settled
+	Overflows uint64 // times that one had to wait longer because too many did, since the link was made
 }
 
 // Cluster counts exchanges with the replicas' common store.
@@ -46,6 +48,8 @@ type clusterVecs struct {
 	duration     *prometheus.HistogramVec
 	errors       *prometheus.CounterVec
 	up, replicas *prometheus.Desc
+	waiting      *prometheus.Desc
+	overflows    *prometheus.Desc
 	stat         func() (ClusterStat, bool) // set once, before the first scrape; nil: no cluster
 }
 
@@ -64,6 +68,9 @@ func newClusterVecs() *clusterVecs {
 		up:       prometheus.NewDesc("weir_cluster_up", "1 when Redis answers; 0: what replicas share goes on in each alone. Absent without [cluster].", nil, nil),
 		replicas: prometheus.NewDesc("weir_cluster_replicas", "Replicas that have signed on at Redis in the last five seconds, this one included, at the last look. Absent without [cluster].", nil, nil),
 	}
+	v.waiting = prometheus.NewDesc("weir_limit_shared_waiting", "Keys of shared limits that wait to be settled with Redis. Absent without [cluster].", nil, nil)
+	v.overflows = prometheus.NewDesc("weir_limit_shared_overflows_total",
+		"Times that a key of a shared limit found no room to wait for its settlement and gave its share meanwhile. Absent without [cluster].", nil, nil)
 	for _, o := range clusterOperations() {
 		v.handle.duration[o] = v.duration.WithLabelValues(string(o))
 		v.handle.failed[o] = v.errors.WithLabelValues(string(o))
@@ -79,6 +86,8 @@ func (v *clusterVecs) collectors() []prometheus.Collector {
 func (v *clusterVecs) Describe(out chan<- *prometheus.Desc) {
 	out <- v.up
 	out <- v.replicas
+	out <- v.waiting
+	out <- v.overflows
 }
 
 // Collect implements prometheus.Collector.
@@ -96,6 +105,8 @@ func (v *clusterVecs) Collect(out chan<- prometheus.Metric) {
 	}
 	out <- prometheus.MustNewConstMetric(v.up, prometheus.GaugeValue, up)
 	out <- prometheus.MustNewConstMetric(v.replicas, prometheus.GaugeValue, float64(stat.Replicas))
+	out <- prometheus.MustNewConstMetric(v.waiting, prometheus.GaugeValue, float64(stat.Waiting))
+	out <- prometheus.MustNewConstMetric(v.overflows, prometheus.CounterValue, float64(stat.Overflows))
 }
 
 // SetClusterStat says where scrapes find the state of the link; false: there is no cluster. It is called once, before the first scrape.

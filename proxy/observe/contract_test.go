@@ -40,6 +40,8 @@ var contract = []struct {
 	{"weir_limit_evictions_total", "counter", []string{"limit"}},
 	{"weir_limit_keys", "gauge", []string{"limit"}},
 	{"weir_limit_shared_degraded", "gauge", []string{"limit"}},
+	{"weir_limit_shared_overflows_total", "counter", nil},
+	{"weir_limit_shared_waiting", "gauge", nil},
 	{"weir_log_dropped_total", "counter", nil},
 	{"weir_queue_length", "gauge", []string{"priority", "service"}},
 	{"weir_queue_wait_seconds", "histogram", []string{"service"}},

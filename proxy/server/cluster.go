@@ -72,7 +72,7 @@ func (s *Server) clusterStat() (observe.ClusterStat, bool) {
 		return observe.ClusterStat{}, false
 	}
 	st := l.State()
-	return observe.ClusterStat{Up: st.Up, Replicas: st.Replicas}, true
+	return observe.ClusterStat{Up: st.Up, Replicas: st.Replicas, Waiting: l.Sharing().Waiting(), Overflows: l.Sharing().Dropped()}, true
 }
 
 // describeCluster is the link as status shows it; nil: none. The warning is for what its state means for limits.
