@@ -8,6 +8,24 @@ func (c checker) limits() {
 		if !isLabel(l.Name) {
 			c.key(joinKey("limit", l.Name), "limit name %q: %s", l.Name, labelRule)
 		}
+		c.limitCounts(joinKey("limit", l.Name))
+		if shared := joinKey(joinKey("limit", l.Name), "shared"); l.Shared && l.Rate.Count == 0 && l.Concurrency > 0 && !c.bad(shared) {
+			c.value(shared, "shared = true without rate: requests under way are counted in each weir alone")
+		}
+	}
+}
+
+// limitCounts: a limit without rate and concurrency limits nothing, and what a rate is made of needs one.
+func (c checker) limitCounts(path string) {
+	rate, burst := joinKey(path, "rate"), joinKey(path, "burst")
+	if c.pos.has(rate) || c.bad(path) || c.bad(rate) {
+		return
+	}
+	switch {
+	case !c.pos.has(joinKey(path, "concurrency")):
+		c.key(path, "rate is missing, or concurrency")
+	case c.pos.has(burst) && !c.bad(burst):
+		c.value(burst, "burst without rate: there is no bucket that could hold it")
 	}
 }
 

@@ -19,7 +19,7 @@ func (e *edge) limiting(r *limit.Registry, limits ...proxy.RouteLimit) {
 	}
 	s := *e.proxy.Snapshot()
 	route := s.Routes[0]
-	route.Limits = proxy.NewLimits(limits)
+	route.Limits = proxy.NewLimits(r, limits)
 	s.Routes = []proxy.Route{route}
 	e.proxy.Publish(&s)
 }

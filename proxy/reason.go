@@ -15,7 +15,12 @@ const (
 	MethodRefused
 	BodyTooLarge
 	RateLimited
+	ConcurrencyLimited
+	HeaderTimeout
 	BodyTimeout
+	SlowBody
+	WriteTimeout
+	SlowReader
 	ClientGone
 	QueueFull
 	QueueTimeout
@@ -40,38 +45,46 @@ const (
 )
 
 var reasonNames = [reasons]string{
-	ReasonNone:        "",
-	BadRequest:        "http_request_error",
-	NoRoute:           "no_route",
-	UnknownHost:       "unknown_host",
-	MethodRefused:     "http_request_denied",
-	BodyTooLarge:      "body_too_large",
-	RateLimited:       "rate_limited",
-	BodyTimeout:       "client_timeout",
-	ClientGone:        "client_gone",
-	QueueFull:         "queue_full",
-	QueueTimeout:      "queue_timeout",
-	Overloaded:        "overloaded",
-	NoPeer:            "destination_unavailable",
-	ConnectRefused:    "connection_refused",
-	ConnectTimeout:    "connection_timeout",
-	ConnectFailed:     "destination_ip_unroutable",
-	TLSCertificate:    "tls_certificate_error",
-	TLSAlert:          "tls_alert_received",
-	TLSProtocol:       "tls_protocol_error",
-	UpstreamBroken:    "connection_terminated",
-	UpstreamInvalid:   "http_protocol_error",
-	ResponseTruncated: "http_response_incomplete",
-	ResponseTimeout:   "http_response_timeout",
-	TotalTimeout:      "total_timeout",
-	DeadlineExceeded:  "client_deadline",
-	ConnectionLimit:   "connection_limit_reached",
-	UpgradeFailed:     "http_upgrade_failed",
-	Internal:          "proxy_internal_error",
+	ReasonNone:         "",
+	BadRequest:         "http_request_error",
+	NoRoute:            "no_route",
+	UnknownHost:        "unknown_host",
+	MethodRefused:      "http_request_denied",
+	BodyTooLarge:       "body_too_large",
+	RateLimited:        "rate_limited",
+	ConcurrencyLimited: "concurrency_limited",
+	HeaderTimeout:      "client_header_timeout",
+	BodyTimeout:        "client_timeout",
+	SlowBody:           "client_body_slow",
+	WriteTimeout:       "client_write_timeout",
+	SlowReader:         "client_read_slow",
+	ClientGone:         "client_gone",
+	QueueFull:          "queue_full",
+	QueueTimeout:       "queue_timeout",
+	Overloaded:         "overloaded",
+	NoPeer:             "destination_unavailable",
+	ConnectRefused:     "connection_refused",
+	ConnectTimeout:     "connection_timeout",
+	ConnectFailed:      "destination_ip_unroutable",
+	TLSCertificate:     "tls_certificate_error",
+	TLSAlert:           "tls_alert_received",
+	TLSProtocol:        "tls_protocol_error",
+	UpstreamBroken:     "connection_terminated",
+	UpstreamInvalid:    "http_protocol_error",
+	ResponseTruncated:  "http_response_incomplete",
+	ResponseTimeout:    "http_response_timeout",
+	TotalTimeout:       "total_timeout",
+	DeadlineExceeded:   "client_deadline",
+	ConnectionLimit:    "connection_limit_reached",
+	UpgradeFailed:      "http_upgrade_failed",
+	Internal:           "proxy_internal_error",
 }
 
 // String is the reason as metrics and logs name it; empty for none.
 func (r Reason) String() string { return reasonNames[r] }
+
+// Reasons are all reasons by their number, for metrics that want them ahead.
+func Reasons() []string { return append([]string(nil), reasonNames[:]...) }
 
 // RetryReasons are the reasons that an attempt can be followed by another for, for metrics that want them ahead.
 func RetryReasons() []string {

@@ -17,7 +17,7 @@ import (
 
 var start = time.Unix(1_800_000_000, 0)
 
-func key(l *limit.Limit, s string) limit.Key { return l.Key([]byte(s)) }
+func key(of interface{ Key([]byte) limit.Key }, s string) limit.Key { return of.Key([]byte(s)) }
 
 // One key behaves as one rate.Limiter does, and so never gets more than its burst and what its rate brought.
 func TestOneKeyIsOneRateLimiter(t *testing.T) {

@@ -17,14 +17,15 @@ type Registry struct {
 	keys  int // per limit
 	seeds [2]maphash.Seed
 
-	// mu guards stores. Taken when the configuration changes and by scrapes; no request takes it.
+	// mu guards stores and gates. Taken when the configuration changes and by scrapes; no request takes it.
 	mu     sync.Mutex
 	stores map[string]*store
+	gates  map[string]*running
 }
 
 // NewRegistry makes a registry whose limits remember up to keys keys each.
 func NewRegistry(keys int) *Registry {
-	return &Registry{keys: keys, seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, stores: map[string]*store{}}
+	return &Registry{keys: keys, seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, stores: map[string]*store{}, gates: map[string]*running{}}
 }
 
 // Acquire makes a limit with these options over what the registry remembers under its name. It cannot fail; a new name remembers nothing yet.
@@ -48,11 +49,21 @@ func (r *Registry) Retain(names []string) {
 			delete(r.stores, name)
 		}
 	}
+	for name := range r.gates {
+		if !slices.Contains(names, name) {
+			delete(r.gates, name)
+		}
+	}
 }
 
 // Key is a hash of what a request is counted by: 128 bits under a secret, so that nobody can aim at another's bucket, and two keys fall together
 // once in 10²⁸. Whatever a client puts into a header, its key takes 16 bytes.
 type Key struct{ high, low uint64 }
+
+// Key hashes the parts of a composite key, each made distinct from its neighbours by the caller, for what is counted here alone.
+func (r *Registry) Key(parts []byte) Key {
+	return Key{maphash.Bytes(r.seeds[0], parts), maphash.Bytes(r.seeds[1], parts)}
+}
 
 // Stat is one limit's memory.
 type Stat struct {
@@ -60,6 +71,7 @@ type Stat struct {
 	Keys    int    // remembered now
 	Evicted uint64 // forgotten because the limit was full, since the process started
 	Shared  bool
+	Running int64 // requests under way that its gate counts
 }
 
 // Stats lists the limits by name.
@@ -67,7 +79,16 @@ func (r *Registry) Stats() []Stat {
 	r.mu.Lock()
 	list := make([]Stat, 0, len(r.stores))
 	for name, s := range r.stores {
-		list = append(list, Stat{Name: name, Keys: s.len(), Evicted: s.evicted.Load(), Shared: s.sharing != nil})
+		stat := Stat{Name: name, Keys: s.len(), Evicted: s.evicted.Load(), Shared: s.sharing != nil}
+		if g := r.gates[name]; g != nil {
+			stat.Running = g.total.Load()
+		}
+		list = append(list, stat)
+	}
+	for name, g := range r.gates {
+		if r.stores[name] == nil {
+			list = append(list, Stat{Name: name, Running: g.total.Load()})
+		}
 	}
 	r.mu.Unlock()
 	slices.SortFunc(list, func(a, b Stat) int { return strings.Compare(a.Name, b.Name) })

@@ -13,8 +13,9 @@ type LimitStat struct {
 	Keys    int
 	Evicted uint64
 
-	Shared   bool // counted across replicas
-	Degraded bool // and just now not: each replica gives its share
+	Shared   bool  // counted across replicas
+	Degraded bool  // and just now not: each replica gives its share
+	Running  int64 // requests under way that it counts
 }
 
 type limitVecs struct {
@@ -34,6 +35,7 @@ func newLimitVecs() limitVecs {
 				"Keys that a rate limit forgot because its memory was full; a key that comes back begins with a full burst.", []string{"limit"}, nil),
 			degraded: prometheus.NewDesc("weir_limit_shared_degraded",
 				"1 while a shared limit cannot be counted across replicas and each of them gives its share. Absent for limits that are not shared.", []string{"limit"}, nil),
+			running: prometheus.NewDesc("weir_limit_requests_in_flight", "Requests under way now that a limit with concurrency counts.", []string{"limit"}, nil),
 		},
 	}
 }
@@ -44,8 +46,8 @@ func (v *limitVecs) collectors() []prometheus.Collector {
 
 // limitCollector asks at each scrape, so that requests count nothing for it.
 type limitCollector struct {
-	keys, evicted, degraded *prometheus.Desc
-	stats                   func() []LimitStat // set once, before the first scrape; nil: no limits
+	keys, evicted, running, degraded *prometheus.Desc
+	stats                            func() []LimitStat // set once, before the first scrape; nil: no limits
 }
 
 // Describe implements prometheus.Collector.
@@ -53,6 +55,7 @@ func (c *limitCollector) Describe(out chan<- *prometheus.Desc) {
 	out <- c.keys
 	out <- c.evicted
 	out <- c.degraded
+	out <- c.running
 }
 
 // Collect implements prometheus.Collector.
@@ -63,6 +66,7 @@ func (c *limitCollector) Collect(out chan<- prometheus.Metric) {
 	for _, s := range c.stats() {
 		out <- prometheus.MustNewConstMetric(c.keys, prometheus.GaugeValue, float64(s.Keys), s.Name)
 		out <- prometheus.MustNewConstMetric(c.evicted, prometheus.CounterValue, float64(s.Evicted), s.Name)
+		out <- prometheus.MustNewConstMetric(c.running, prometheus.GaugeValue, float64(s.Running), s.Name)
 		if !s.Shared {
 			continue
 		}
