@@ -25,6 +25,8 @@ type Options struct {
 	// Challenge is asked for the body that answers a CA's validation of host (as received) at path, on plain listeners only. It may read a file. nil:
 	// nobody answers.
 	Challenge func(host, path []byte) (body []byte, ok bool)
+	// Suspected is told once, by a request, of what Suspect says from then on. nil: nobody is.
+	Suspected func(netip.Addr)
 }
 
 // Proxy serves accepted connections from the current snapshot. It is a resource: Shutdown ends it. It starts no goroutine of its own except for
@@ -38,9 +40,10 @@ type Proxy struct {
 	exchanges sync.Pool
 	bodies    sync.Pool
 
-	draining atomic.Bool               // set once, by Shutdown
-	date     atomic.Pointer[datedLine] // of the present second; written by whoever finds it old
-	cut      atomic.Bool               // set once, by Shutdown at its deadline: no attempt begins any more
+	suspect  atomic.Pointer[netip.Addr] // written once, by the first request that finds one
+	draining atomic.Bool                // set once, by Shutdown
+	date     atomic.Pointer[datedLine]  // of the present second; written by whoever finds it old
+	cut      atomic.Bool                // set once, by Shutdown at its deadline: no attempt begins any more
 
 	// mu guards clients; held for a map operation at accept and close, and by Shutdown. No request takes it.
 	mu      sync.Mutex

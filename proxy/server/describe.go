@@ -32,6 +32,9 @@ func (s *Server) status() admin.Status {
 	if st.Cluster = cluster; warning != "" {
 		st.Warnings = append(st.Warnings, warning)
 	}
+	if w := s.suspicion(g); w != "" {
+		st.Warnings = append(st.Warnings, w)
+	}
 	if s.aside != "" {
 		st.Warnings = append(st.Warnings, s.aside)
 	}

@@ -132,7 +132,7 @@ func start(o Options) (s *Server, err error) {
 		s.aside = fmt.Sprintf("the runtime overlay was set aside as %s, the file's weights are in force: %v", s.overlay.asidePath(), unreadable)
 	}
 	s.registry = upstream.NewRegistry(upstream.Options{Logger: s.log, Events: s.targets.events()})
-	s.proxy = proxy.New(proxy.Options{Logger: s.log, Now: s.registry.Now, Challenge: s.answerChallenge}, nil)
+	s.proxy = proxy.New(proxy.Options{Logger: s.log, Now: s.registry.Now, Challenge: s.answerChallenge, Suspected: s.suspected}, nil)
 	control, err := s.openAdmin(cfg)
 	if err != nil {
 		return s, err
