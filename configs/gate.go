@@ -13,7 +13,6 @@ import (
 func notBuilt() []gate {
 	return []gate{
 		{path: "limit.*.key", values: []string{"jwt:"}},
-		{path: "listener.*.protocols.*", values: []string{"h3"}},
 		{path: "service.*.sticky", values: []string{"cookie", "client_ip", "header:", "cookie:"}},
 		{path: "service.*.rollout"},
 		{path: "route.*.files"},

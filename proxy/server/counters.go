@@ -82,6 +82,6 @@ func (s *Server) exportShares() {
 func (s *Server) exportStats() {
 	s.metrics.SetLimitStats(s.limitStats)
 	s.metrics.SetQueueStats(priorityNames(), s.queueStats)
-	s.metrics.SetHTTP2Stats(s.http2Stats)
 	s.metrics.SetClusterStat(s.clusterStat)
+	s.countStreams()
 }
