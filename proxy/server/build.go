@@ -24,7 +24,7 @@ func (g *generation) build(s *Server, old *generation) {
 		snap.Access = g.logs.access
 	}
 	if cfg.ClientIP != nil {
-		snap.Trust = trusted(cfg.ClientIP.TrustedProxies)
+		snap.Trust = trustedProxies(cfg.ClientIP.TrustedProxies)
 	}
 	policies := s.policies(cfg)
 	for _, r := range cfg.Routes {
