@@ -89,7 +89,7 @@ func (s *site) pebble() *pebble { return newPebble(s.t, port(s.http), port(s.tls
 // options are for the given CA, with impatient retries.
 func (s *site) options(p *pebble) edgetls.ACMEOptions {
 	return edgetls.ACMEOptions{
-		Directories: []string{p.directory}, Roots: p.trust, Profile: "default", Folder: s.folder,
+		CAs: []edgetls.CA{{Directory: p.directory, Roots: p.trust, Profile: "default"}}, Folder: s.folder,
 		HTTPAddress: s.http.Addr().String(), TLSAddress: s.tls.Addr().String(), Resolver: p.resolver,
 		Retry: func(int) time.Duration { return 20 * time.Millisecond },
 		Changed: func() {

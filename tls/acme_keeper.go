@@ -72,13 +72,13 @@ func (a *ACME) tend(ctx context.Context, s *subject) error {
 	if err != nil {
 		return err
 	}
-	if stored == nil || stored.NeedsRenewal(a.all) {
+	if stored == nil || stored.NeedsRenewal(a.all.of(s.name)) {
 		a.adopt(s, stored, StateObtaining)
 		err = a.obtain(ctx, s.name)
 	} else {
 		a.adopt(s, stored, StateValid)
 		// The CA may have asked for an earlier renewal (RFC 9773): certmagic asks when it is time to ask, and renews if so.
-		err = a.all.ManageSync(ctx, []string{s.name})
+		err = a.all.of(s.name).ManageSync(ctx, []string{s.name})
 	}
 	if err != nil {
 		return err
@@ -102,18 +102,19 @@ func (a *ACME) obtain(ctx context.Context, name string) error {
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		errs = append(errs, &failure{directory: ca.directory, err: err})
+		errs = append(errs, &failure{directory: ca.Directory, err: err})
 	}
 	return errors.Join(errs...)
 }
 
 // orderFrom asks one CA, if the ledger and the preflight let it.
 func (a *ACME) orderFrom(ctx context.Context, ca *authority, name string) error {
-	d, err := a.preflight.read(ctx, ca.directory)
+	d, err := ca.check.read(ctx)
 	if err != nil {
 		return err
 	}
-	before, missing := ca.config.CacheManagedCertificate(ctx, name) // zero when there is none
+	config := ca.of(name)
+	before, missing := config.CacheManagedCertificate(ctx, name) // zero when there is none
 	a.forget(name)
 	kind := newNames
 	switch {
@@ -122,17 +123,17 @@ func (a *ACME) orderFrom(ctx context.Context, ca *authority, name string) error 
 	case missing == nil:
 		kind = sameNames
 	}
-	if err := a.preflight.check(ctx, ca.directory, d, name); err != nil {
+	if err := ca.check.order(ctx, d, name, ca.byDNS(name)); err != nil {
 		return err
 	}
-	budgets := limitsOf(ca.directory, a.options.Limits).budgets(ca.directory, name, kind)
+	budgets := limitsOf(ca.Directory, a.options.Limits).budgets(ca.Directory, name, kind)
 	if err := a.take(ctx, ca, budgets); err != nil {
 		return err
 	}
 	since := a.options.Now()
-	err = ca.config.ManageSync(ctx, []string{name})
+	err = config.ManageSync(ctx, []string{name})
 	if err == nil {
-		after, loaded := ca.config.CacheManagedCertificate(ctx, name)
+		after, loaded := config.CacheManagedCertificate(ctx, name)
 		a.forget(name)
 		if loaded != nil || after.Hash() == before.Hash() { // another process ordered it meanwhile and has it in its ledger
 			a.settleBudgets(ctx, budgets, 0)
@@ -141,16 +142,16 @@ func (a *ACME) orderFrom(ctx context.Context, ca *authority, name string) error 
 	}
 	failures := 0
 	if isValidationFailure(err) {
-		// The client library goes on to the next kind of challenge with another order, and only the last error comes out.
-		failures = a.kindsOfChallenge()
+		failures = a.validations(ca.byDNS(name))
 	}
 	a.settleBudgets(context.WithoutCancel(ctx), budgets, failures)
 	return ca.retry.mark(err, since)
 }
 
-// kindsOfChallenge is how many validations an order that fails has failed.
-func (a *ACME) kindsOfChallenge() int {
-	if a.options.HTTPAddress != "" && a.options.TLSAddress != "" {
+// validations is how many have failed when an order has: the client library goes on to the next kind of challenge with another order, and only the last
+// error comes out.
+func (a *ACME) validations(byDNS bool) int {
+	if !byDNS && a.options.HTTPAddress != "" && a.options.TLSAddress != "" {
 		return 2
 	}
 	return 1
@@ -158,7 +159,7 @@ func (a *ACME) kindsOfChallenge() int {
 
 // take is ledger.take, but a ledger that cannot be written must not keep a site from its certificate.
 func (a *ACME) take(ctx context.Context, ca *authority, budgets []budget) error {
-	err := a.ledger.take(ctx, authorityName(ca.directory), budgets, a.options.Now())
+	err := a.ledger.take(ctx, authorityName(ca.Directory), budgets, a.options.Now())
 	if own := new(refusal); err == nil || errors.As(err, &own) || ctx.Err() != nil {
 		return err
 	}

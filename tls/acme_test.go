@@ -83,7 +83,7 @@ func TestUntrustedDirectory(t *testing.T) {
 	s := newSite(t)
 	ca := s.pebble()
 	o := s.options(ca)
-	o.Roots = newAuthority(t).pool()
+	o.CAs[0].Roots = newAuthority(t).pool()
 	s.start(o, "a.example.test")
 	s.await("failure", s.hasFailed("a.example.test"))
 	if e := s.info("a.example.test").Error; !strings.Contains(e, "tls.acme.root_ca") {
@@ -143,8 +143,7 @@ func TestFailsOver(t *testing.T) {
 	first, second := s.pebble(), s.pebble()
 	first.instead(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "gone", http.StatusNotFound) })
 	o := s.options(second)
-	o.Directories = []string{first.directory, second.directory}
-	o.Roots.AddCert(first.own)
+	o.CAs = append(s.options(first).CAs, o.CAs...)
 	s.start(o, "a.example.test")
 	s.await("certificate", s.isValid("a.example.test"))
 	s.mustServe("a.example.test", second.issued)
@@ -158,7 +157,7 @@ func TestRenews(t *testing.T) {
 	s := newSite(t)
 	ca := s.pebble()
 	o := s.options(ca)
-	o.Profile = "brief" // 8 s
+	o.CAs[0].Profile = "brief" // 8 s
 	s.start(o, "short.example.test")
 	s.await("certificate", s.isValid("short.example.test"))
 	first := s.mustServe("short.example.test", ca.issued)

@@ -25,8 +25,8 @@ func TestPreflight(t *testing.T) {
 		{"CAA nobody", "a.example.test", "lets only nobody issue", func(p *pebble, _ *edgetls.ACMEOptions) {
 			p.dns.AddDNSCAARecord("a.example.test.", []challtestsrv.CAAPolicy{{Tag: "issue", Value: ";"}})
 		}},
-		{"profile", "a.example.test", `has no profile "weekly"`, func(_ *pebble, o *edgetls.ACMEOptions) { o.Profile = "weekly" }},
-		{"external account", "a.example.test", "wants an external account binding", func(p *pebble, _ *edgetls.ACMEOptions) {
+		{"profile", "a.example.test", `has no profile "weekly"`, func(_ *pebble, o *edgetls.ACMEOptions) { o.CAs[0].Profile = "weekly" }},
+		{"external account", "a.example.test", "to accounts that are known to it only", func(p *pebble, _ *edgetls.ACMEOptions) {
 			p.instead(func(w http.ResponseWriter, _ *http.Request) {
 				_, _ = w.Write([]byte(`{"newOrder":"https://127.0.0.1/","meta":{"externalAccountRequired":true}}`))
 			})

@@ -210,6 +210,11 @@ func (s *Store) candidates(serverName, local string) []*certificate {
 	if found := s.managed[name]; found != nil {
 		return []*certificate{found}
 	}
+	if label, parent, ok := strings.Cut(name, "."); ok && label != "" {
+		if found := s.managed["*."+parent]; found != nil {
+			return []*certificate{found}
+		}
+	}
 	if s.fallback == nil && len(s.inManaged) > 0 {
 		return s.inManaged[:1]
 	}
