@@ -7,7 +7,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -142,8 +141,6 @@ func (c checker) listeners() {
 		c.redirect(l, path)
 		if protocols := joinKey(path, "protocols"); len(l.Protocols) == 0 && !c.bad(protocols) {
 			c.value(protocols, "protocols is empty: a listener speaks at least one")
-		} else if !l.TLS && slices.Contains(l.Protocols, "h2") && !c.bad(protocols) {
-			c.value(protocols, "h2 without tls: not supported yet")
 		}
 	}
 }

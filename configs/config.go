@@ -91,8 +91,9 @@ type Listener struct {
 	// "https": answer every request for a host and path that a route serves with 308 to the same on the
 	// first TLS listener, others with 404. ACME validations are answered as on every plain listener.
 	Redirect string `toml:"redirect" enum:"https"`
-	// Protocols offered, by ALPN on TLS. Default: http/1.1 and h2 with tls = true, else http/1.1, which is all
-	// that a plain listener can speak so far.
+	// Protocols spoken. On TLS they are offered by ALPN. On a plain listener h2 is HTTP/2 with prior knowledge,
+	// which a proxy in front may speak (h2c): the connection's first bytes tell; there is no Upgrade. Default:
+	// http/1.1 and h2 with tls = true, else http/1.1.
 	Protocols []string `toml:"protocols" default:"http/1.1" enum:"http/1.1|h2"`
 	// Who begins connections with a PROXY header, v1 or v2, as networks or single addresses: load balancers that pass on TCP or TLS (HAProxy's
 	// send-proxy, nginx's proxy_protocol on). From them it is required within 2 s, and the address it states is the client's for

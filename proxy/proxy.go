@@ -92,8 +92,14 @@ func (p *Proxy) Serve(conn net.Conn, l *Listener, tlsVersion uint16) {
 	c.identify(from)
 	l.Metrics.Accepted()
 	p.join(c)
+	awake := true
+	if l.HTTP2 {
+		if awake = c.await(); awake && p.takeOver(c) {
+			return
+		}
+	}
 	defer p.end(c)
-	for c.next() {
+	for awake && c.next() {
 	}
 }
 
@@ -115,8 +121,20 @@ func (c *client) panicked(bug any) {
 	c.proxy.options.Logger.Error("panic in an exchange", zap.Any("weir.panic", bug), zap.String(observe.KeyClientIP, string(c.address)), zap.Stack(observe.KeyStack))
 }
 
-// next waits for one request and serves it; false ends the connection. While it waits nothing is held but the connection itself.
+// next waits for one request and serves it; false ends the connection.
 func (c *client) next() bool {
+	if !c.await() {
+		return false
+	}
+	p := c.proxy
+	x := p.exchange()
+	keep := x.run(c, c.side)
+	p.exchanges.Put(x)
+	return keep
+}
+
+// await waits for the first byte of a request; false: none will come. While it waits nothing is held but the connection itself.
+func (c *client) await() bool {
 	p := c.proxy
 	c.idle.Store(true)
 	if p.draining.Load() && !c.conn.Readable() {
@@ -127,13 +145,7 @@ func (c *client) next() bool {
 	if p.draining.Load() {
 		err = c.resume(err)
 	}
-	if err != nil {
-		return false
-	}
-	x := p.exchange()
-	keep := x.run(c, c.side)
-	p.exchanges.Put(x)
-	return keep
+	return err == nil
 }
 
 // exchange borrows one from the pool.

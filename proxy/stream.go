@@ -26,19 +26,47 @@ func (s streamSide) Break() { s.Abort(http2.InternalError) }
 // ServeHTTP2 is Serve for a connection that has agreed on HTTP/2: it reads frames on the caller's goroutine and runs each request on one of its own.
 func (p *Proxy) ServeHTTP2(conn net.Conn, l *Listener, tlsVersion uint16) {
 	conn, from := whose(conn)
-	c := &client{proxy: p, listener: l, tls: tlsVersion, socket: conn}
+	c := p.streaming(conn, l, tlsVersion)
 	c.identify(from)
-	c.http2 = http2.New(conn, &p.options.HTTP2, c.stream)
 	l.Metrics.Accepted()
 	p.join(c)
+	c.serveStreams(nil)
+}
+
+// streaming is the client of an HTTP/2 connection.
+func (p *Proxy) streaming(conn net.Conn, l *Listener, tlsVersion uint16) *client {
+	c := &client{proxy: p, listener: l, tls: tlsVersion, socket: conn}
+	c.http2 = http2.New(conn, &p.options.HTTP2, c.stream)
+	return c
+}
+
+// serveStreams serves a client that has joined; early is what was read of it.
+func (c *client) serveStreams(early []byte) {
+	p := c.proxy
 	if p.draining.Load() { // Shutdown may have looked before we joined
 		c.http2.Drain()
 	}
-	if err := c.http2.Serve(nil); err != nil {
+	if err := c.http2.Serve(early); err != nil {
 		p.options.Logger.Debug("http2 connection ended", zap.String(observe.KeyClientIP, string(c.address)), observe.Err(err))
 	}
 	p.leave(c)
-	l.Metrics.Closed()
+	c.listener.Metrics.Closed()
+}
+
+// takeOver serves c's connection by HTTP/2 if it begins so, with prior knowledge (RFC 9113 §3.3), and reports whether it did. Its first byte is there.
+func (p *Proxy) takeOver(c *client) bool {
+	early, begins := c.conn.Begins(http2.Preface)
+	if !begins {
+		return false
+	}
+	next := p.streaming(c.socket, c.listener, c.tls)
+	next.ip, next.address, next.lines = c.ip, c.address, c.lines
+	p.mu.Lock() // at once: to a Shutdown the connection is never away
+	delete(p.clients, c)
+	p.clients[next] = struct{}{}
+	p.mu.Unlock()
+	next.serveStreams(early)
+	return true
 }
 
 // stream answers one request of an HTTP/2 connection, on the goroutine that http2 started for it. A panic costs that stream, see end.

@@ -162,12 +162,15 @@ func (s *Store) Covers(serverName, host string) bool {
 	return len(candidates) > 0 && candidates[0].tls.Leaf.VerifyHostname(host) == nil
 }
 
+// ErrNoCertificate ends a handshake that there is no certificate for.
+var ErrNoCertificate = errors.New("choose certificate: there are none")
+
 // certificate chooses for one handshake: by name, then the first that the client's version, suites, curves and signature schemes
 // allow. When it supports none, the best is sent all the same, so that the handshake fails with the alert that says why.
 func (s *Store) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	candidates := s.candidates(hello.ServerName, localAddress(hello))
 	if len(candidates) == 0 {
-		return nil, errors.New("choose certificate: there are none")
+		return nil, ErrNoCertificate
 	}
 	// The name has been dealt with; SupportsCertificate would refuse a fallback for it.
 	able := *hello

@@ -19,6 +19,8 @@ type Listener struct {
 	_        [64]byte                // keeps what every request writes off the cache line that every accept writes
 	busy     atomic.Int64            // requests now, written by RequestBegin and RequestEnd
 
+	tls handshakes
+
 	leaving bool // guarded by listenerCollector.mu: out of the configuration, still has connections
 }
 
@@ -44,6 +46,7 @@ func (l *Listener) RequestEnd() { l.busy.Add(-1) }
 // gauge's compare-and-swap loop on a float.
 type listenerCollector struct {
 	connections, accepted, refused, inFlight *prometheus.Desc
+	handshakes                               handshakeDescs
 
 	// mu guards the list and the leaving flags. Held by scrapes and configuration changes, never by a request.
 	mu     sync.Mutex
@@ -61,7 +64,8 @@ func newListenerCollector() *listenerCollector {
 			[]string{"listener", "reason"}, nil),
 		inFlight: prometheus.NewDesc("weir_http_requests_in_flight",
 			"Requests being served now, on all listeners.", nil, nil),
-		byName: map[string]*Listener{},
+		handshakes: newHandshakeDescs(),
+		byName:     map[string]*Listener{},
 	}
 }
 
@@ -103,6 +107,7 @@ func (c *listenerCollector) Describe(out chan<- *prometheus.Desc) {
 	out <- c.accepted
 	out <- c.refused
 	out <- c.inFlight
+	c.handshakes.describe(out)
 }
 
 // Collect implements prometheus.Collector.
@@ -119,6 +124,7 @@ func (c *listenerCollector) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(c.connections, prometheus.GaugeValue, float64(active), name, "active")
 		out <- prometheus.MustNewConstMetric(c.connections, prometheus.GaugeValue, float64(idle), name, "idle")
 		out <- prometheus.MustNewConstMetric(c.accepted, prometheus.CounterValue, float64(l.accepted.Load()), name)
+		c.handshakes.collect(out, l)
 		for why := range l.refused {
 			out <- prometheus.MustNewConstMetric(c.refused, prometheus.CounterValue, float64(l.refused[why].Load()), name, refusalNames[why])
 		}

@@ -45,6 +45,7 @@ type Metrics struct {
 	group     groupVecs
 	upstream  upstreamVecs
 	limit     limitVecs
+	http2     *http2Collector
 	reloads   map[Result]prometheus.Counter // read-only after NewMetrics
 	lastGood  prometheus.Gauge
 	notAfter  *prometheus.GaugeVec
@@ -84,6 +85,7 @@ func NewMetrics(b Build) *Metrics {
 		group:    newGroupVecs(),
 		upstream: newUpstreamVecs(),
 		limit:    newLimitVecs(),
+		http2:    newHTTP2Collector(),
 		lastGood: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "weir_config_last_reload_successful",
 			Help: "1 when the last reload took the file, 0 when it was refused and the configuration before it stays in force.",
@@ -124,7 +126,7 @@ func (m *Metrics) register(b Build) {
 	}, []string{"version", "revision", "goversion"})
 	info.WithLabelValues(b.Version, b.Revision, b.GoVersion).Set(1)
 
-	m.registry.MustRegister(m.requests, m.duration, m.lastGood, m.notAfter, m.logDrops, m.listeners, reloads, info)
+	m.registry.MustRegister(m.requests, m.duration, m.lastGood, m.notAfter, m.logDrops, m.listeners, m.http2, reloads, info)
 	m.registry.MustRegister(m.group.collectors()...)
 	m.registry.MustRegister(m.upstream.collectors()...)
 	m.registry.MustRegister(m.limit.collectors()...)

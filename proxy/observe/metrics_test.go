@@ -19,7 +19,9 @@ import (
 // populated is a Metrics with one of everything that a configuration brings.
 func populated() *observe.Metrics {
 	m := observe.NewMetrics(observe.Build{Version: "1.2.3", Revision: "abc", GoVersion: "go1.26"})
-	m.Listener("https")
+	m.Listener("https").Secure()
+	kinds := []observe.HTTP2Stat{{Kind: "reset", Count: 5}}
+	m.SetHTTP2Stats(func() observe.HTTP2Stats { return observe.HTTP2Stats{Streams: 7, Errors: kinds, Floods: kinds} })
 	m.Route("https", "login")
 	m.Service("api", "connect_error")
 	m.Limit("login")
@@ -263,7 +265,7 @@ func TestSetCertificatesReplacesTheSet(t *testing.T) {
 	})
 	var got []string
 	for _, line := range scrape(t, m) {
-		if strings.HasPrefix(line, "weir_tls_") {
+		if strings.HasPrefix(line, "weir_tls_certificate_") {
 			got = append(got, line)
 		}
 	}

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -18,11 +17,7 @@ import (
 	"github.com/valor-ivx/weir/proxy"
 	"github.com/valor-ivx/weir/proxy/clientip"
 	"github.com/valor-ivx/weir/proxy/observe"
-	edgetls "github.com/valor-ivx/weir/tls"
 )
-
-// handshakeTimeout bounds a TLS handshake: a client that needs longer has lost its connection or is holding one open on purpose.
-const handshakeTimeout = 10 * time.Second
 
 // listener is one open socket of the data path: its goroutine accepts, and each connection gets one of its own. It survives reloads as long as the file
 // names its address with the same kind.
@@ -74,9 +69,10 @@ func (s *Server) openListener(plan listenerPlan, from *listener) (*listener, err
 	}
 	l := &listener{server: s, config: c, socket: socket, senders: trusted(c.ProxyProtocol), inherited: from != nil, done: make(chan struct{}), handshakes: map[net.Conn]struct{}{}}
 	l.data = &proxy.Listener{Name: c.Name, Index: s.listenerIndex(c.Name), Scheme: "http", Port: port, Metrics: s.metrics.Listener(c.Name),
-		Redirect: plan.redirectPort()}
+		Redirect: plan.redirectPort(), HTTP2: !c.TLS && slices.Contains(c.Protocols, "h2")}
 	if c.TLS {
 		l.data.Scheme = "https"
+		l.data.Metrics.Secure()
 		version := uint16(tls.VersionTLS12)
 		if plan.minVersion == "1.3" {
 			version = tls.VersionTLS13
@@ -100,8 +96,9 @@ func alpn(protocols []string) []string {
 // same reports whether a listener of the new file is this one: nothing that a socket is made of differs.
 func (l *listener) same(plan listenerPlan, oldMinVersion string) bool {
 	c := plan.config
-	return slices.Equal(l.config.ProxyProtocol, c.ProxyProtocol) && l.config.Address == c.Address && l.config.Name == c.Name && l.config.TLS == c.TLS && l.data.Redirect == plan.redirectPort() &&
-		(!c.TLS || plan.minVersion == oldMinVersion && slices.Equal(l.config.Protocols, c.Protocols))
+	return slices.Equal(l.config.ProxyProtocol, c.ProxyProtocol) && l.config.Address == c.Address && l.config.Name == c.Name &&
+		l.config.TLS == c.TLS && l.data.Redirect == plan.redirectPort() &&
+		slices.Equal(l.config.Protocols, c.Protocols) && (!c.TLS || plan.minVersion == oldMinVersion)
 }
 
 func (l *listener) start() { go l.accept() }
@@ -135,16 +132,11 @@ func (l *listener) serve(conn net.Conn) {
 		return
 	}
 	if l.tls == nil {
-		l.server.proxy.Serve(claimed(conn, from), l.data, 0)
+		l.servePlain(claimed(conn, from))
 		return
 	}
-	secure := tls.Server(conn, l.tls)
-	if !l.handshake(conn, secure) {
-		_ = conn.Close() // nothing was agreed: there is nobody to say goodbye to
-		return
-	}
-	if edgetls.IsValidation(secure.ConnectionState()) {
-		_ = secure.Close() // the CA has seen what it came for
+	secure := l.handshake(conn)
+	if secure == nil {
 		return
 	}
 	state := secure.ConnectionState()
@@ -155,17 +147,13 @@ func (l *listener) serve(conn net.Conn) {
 	l.server.proxy.Serve(claimed(secure, from), l.data, state.Version)
 }
 
-func (l *listener) handshake(conn net.Conn, secure *tls.Conn) bool {
-	l.begin(conn)
-	ctx, cancel := context.WithTimeout(context.Background(), handshakeTimeout)
-	err := secure.HandshakeContext(ctx)
-	cancel()
-	l.begun(conn)
-	if err != nil {
-		// Scanners do this all day: it is not worth a line unless somebody is looking.
-		l.server.log.Debug("handshake failed", zap.String(observe.KeyListener, l.config.Name), observe.Err(err))
+// servePlain serves a connection without TLS. Where both protocols are spoken the first bytes tell them apart; there is no Upgrade: h2c (RFC 9113 §3.1).
+func (l *listener) servePlain(conn net.Conn) {
+	if l.data.HTTP2 && !slices.Contains(l.config.Protocols, "http/1.1") {
+		l.server.proxy.ServeHTTP2(conn, l.data, 0)
+		return
 	}
-	return err == nil
+	l.server.proxy.Serve(conn, l.data, 0)
 }
 
 // begin and begun stand around what happens on a connection before the proxy has it.

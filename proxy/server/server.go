@@ -40,6 +40,7 @@ type Server struct {
 	admin    *admin.Server
 	overlay  overlayFile
 	secret   []byte
+	http2    *http2.Counters // of clients' connections
 
 	acme      atomic.Pointer[acme] // nil: none; written by apply, read by the data path and the admin API
 	exporting sync.Mutex           // one export of certificates' metrics at a time, so that none overwrites a newer one
@@ -103,11 +104,12 @@ func http1Options() http1.ServerOptions {
 }
 
 // http2Options are the same bounds for HTTP/2, whose other defaults are package http2's.
-func http2Options() http2.Options {
+func http2Options(counters *http2.Counters) http2.Options {
 	o := http1Options()
 	return http2.Options{
 		Limits:      http2.Limits{Head: o.Limits.Head, Fields: o.Limits.Fields, Target: o.Limits.Target},
 		IdleTimeout: o.IdleTimeout, HeaderTimeout: o.HeaderTimeout, BodyTimeout: o.BodyTimeout, WriteTimeout: o.WriteTimeout,
+		Counters: counters,
 	}
 }
 
@@ -121,11 +123,13 @@ func start(o Options) (s *Server, err error) {
 		options: o, started: time.Now(), level: zap.NewAtomicLevelAt(level(cfg.Log.Level)),
 		certs: edgetls.NewManager(), stops: make(chan admin.StopMode, 2), hangups: make(chan struct{}, 1),
 		limits:  limit.NewRegistry(limit.DefaultKeys),
+		http2:   new(http2.Counters),
 		indexes: map[string]int{}, counters: map[string]*serviceCounters{},
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.metrics = observe.NewMetrics(observe.Build{Version: o.Version})
 	s.metrics.SetLimitStats(s.limitStats)
+	s.metrics.SetHTTP2Stats(s.http2Stats)
 	s.log = observe.NewLogger(observe.LoggerOptions{Level: s.level, Output: output{s}, OnDrop: s.metrics.LogDropped})
 	s.targets.metrics = s.metrics
 	defer func() {
@@ -146,7 +150,7 @@ func start(o Options) (s *Server, err error) {
 		s.aside = fmt.Sprintf("the runtime overlay was set aside as %s, the file's weights are in force: %v", s.overlay.asidePath(), unreadable)
 	}
 	s.registry = upstream.NewRegistry(upstream.Options{Logger: s.log, Events: s.targets.events()})
-	s.proxy = proxy.New(proxy.Options{Logger: s.log, HTTP1: http1Options(), HTTP2: http2Options(), Now: s.registry.Now, Challenge: s.answerChallenge}, nil)
+	s.proxy = proxy.New(proxy.Options{Logger: s.log, HTTP1: http1Options(), HTTP2: http2Options(s.http2), Now: s.registry.Now, Challenge: s.answerChallenge}, nil)
 	control, err := s.openAdmin(cfg)
 	if err != nil {
 		return s, err
