@@ -15,6 +15,8 @@ import (
 
 	"github.com/letsencrypt/challtestsrv"
 	"github.com/miekg/dns"
+
+	"github.com/valor-ivx/weir/tls/pebbletest"
 )
 
 // feeder puts what providers publish into the DNS that the CA asks, and counts.
@@ -31,9 +33,9 @@ type feeder struct {
 	refuses bool                // answer 403
 }
 
-func newFeeder(t *testing.T, ca *pebble) *feeder {
+func newFeeder(t *testing.T, ca *pebbletest.CA) *feeder {
 	t.Helper()
-	f := &feeder{t: t, dns: ca.dns, there: map[string][]string{}, ever: map[string]int{}}
+	f := &feeder{t: t, dns: ca.DNS, there: map[string][]string{}, ever: map[string]int{}}
 	server := httptest.NewServer(http.HandlerFunc(f.serve))
 	t.Cleanup(server.Close)
 	f.url = server.URL
@@ -178,7 +180,7 @@ func newNameServer(t *testing.T, zone, ip, port string) *nameServer {
 	t.Helper()
 	n := &nameServer{zone: zone, txt: map[string][]string{}, servers: map[string]string{}}
 	if port == "" {
-		_, port, _ = net.SplitHostPort(freeAddress(t))
+		_, port, _ = net.SplitHostPort(pebbletest.FreeAddress(t))
 	}
 	n.port, n.address = port, net.JoinHostPort(ip, port)
 	for _, network := range []string{"udp", "tcp"} {

@@ -64,6 +64,9 @@ func newPublisher(o DNSOptions) (publisher, error) {
 	case ProviderRoute53:
 		c := route53.NewDefaultConfig()
 		c.AccessKeyID, c.SecretAccessKey, c.SessionToken, c.Region = s.AccessKeyID, s.SecretAccessKey, s.SessionToken, s.Region
+		if c.Region == "" {
+			c.Region = "us-east-1" // Route 53 is one service for all regions, which the SDK signs for this one
+		}
 		c.HostedZoneID, c.AssumeRoleArn = s.HostedZoneID, s.AssumeRole
 		c.WaitForRecordSetsChanged = false // the propagation check looks for itself
 		return fromLego(route53.NewDNSProviderConfig(c))

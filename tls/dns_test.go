@@ -17,24 +17,25 @@ import (
 	"github.com/letsencrypt/challtestsrv"
 
 	edgetls "github.com/valor-ivx/weir/tls"
+	"github.com/valor-ivx/weir/tls/pebbletest"
 )
 
 // TestDNS01: a wildcard and its domain, which share one challenge name, are obtained through every provider; the records
 // are gone afterwards.
 func TestDNS01(t *testing.T) {
 	const challenge = "_acme-challenge.example.test."
-	for provider, settings := range map[string]func(*testing.T, *feeder, *pebble) edgetls.DNSSettings{
-		edgetls.ProviderExec: func(_ *testing.T, f *feeder, _ *pebble) edgetls.DNSSettings {
+	for provider, settings := range map[string]func(*testing.T, *feeder, *pebbletest.CA) edgetls.DNSSettings{
+		edgetls.ProviderExec: func(_ *testing.T, f *feeder, _ *pebbletest.CA) edgetls.DNSSettings {
 			return edgetls.DNSSettings{Program: f.script()}
 		},
-		edgetls.ProviderHTTPReq: func(_ *testing.T, f *feeder, _ *pebble) edgetls.DNSSettings {
+		edgetls.ProviderHTTPReq: func(_ *testing.T, f *feeder, _ *pebbletest.CA) edgetls.DNSSettings {
 			return edgetls.DNSSettings{Endpoint: f.url + "/hook/", Username: "u", Password: "p"}
 		},
-		edgetls.ProviderACMEDNS: func(_ *testing.T, f *feeder, ca *pebble) edgetls.DNSSettings {
-			ca.dns.AddDNSCNAMERecord(challenge, "weir.acme-dns.test.")
+		edgetls.ProviderACMEDNS: func(_ *testing.T, f *feeder, ca *pebbletest.CA) edgetls.DNSSettings {
+			ca.DNS.AddDNSCNAMERecord(challenge, "weir.acme-dns.test.")
 			return edgetls.DNSSettings{Endpoint: f.url, Username: "u", Password: "p", Subdomain: "weir"}
 		},
-		edgetls.ProviderRFC2136: func(t *testing.T, f *feeder, _ *pebble) edgetls.DNSSettings {
+		edgetls.ProviderRFC2136: func(t *testing.T, f *feeder, _ *pebbletest.CA) edgetls.DNSSettings {
 			n := newNameServer(t, "example.test.", "127.0.0.1", "")
 			n.onUpdate = func(name, value string, insert bool) {
 				if insert {
@@ -45,10 +46,10 @@ func TestDNS01(t *testing.T) {
 			}
 			return edgetls.DNSSettings{Nameserver: n.address, TSIGKey: "Weir-Key", TSIGSecret: tsigSecret}
 		},
-		edgetls.ProviderCloudflare: func(t *testing.T, f *feeder, ca *pebble) edgetls.DNSSettings {
+		edgetls.ProviderCloudflare: func(t *testing.T, f *feeder, ca *pebbletest.CA) edgetls.DNSSettings {
 			return edgetls.DNSSettings{Token: "t", Endpoint: fakeCloudflare(t, f, ca)}
 		},
-		edgetls.ProviderRoute53: func(t *testing.T, f *feeder, _ *pebble) edgetls.DNSSettings {
+		edgetls.ProviderRoute53: func(t *testing.T, f *feeder, _ *pebbletest.CA) edgetls.DNSSettings {
 			t.Setenv("AWS_ENDPOINT_URL_ROUTE_53", fakeRoute53(t, f))
 			return edgetls.DNSSettings{AccessKeyID: "a", SecretAccessKey: "s", Region: "us-east-1", HostedZoneID: "Z"}
 		},
@@ -56,19 +57,19 @@ func TestDNS01(t *testing.T) {
 		t.Run(provider, func(t *testing.T) {
 			s := newSite(t)
 			ca := s.pebble()
-			ca.dns.SetDefaultDNSIPv4("") // a record is all that there is of a name
+			ca.DNS.SetDefaultDNSIPv4("") // a record is all that there is of a name
 			f := newFeeder(t, ca)
 			o := s.options(ca)
 			o.HTTPAddress, o.TLSAddress = "", ""
-			o.DNS = &edgetls.DNSOptions{Provider: provider, Settings: settings(t, f, ca), Resolvers: []string{ca.resolver}, Timeout: 10 * time.Second}
+			o.DNS = &edgetls.DNSOptions{Provider: provider, Settings: settings(t, f, ca), Resolvers: []string{ca.Resolver}, Timeout: 10 * time.Second}
 			s.start(o, "*.example.test", "example.test")
 			s.await("certificates", s.isValid("*.example.test", "example.test"))
 			for name, want := range map[string]string{"a.example.test": "*.example.test", "B.example.test": "*.example.test", "example.test": "example.test"} {
-				if leaf := s.mustServe(name, ca.issued); len(leaf.DNSNames) != 1 || leaf.DNSNames[0] != want {
+				if leaf := s.mustServe(name, ca.Issued); len(leaf.DNSNames) != 1 || leaf.DNSNames[0] != want {
 					t.Errorf("%s gets a certificate for %q", name, leaf.DNSNames)
 				}
 			}
-			if _, err := s.served("a.b.example.test", ca.issued); err == nil {
+			if _, err := s.served("a.b.example.test", ca.Issued); err == nil {
 				t.Error("a wildcard is served for two labels")
 			}
 			if f.most > 1 {
@@ -82,7 +83,7 @@ func TestDNS01(t *testing.T) {
 }
 
 // fakeCloudflare is the part of Cloudflare's API that is used, for the zone example.test; lego finds the zone by DNS.
-func fakeCloudflare(t *testing.T, f *feeder, _ *pebble) string {
+func fakeCloudflare(t *testing.T, f *feeder, _ *pebbletest.CA) string {
 	t.Helper()
 	zone := newNameServer(t, "example.test.", "127.0.0.1", "")
 	was := dns01.DefaultClient()
@@ -172,13 +173,13 @@ func TestDNS01ForWildcardsOnly(t *testing.T) {
 	ca := s.pebble()
 	f := newFeeder(t, ca)
 	o := s.options(ca)
-	o.DNS = &edgetls.DNSOptions{Provider: edgetls.ProviderHTTPReq, Resolvers: []string{ca.resolver},
+	o.DNS = &edgetls.DNSOptions{Provider: edgetls.ProviderHTTPReq, Resolvers: []string{ca.Resolver},
 		Settings: edgetls.DNSSettings{Endpoint: f.url + "/hook", Username: "u", Password: "p"}}
-	ca.dns.AddDNSCAARecord("example.test.", []challtestsrv.CAAPolicy{{Tag: "issue", Value: "other.test"}, {Tag: "issuewild", Value: "pebble.test"}})
+	ca.DNS.AddDNSCAARecord("example.test.", []challtestsrv.CAAPolicy{{Tag: "issue", Value: "other.test"}, {Tag: "issuewild", Value: "pebble.test"}})
 	s.start(o, "one.other.test", "*.example.test", "127.0.0.1", "two.example.test")
 	s.await("certificates", s.isValid("one.other.test", "*.example.test", "127.0.0.1"))
-	s.mustServe("a.example.test", ca.issued)
-	s.mustServe("one.other.test", ca.issued)
+	s.mustServe("a.example.test", ca.Issued)
+	s.mustServe("one.other.test", ca.Issued)
 	if f.published("_acme-challenge.example.test.") != 1 || len(f.ever) != 1 {
 		t.Errorf("published %v", f.ever)
 	}
@@ -229,7 +230,7 @@ func TestDNS01Fails(t *testing.T) {
 			o := s.options(ca)
 			o.HTTPAddress, o.TLSAddress = "", ""
 			o.Limits = &edgetls.Limits{Failures: edgetls.Rate{Count: 1, Per: time.Hour}}
-			dns := edgetls.DNSOptions{Provider: edgetls.ProviderHTTPReq, Resolvers: []string{ca.resolver}, Timeout: 300 * time.Millisecond,
+			dns := edgetls.DNSOptions{Provider: edgetls.ProviderHTTPReq, Resolvers: []string{ca.Resolver}, Timeout: 300 * time.Millisecond,
 				Settings: edgetls.DNSSettings{Endpoint: f.url + "/hook", Username: "u", Password: "p"}}
 			right := dns
 			c.arrange(f, &dns)
@@ -244,8 +245,8 @@ func TestDNS01Fails(t *testing.T) {
 			}
 			s.stop()
 			f.set(func() { f.deaf, f.refuses = false, false })
-			ca.dns.DeleteDNSTXTRecord("_acme-challenge.example.test.")
-			ca.dns.DeleteDNSServFailRecord("_acme-challenge.example.test.")
+			ca.DNS.DeleteDNSTXTRecord("_acme-challenge.example.test.")
+			ca.DNS.DeleteDNSServFailRecord("_acme-challenge.example.test.")
 			right.Timeout = 10 * time.Second
 			o.DNS = &right
 			s.start(o, "*.example.test")
