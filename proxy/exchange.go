@@ -31,9 +31,11 @@ type Exchange struct {
 	peer    *upstream.Peer
 	path    []byte // canonical; in req's buffer or in scratch
 
-	start    int64 // ns of Options.Now: first byte of the request seen
-	deadline int64 // total timeout; 0: none
-	headAt   int64 // upstream's final head
+	start    int64             // ns of Options.Now: first byte of the request seen
+	slot     *upstream.Breaker // of which this request holds a slot; nil: of none
+	waiter   *upstream.Waiter  // made at the first wait, kept for the next
+	deadline int64             // total timeout; 0: none
+	headAt   int64             // upstream's final head
 	attempts int
 
 	status   int // sent, or 499
@@ -43,6 +45,8 @@ type Exchange struct {
 	broken   bool // the client's connection cannot go on
 	ours     bool // the response is an answer of our own
 	tunneled bool
+	open     bool  // counted as in flight
+	counted  bool  // counted as answered
 	sent     int64 // response body bytes
 
 	eventStream bool // text/event-stream: total timeouts do not cut it
@@ -66,6 +70,7 @@ func (x *Exchange) run(c *client, down downstream) (keep bool) {
 		x.fail(err)
 	}
 	x.upload.release(x)
+	x.leave()
 	x.finish()
 	return down.EndExchange() && !x.broken && !x.tunneled
 }
@@ -88,6 +93,9 @@ func (x *Exchange) conversation() *Error {
 	if err := x.admit(); err != nil {
 		return err
 	}
+	if err := x.queue(); err != nil {
+		return err
+	}
 	return x.forward()
 }
 
@@ -98,9 +106,10 @@ func (x *Exchange) begin(c *client, down downstream) {
 	x.route, x.service, x.group, x.peer = &x.snap.Unrouted, nil, nil, nil
 	x.deadline, x.headAt, x.attempts, x.status = 0, 0, 0, 0
 	x.reason, x.cause, x.began, x.broken, x.tunneled, x.eventStream, x.sent = ReasonNone, nil, false, false, false, false, 0
-	x.ours = false
+	x.ours, x.counted = false, false
 	x.path, x.lines = nil, x.lines[:0]
 	x.identify()
+	x.open = true
 	c.listener.Metrics.RequestBegin()
 }
 

@@ -43,7 +43,7 @@ func (x *Exchange) answerError(err *Error) {
 	case 429:
 		x.refusal.addTo(h)
 	case 503:
-		h.Add("Retry-After", "1")
+		h.Add("Retry-After", strconv.Itoa(retryAfter()))
 	}
 	x.ours = true
 	x.resp.Status, x.resp.Framing, x.resp.ContentLength = err.Status, message.Length, int64(len(body))

@@ -12,13 +12,17 @@ func (x *Exchange) finish() {
 	l := x.client.listener
 	now := x.proxy.options.Now()
 	elapsed := x.since(now)
-	x.route.Metrics[l.Index].Done(x.req.Method, x.req.Proto, x.status, elapsed)
-	if x.group != nil {
-		x.group.Metrics.Done(x.status)
+	if !x.counted {
+		x.counted = true
+		x.route.Metrics[l.Index].Done(x.req.Method, x.req.Proto, x.status, elapsed)
+		if x.group != nil {
+			x.group.Metrics.Done(x.status)
+		}
 	}
 	if x.snap.Access != nil {
 		x.log(now, elapsed)
 	}
+	x.open = false
 	l.Metrics.RequestEnd()
 	x.peer = nil // a resting exchange keeps no old peer alive
 	x.choice, x.attempt = choice{}, attempt{}

@@ -24,12 +24,12 @@ func (x *Exchange) forward() *Error {
 		if peer == nil {
 			return last
 		}
+		t := &x.attempt
+		*t = attempt{x: x, peer: peer, group: x.group, began: now, open: true}
 		if x.attempts > 0 {
 			s.Metrics.Retried(last.Reason.String())
 		}
 		x.attempts++
-		t := &x.attempt
-		*t = attempt{x: x, peer: peer, group: x.group, began: now}
 		err := t.run()
 		if err == nil {
 			return nil
@@ -72,6 +72,7 @@ type attempt struct {
 	group *Group
 	conn  *upstream.Conn
 	began int64
+	open  bool // the peer counts it as in flight
 
 	retry      bool // the request may be repeated on another peer
 	dialFailed bool
@@ -82,7 +83,7 @@ type attempt struct {
 func (t *attempt) run() *Error {
 	x := t.x
 	x.peer = t.peer
-	t.conn = t.peer.Conn(t.began)
+	t.conn = t.rested()
 	if t.conn == nil {
 		if err := t.dial(); err != nil {
 			return err
@@ -91,6 +92,7 @@ func (t *attempt) run() *Error {
 	err := t.exchange()
 	if err != nil && t.conn.Reused() && t.stale(err) {
 		t.conn.Release(false, 0)
+		t.conn = nil
 		if err := t.dial(); err != nil {
 			return err
 		}
@@ -118,15 +120,18 @@ func (t *attempt) stale(err *Error) bool {
 func (t *attempt) dial() *Error {
 	x := t.x
 	from := x.proxy.options.Now()
-	conn, err := t.peer.Dial(x.service.ConnectTimeout)
+	conn, err := t.connect(x.service.ConnectTimeout)
+	if err == nil {
+		t.conn = conn
+	}
 	now := x.proxy.options.Now()
 	if err == nil {
 		t.group.Metrics.Connect(time.Duration(now - from))
-		t.conn = conn
 		return nil
 	}
 	t.retry, t.dialFailed = x.upload.replayable(), true
 	e, outcome := dialError(err)
+	t.open = false
 	t.peer.Done(now, time.Duration(now-t.began), outcome)
 	return e
 }
@@ -153,8 +158,11 @@ func (t *attempt) settle(err *Error) {
 	}
 	t.group.Metrics.Response(time.Duration(now - t.began))
 	x.client.peer.Store(nil)
+	t.open = false
 	t.peer.Done(now, latency, outcome)
-	t.conn.Release(err == nil && !x.tunneled && t.conn.Reusable(), now)
+	conn := t.conn
+	t.conn = nil
+	conn.Release(err == nil && !x.tunneled && conn.Reusable(), now)
 }
 
 // exchange says the request on the connection and relays the answer.
@@ -201,6 +209,9 @@ func (t *attempt) answer() *Error {
 	t.learnIdle()
 	x.eventStream = isEventStream(&x.resp.Header)
 	t.group.Metrics.Header(time.Duration(x.headAt - t.began))
+	if x.eventStream || x.resp.Status == 101 {
+		x.leave()
+	}
 	if x.resp.Status != 101 {
 		return t.relay()
 	}

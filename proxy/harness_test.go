@@ -48,7 +48,11 @@ type edgeOptions struct {
 	ejection  *upstream.EjectionOptions
 	health    *upstream.HealthOptions // with it nobody is asked while nobody is healthy
 	quiet     bool                    // no access log
-	from      netip.Addr              // valid: every connection is said to be this address's
+	breaker   *upstream.BreakerOptions
+	priority  upstream.Priority
+	bots      []string        // of low priority
+	clock     func(now int64) // called with every reading of the clock; may panic
+	from      netip.Addr      // valid: every connection is said to be this address's
 }
 
 func defaults(addresses ...string) edgeOptions {
@@ -69,6 +73,10 @@ func newEdge(t testing.TB, o edgeOptions) *edge {
 		Budget:         o.budget,
 		ConnectTimeout: patienceOfTests, ResponseTimeout: o.response, IdleTimeout: o.idle,
 		Metrics: e.metrics.Service("api", proxy.RetryReasons()...),
+	}
+	if o.breaker != nil {
+		s.Breaker, s.LowAgents = upstream.NewBreaker(*o.breaker), proxy.NewAgents(o.bots)
+		s.Queue = e.metrics.Queue(observe.QueueOptions{Service: "api", Priorities: []string{"critical", "high", "normal", "low"}, Reasons: proxy.ShedReasons()})
 	}
 	var shares []balancer.Share
 	for i, name := range o.order {
@@ -95,14 +103,22 @@ func newEdge(t testing.TB, o edgeOptions) *edge {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.route = proxy.Route{Name: "all", Service: s, MaxBody: o.maxBody, Timeout: o.timeout, Metrics: []*observe.Route{e.metrics.Route("http", "all")}}
+	e.route = proxy.Route{Name: "all", Service: s, MaxBody: o.maxBody, Timeout: o.timeout, Priority: o.priority, Metrics: []*observe.Route{e.metrics.Route("http", "all")}}
 	snap := &proxy.Snapshot{Generation: 1, Table: table, Routes: []proxy.Route{e.route},
 		Unrouted: proxy.Route{Name: "-", MaxBody: -1, Metrics: []*observe.Route{e.metrics.Route("http", "-")}}}
 	if !o.quiet {
 		e.books, e.sink = newBooks(t)
 		snap.Access = observe.NewAccessLog(observe.JSON, e.sink)
 	}
-	e.proxy = proxy.New(proxy.Options{Logger: zap.NewNop(), HTTP1: o.http1, Now: e.registry.Now}, snap)
+	now := e.registry.Now
+	if o.clock != nil {
+		now = func() int64 {
+			n := e.registry.Now()
+			o.clock(n)
+			return n
+		}
+	}
+	e.proxy = proxy.New(proxy.Options{Logger: zap.NewNop(), HTTP1: o.http1, Now: now}, snap)
 	e.listen()
 	return e
 }

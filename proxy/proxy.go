@@ -12,7 +12,6 @@ import (
 
 	"github.com/valor-ivx/weir/proxy/http1"
 	"github.com/valor-ivx/weir/proxy/http2"
-	"github.com/valor-ivx/weir/proxy/observe"
 	"github.com/valor-ivx/weir/upstream"
 )
 
@@ -76,6 +75,8 @@ type client struct {
 	lines    []byte // request fields that are the same for all its requests, each with CRLF
 	tls      uint16 // version of crypto/tls, 0 on a plain listener
 
+	running *Exchange // of an HTTP/1 connection, for the goroutine's own recovery; nil between two
+
 	idle atomic.Bool // written by the connection's goroutine, read by Shutdown
 	// peer is the connection of the running attempt: written by the connection's goroutine, closed by Shutdown at its deadline.
 	peer atomic.Pointer[upstream.Conn]
@@ -104,21 +105,19 @@ func (p *Proxy) Serve(conn net.Conn, l *Listener, tlsVersion uint16) {
 }
 
 // end closes a connection and lets go of it. A panic in one exchange is a bug that one client found: it costs that connection and a line with
-// the stack, not everybody's edge. What the exchange held (a peer's in-flight count, at worst an upstream connection) is lost with it.
+// the stack, not everybody's edge. What the exchange held is given back by abandon.
 func (p *Proxy) end(c *client) {
 	if bug := recover(); bug != nil {
 		c.panicked(bug)
+		if c.running != nil {
+			c.running.abandon()
+		}
 		_ = c.socket.Close()
 	} else {
 		_ = c.conn.Close() // the peer may be gone already; nobody is left to tell
 	}
 	p.leave(c)
 	c.listener.Metrics.Closed()
-}
-
-// panicked tells of a bug.
-func (c *client) panicked(bug any) {
-	c.proxy.options.Logger.Error("panic in an exchange", zap.Any("weir.panic", bug), zap.String(observe.KeyClientIP, string(c.address)), zap.Stack(observe.KeyStack))
 }
 
 // next waits for one request and serves it; false ends the connection.
@@ -128,7 +127,9 @@ func (c *client) next() bool {
 	}
 	p := c.proxy
 	x := p.exchange()
+	c.running = x
 	keep := x.run(c, c.side)
+	c.running = nil
 	p.exchanges.Put(x)
 	return keep
 }

@@ -17,6 +17,9 @@ const (
 	RateLimited
 	BodyTimeout
 	ClientGone
+	QueueFull
+	QueueTimeout
+	Overloaded
 	NoPeer
 	ConnectRefused
 	ConnectTimeout
@@ -30,6 +33,7 @@ const (
 	ResponseTimeout
 	TotalTimeout
 	UpgradeFailed
+	Internal
 	reasons
 )
 
@@ -43,6 +47,9 @@ var reasonNames = [reasons]string{
 	RateLimited:       "rate_limited",
 	BodyTimeout:       "client_timeout",
 	ClientGone:        "client_gone",
+	QueueFull:         "queue_full",
+	QueueTimeout:      "queue_timeout",
+	Overloaded:        "overloaded",
 	NoPeer:            "destination_unavailable",
 	ConnectRefused:    "connection_refused",
 	ConnectTimeout:    "connection_timeout",
@@ -56,6 +63,7 @@ var reasonNames = [reasons]string{
 	ResponseTimeout:   "http_response_timeout",
 	TotalTimeout:      "total_timeout",
 	UpgradeFailed:     "http_upgrade_failed",
+	Internal:          "proxy_internal_error",
 }
 
 // String is the reason as metrics and logs name it; empty for none.
@@ -67,6 +75,11 @@ func RetryReasons() []string {
 		ConnectRefused.String(), ConnectTimeout.String(), ConnectFailed.String(), TLSCertificate.String(), TLSAlert.String(), TLSProtocol.String(),
 		UpstreamBroken.String(),
 	}
+}
+
+// ShedReasons are the reasons for which a full service refuses a request.
+func ShedReasons() []string {
+	return []string{QueueFull.String(), QueueTimeout.String(), Overloaded.String()}
 }
 
 // Error ends an exchange with an answer of our own, or with a broken connection where an answer has already begun.

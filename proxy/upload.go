@@ -158,10 +158,20 @@ func (u *upload) linger() {
 
 // pump moves the body from the client to the upstream. It is the only writer of the upstream connection and the only reader of the client's while it runs.
 func (u *upload) pump(conn *upstream.Conn) {
+	defer u.end(conn)
 	conn.Flush() // the head goes now: the upstream may answer it before the body is there
 	if err := u.move(conn); err != nil && !u.stopped.Load() {
 		u.cause.Store(err)
 		_ = conn.StopReading() // wakes the exchange, which is waiting for an answer that will not come
+	}
+}
+
+// end tells that the pump is done. A panic in it is a bug that costs this exchange, as one on the exchange's own goroutine does.
+func (u *upload) end(conn *upstream.Conn) {
+	if bug := recover(); bug != nil {
+		u.t.x.client.panicked(bug)
+		u.cause.Store(&Error{500, Internal, nil})
+		_ = conn.StopReading()
 	}
 	u.ended.Store(true)
 	u.done <- struct{}{}
