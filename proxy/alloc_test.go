@@ -15,19 +15,24 @@ import (
 
 // silentPeer answers requests of a known size without allocating. Requests come whole, because head and small bodies leave in one write.
 func silentPeer(t testing.TB) *peer {
-	answer := []byte("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
 	return newPeer(t, func(w *wire) {
 		_ = w.SetDeadline(time.Time{})
-		buf := make([]byte, 8<<10)
-		for {
-			if _, err := w.Conn.Read(buf); err != nil {
-				return
-			}
-			if _, err := w.Conn.Write(answer); err != nil {
-				return
-			}
-		}
+		speakSilently(w.Conn)
 	})
+}
+
+const silentAnswer = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+
+func speakSilently(conn net.Conn) {
+	answer, buf := []byte(silentAnswer), make([]byte, 8<<10)
+	for {
+		if _, err := conn.Read(buf); err != nil {
+			return
+		}
+		if _, err := conn.Write(answer); err != nil {
+			return
+		}
+	}
 }
 
 // exchanger is a client that does one exchange after the other without allocating.

@@ -47,7 +47,8 @@ type edgeOptions struct {
 	budget    *upstream.RetryBudget
 	ejection  *upstream.EjectionOptions
 	health    *upstream.HealthOptions // with it nobody is asked while nobody is healthy
-	quiet     bool                    // no access log
+	transport upstream.Transport
+	quiet     bool // no access log
 	breaker   *upstream.BreakerOptions
 	priority  upstream.Priority
 	bots      []string        // of low priority
@@ -84,7 +85,7 @@ func newEdge(t testing.TB, o edgeOptions) *edge {
 		for _, a := range o.groups[name] {
 			targets = append(targets, upstream.Target{Address: a, Weight: 1})
 		}
-		options := upstream.PoolOptions{Service: "api", Group: name, Targets: targets, Balance: balancer.PeakEWMA, Ejection: o.ejection, Health: o.health}
+		options := upstream.PoolOptions{Service: "api", Group: name, Targets: targets, Balance: balancer.PeakEWMA, Ejection: o.ejection, Health: o.health, Transport: o.transport}
 		if o.health != nil {
 			options.WhenNoneHealthy = upstream.Reject
 		}
