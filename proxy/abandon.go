@@ -43,11 +43,11 @@ func (t *attempt) abandon() {
 	}
 	t.open = false
 	t.peer.Done(0, 0, upstream.Aborted)
-	t.x.client.peer.Store(nil)
 	if t.conn != nil {
-		_ = t.conn.Conn().Close() // first, so that a body's goroutine does not go on; a second close says nothing new
+		t.leave()
+		t.conn.Break() // first, so that a body's goroutine does not go on
 		_ = t.x.upload.join(t.x)
-		t.conn.Release(false, 0)
+		t.conn.End(false, false, 0)
 		t.conn = nil
 	}
 }

@@ -35,6 +35,7 @@ type Exchange struct {
 	slot     *upstream.Breaker // of which this request holds a slot; nil: of none
 	waiter   *upstream.Waiter  // made at the first wait, kept for the next
 	deadline int64             // total timeout; 0: none
+	overdue  Reason            // what it is to pass it
 	headAt   int64             // upstream's final head
 	attempts int
 
@@ -49,6 +50,7 @@ type Exchange struct {
 	counted  bool  // counted as answered
 	sent     int64 // response body bytes
 
+	rpc         rpc
 	eventStream bool // text/event-stream: total timeouts do not cut it
 	choice      choice
 	attempt     attempt
@@ -80,6 +82,7 @@ func (x *Exchange) conversation() *Error {
 	if err := x.read(); err != nil {
 		return err
 	}
+	x.beginCall()
 	x.believe()
 	if answered, err := x.answerChallenge(); answered {
 		return err
@@ -106,7 +109,7 @@ func (x *Exchange) begin(c *client, down downstream) {
 	x.route, x.service, x.group, x.peer = &x.snap.Unrouted, nil, nil, nil
 	x.deadline, x.headAt, x.attempts, x.status = 0, 0, 0, 0
 	x.reason, x.cause, x.began, x.broken, x.tunneled, x.eventStream, x.sent = ReasonNone, nil, false, false, false, false, 0
-	x.ours, x.counted = false, false
+	x.ours, x.counted, x.rpc = false, false, rpc{}
 	x.path, x.lines = nil, x.lines[:0]
 	x.identify()
 	x.open = true
@@ -174,9 +177,16 @@ func (x *Exchange) match() *Error {
 	x.route = &x.snap.Routes[i]
 	x.service = x.route.Service
 	if x.route.Timeout > 0 {
-		x.deadline = x.start + int64(x.route.Timeout)
+		x.expire(x.start+int64(x.route.Timeout), TotalTimeout)
 	}
 	return nil
+}
+
+// expire sets the deadline unless an earlier one is set.
+func (x *Exchange) expire(at int64, why Reason) {
+	if x.deadline == 0 || at < x.deadline {
+		x.deadline, x.overdue = at, why
+	}
 }
 
 // admit refuses what the route does not want before an upstream hears of it.

@@ -21,6 +21,10 @@ func (x *Exchange) fail(err *Error) {
 		x.broken = true
 		return
 	}
+	if x.rpc.call {
+		x.failCall(err)
+		return
+	}
 	x.answerError(err)
 }
 

@@ -39,7 +39,7 @@ func (x *Exchange) log(now int64, elapsed time.Duration) {
 		Method: x.req.Method, MethodName: x.req.MethodName, Target: x.req.Target, Host: x.req.Host, Proto: x.req.Proto,
 		RequestID: x.id, BytesOut: x.sent, Status: x.status, TLSVersion: x.client.tls,
 		Listener: x.client.listener.Name, Route: x.route.Name, Attempts: x.attempts, Reason: x.reason.String(),
-		BytesIn: x.down.Received(),
+		BytesIn: x.down.Received(), GRPCStatus: x.rpc.status,
 	}
 	if i := x.req.Header.Find(message.Referer, 0); i >= 0 {
 		e.Referer = x.req.Header.At(i).Value()

@@ -4,6 +4,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/valor-ivx/weir/proxy/http2"
 	"github.com/valor-ivx/weir/proxy/message"
 	"github.com/valor-ivx/weir/upstream"
 )
@@ -70,7 +71,7 @@ type attempt struct {
 	x     *Exchange
 	peer  *upstream.Peer
 	group *Group
-	conn  *upstream.Conn
+	conn  upside
 	began int64
 	open  bool // the peer counts it as in flight
 
@@ -83,15 +84,13 @@ type attempt struct {
 func (t *attempt) run() *Error {
 	x := t.x
 	x.peer = t.peer
-	t.conn = t.rested()
-	if t.conn == nil {
-		if err := t.dial(); err != nil {
-			return err
-		}
+	if err := t.connect(); err != nil {
+		return err
 	}
 	err := t.exchange()
 	if err != nil && t.conn.Reused() && t.stale(err) {
-		t.conn.Release(false, 0)
+		t.leave()
+		t.conn.End(false, false, 0)
 		t.conn = nil
 		if err := t.dial(); err != nil {
 			return err
@@ -117,16 +116,38 @@ func (t *attempt) stale(err *Error) bool {
 	return t.conn.Sent() == 0 || t.x.req.Method.Idempotent()
 }
 
+// connect takes a resting connection of the peer, else a new one.
+func (t *attempt) connect() *Error {
+	if !t.peer.Multiplexed() {
+		if c := t.rested(); c != nil {
+			t.conn = ownConn{c}
+			return nil
+		}
+	}
+	return t.dial()
+}
+
+// dial makes a new connection; where requests share them, it takes a stream of one that has room.
 func (t *attempt) dial() *Error {
 	x := t.x
 	from := x.proxy.options.Now()
-	conn, err := t.connect(x.service.ConnectTimeout)
-	if err == nil {
-		t.conn = conn
+	fresh, err := true, error(nil)
+	if t.peer.Multiplexed() {
+		var s *http2.ClientStream
+		if s, err = t.peer.Stream(x.service.ConnectTimeout); err == nil {
+			t.conn, fresh = sharedStream{s}, !s.Reused()
+		}
+	} else {
+		var c *upstream.Conn
+		if c, err = t.opened(x.service.ConnectTimeout); err == nil {
+			t.conn = ownConn{c}
+		}
 	}
 	now := x.proxy.options.Now()
 	if err == nil {
-		t.group.Metrics.Connect(time.Duration(now - from))
+		if fresh {
+			t.group.Metrics.Connect(time.Duration(now - from))
+		}
 		return nil
 	}
 	t.retry, t.dialFailed = x.upload.replayable(), true
@@ -157,19 +178,51 @@ func (t *attempt) settle(err *Error) {
 		outcome = upstream.Aborted
 	}
 	t.group.Metrics.Response(time.Duration(now - t.began))
-	x.client.peer.Store(nil)
+	t.leave()
 	t.open = false
 	t.peer.Done(now, latency, outcome)
 	conn := t.conn
 	t.conn = nil
-	conn.Release(err == nil && !x.tunneled && conn.Reusable(), now)
+	conn.End(err == nil && !x.tunneled, outcome == upstream.TimedOut && x.headAt == 0, now)
+}
+
+// enter makes the connection known to Shutdown, and to a client that can tell when it leaves: then nobody waits for an answer any more.
+func (t *attempt) enter() {
+	x := t.x
+	x.client.enter(t.conn)
+	if s, ok := t.conn.(sharedStream); ok {
+		if d, ok := x.down.(departing); ok {
+			d.WhenGone(s.Cancel())
+		}
+	}
+}
+
+// leave undoes enter.
+func (t *attempt) leave() {
+	x := t.x
+	if d, ok := x.down.(departing); ok {
+		d.WhenGone(nil)
+	}
+	x.client.leave(t.conn)
+}
+
+// departing is a downstream whose end is known at once, whoever is reading it.
+type departing interface {
+	// WhenGone has f called once the client has left, at once if it has already; nil takes that back. f must not wait.
+	WhenGone(f func())
+}
+
+// left reports a client that has gone, as far as that can be asked while its body is being read.
+func (x *Exchange) left() bool {
+	_, ok := x.down.(departing)
+	return ok && x.down.ClientGone()
 }
 
 // exchange says the request on the connection and relays the answer.
 func (t *attempt) exchange() *Error {
 	x := t.x
-	x.client.peer.Store(t.conn)
-	if x.proxy.cut.Load() { // after the store: Shutdown looks at them the other way round, so one of the two sees the other
+	t.enter()
+	if x.proxy.cut.Load() { // after enter: Shutdown looks at them the other way round, so one of the two sees the other
 		return &Error{499, ClientGone, nil}
 	}
 	t.conn.Begin()
@@ -198,6 +251,7 @@ func (t *attempt) answer() *Error {
 		if x.resp.Nominates {
 			x.resp.Header.DropNominated()
 		}
+		x.adapt()
 		if x.resp.Status >= 200 || x.resp.Status == 101 {
 			break
 		}
@@ -248,7 +302,7 @@ func (t *attempt) await(limit *int64) *Error {
 		}
 		at, reason := *limit, ResponseTimeout
 		if x.deadline > 0 && x.deadline < at {
-			at, reason = x.deadline, TotalTimeout
+			at, reason = x.deadline, x.overdue
 		}
 		if now >= at {
 			return &Error{504, reason, nil}
@@ -261,6 +315,9 @@ func (t *attempt) await(limit *int64) *Error {
 			return nil
 		}
 		if err != os.ErrDeadlineExceeded {
+			if x.left() {
+				return &Error{499, ClientGone, err}
+			}
 			return upstreamError(err)
 		}
 		if cause := x.upload.failed(); cause != nil {

@@ -32,6 +32,8 @@ const (
 	ResponseTruncated
 	ResponseTimeout
 	TotalTimeout
+	DeadlineExceeded
+	ConnectionLimit
 	UpgradeFailed
 	Internal
 	reasons
@@ -62,6 +64,8 @@ var reasonNames = [reasons]string{
 	ResponseTruncated: "http_response_incomplete",
 	ResponseTimeout:   "http_response_timeout",
 	TotalTimeout:      "total_timeout",
+	DeadlineExceeded:  "client_deadline",
+	ConnectionLimit:   "connection_limit_reached",
 	UpgradeFailed:     "http_upgrade_failed",
 	Internal:          "proxy_internal_error",
 }
@@ -73,7 +77,7 @@ func (r Reason) String() string { return reasonNames[r] }
 func RetryReasons() []string {
 	return []string{
 		ConnectRefused.String(), ConnectTimeout.String(), ConnectFailed.String(), TLSCertificate.String(), TLSAlert.String(), TLSProtocol.String(),
-		UpstreamBroken.String(),
+		UpstreamBroken.String(), UpstreamInvalid.String(), ConnectionLimit.String(),
 	}
 }
 

@@ -66,3 +66,11 @@ func AwaitRecord(ctx context.Context, servers []string, only bool, port string, 
 	p := propagation{resolvers: servers, only: only, timeout: timeout, port: port}
 	return p.wait(ctx, record{name: p.target(ctx, name), value: value})
 }
+
+// Kick makes s look again.
+func (s *Stapler) Kick() {
+	select {
+	case s.kicked <- struct{}{}:
+	default:
+	}
+}

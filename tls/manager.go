@@ -1,7 +1,9 @@
 package edgetls
 
 import (
+	"bytes"
 	"crypto/tls"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +23,8 @@ type Manager struct {
 	mu      sync.Mutex
 	static  *Store
 	managed []*certificate
+	staples map[fingerprint][]byte // never changed, only replaced
+	kick    chan<- struct{}        // capacity 1; tells a Stapler that other certificates are in force; nil: none
 }
 
 // NewManager starts with no certificates: until the first Commit every handshake fails.
@@ -68,7 +72,31 @@ func (m *Manager) publish(a *ACME, list []*certificate) {
 	}
 }
 
-func (m *Manager) merge() { m.store.Store(m.static.with(m.managed)) }
+// merge makes the set in force of its parts. Under mu.
+func (m *Manager) merge() {
+	m.store.Store(m.static.with(m.managed).stapled(m.staples))
+	select {
+	case m.kick <- struct{}{}:
+	default: // there is no Stapler, or it is awake already
+	}
+}
+
+func (m *Manager) stapleWith(kick chan<- struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.kick = kick
+}
+
+// staple puts OCSP answers in force, for certificates that are.
+func (m *Manager) staple(answers map[fingerprint][]byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if maps.EqualFunc(m.staples, answers, bytes.Equal) {
+		return
+	}
+	m.staples = answers
+	m.store.Store(m.static.with(m.managed).stapled(answers))
+}
 
 // Store is the set in force. Its List is of certificates from files; ACME.List tells of the others.
 func (m *Manager) Store() *Store { return m.store.Load() }

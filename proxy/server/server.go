@@ -36,6 +36,7 @@ type Server struct {
 	limits   *limit.Registry
 	certs    *edgetls.Manager
 	tickets  *edgetls.Tickets // nil until start has a state folder
+	stapler  *edgetls.Stapler // likewise
 	proxy    *proxy.Proxy
 	admin    *admin.Server
 	overlay  overlayFile
@@ -142,6 +143,7 @@ func start(o Options) (s *Server, err error) {
 		return s, err
 	}
 	s.openTickets(cfg)
+	s.openStapler(cfg)
 	s.overlay = overlayFile{filepath.Join(cfg.Admin.StateDir, "overlay.json")}
 	var unreadable error
 	if s.runtime, unreadable = s.overlay.load(); unreadable != nil {
@@ -225,6 +227,9 @@ func (s *Server) release() {
 	}
 	if s.tickets != nil {
 		s.tickets.Close()
+	}
+	if s.stapler != nil {
+		s.stapler.Close()
 	}
 	if s.registry != nil {
 		s.registry.Close()

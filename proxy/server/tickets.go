@@ -19,3 +19,8 @@ func (s *Server) openTickets(cfg *configs.Config) {
 func (s *Server) ticketStore(cfg *configs.Config) edgetls.TicketStore {
 	return edgetls.NewFileTickets(filepath.Join(cfg.Admin.StateDir, "tickets.json"))
 }
+
+// openStapler staples what OCSP responders answer to the certificates of every configuration.
+func (s *Server) openStapler(cfg *configs.Config) {
+	s.stapler = edgetls.NewStapler(edgetls.StaplerOptions{Folder: filepath.Join(cfg.Admin.StateDir, "ocsp"), Logger: s.log}, s.certs)
+}

@@ -68,7 +68,11 @@ func New(t *testing.T, o Options) *CA {
 			t.Fatal(err)
 		}
 	}
-	c.authority = ca.New(logger, store, o.OCSP, "ecdsa", 0, 1, map[string]ca.Profile{
+	algorithm := "ecdsa"
+	if o.OCSP != "" {
+		algorithm = "rsa" // the only key that the CA gives out
+	}
+	c.authority = ca.New(logger, store, o.OCSP, algorithm, 0, 1, map[string]ca.Profile{
 		"default": {ValidityPeriod: 90 * 86400}, "brief": {ValidityPeriod: 8},
 	})
 	validation := va.New(logger, o.HTTPPort, o.TLSPort, false, c.Resolver, store)
@@ -105,7 +109,7 @@ func (c *CA) startDNS(t *testing.T, logger *log.Logger) {
 	}
 }
 
-// Issuer is the certificate and key that leaves are signed with.
+// Issuer is the certificate and key that leaves are signed with, of a CA with a responder.
 func (c *CA) Issuer() (*x509.Certificate, crypto.Signer) {
 	return c.authority.GetIntermediateCert(0).Cert, c.authority.GetIntermediateKey(0)
 }
