@@ -115,9 +115,7 @@ func (m *Manager) Config(protocols []string, minVersion uint16) *tls.Config {
 			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
 			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 		},
-		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return m.store.Load().certificate(hello)
-		},
+		GetCertificate:     m.certificate,
 		GetConfigForClient: m.validation,
 	}
 	if m.tickets != nil {
