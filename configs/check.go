@@ -36,6 +36,7 @@ func check(cfg *Config, r *report, f *files) {
 	c.routes()
 	c.acme()
 	c.onDemand()
+	c.ech()
 }
 
 func (c checker) admin() {

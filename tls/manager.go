@@ -16,6 +16,8 @@ type Manager struct {
 	store atomic.Pointer[Store]
 	// acme answers validations by tls-alpn-01; nil: nobody does. Written under mu.
 	acme atomic.Pointer[ACME]
+	// ech hides the names that clients ask for; nil: nothing does.
+	ech atomic.Pointer[ECH]
 	// tickets seals the sessions of every Config; nil: crypto/tls does, for each by itself. Written before the first Config.
 	tickets *Tickets
 
@@ -117,6 +119,8 @@ func (m *Manager) Config(protocols []string, minVersion uint16) *tls.Config {
 		},
 		GetCertificate:     m.certificate,
 		GetConfigForClient: m.validation,
+
+		GetEncryptedClientHelloKeys: m.echKeys,
 	}
 	if m.tickets != nil {
 		m.tickets.Seal(c, noClientPolicy)

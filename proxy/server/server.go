@@ -82,6 +82,7 @@ type generation struct {
 	digest   [sha256.Size]byte
 	plan     *plan
 	acme     *acme
+	ech      *edgetls.ECH
 	pools    map[poolKey]*upstream.Pool
 	services map[string]*proxy.Service
 	snapshot *proxy.Snapshot
