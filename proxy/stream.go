@@ -35,8 +35,8 @@ func (p *Proxy) ServeHTTP2(conn net.Conn, l *Listener, tlsVersion uint16) {
 
 // streaming is the client of an HTTP/2 connection.
 func (p *Proxy) streaming(conn net.Conn, l *Listener, tlsVersion uint16) *client {
-	c := &client{proxy: p, listener: l, tls: tlsVersion, socket: conn}
-	c.http2 = http2.New(conn, &p.options.HTTP2, c.stream)
+	c := &client{proxy: p, listener: l, bounds: p.boundsOf(l), tls: tlsVersion, socket: conn}
+	c.http2 = http2.New(conn, &c.bounds.HTTP2, c.stream)
 	return c
 }
 
