@@ -35,6 +35,8 @@ func check(cfg *Config, r *report, f *files) {
 	}
 	c.routes()
 	c.acme()
+	c.onDemand()
+	c.ech()
 }
 
 func (c checker) admin() {

@@ -118,7 +118,7 @@ func (c checker) managed(a *ACME) {
 			}
 		}
 	}
-	if len(a.Hosts) == 0 && len(c.cfg.TLS.Certificates) == 0 && !unprovable {
+	if c.cfg.TLS.OnDemand == nil && len(a.Hosts) == 0 && len(c.cfg.TLS.Certificates) == 0 && !unprovable {
 		c.key("tls.acme", "tls.acme has nothing to obtain: no route names a host")
 	}
 }

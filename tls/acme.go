@@ -30,6 +30,7 @@ type ACME struct {
 	authorities []*authority      // in fail-over order
 	challenge   *tls.Config       // for handshakes that are validations
 	ledger      *ledger
+	onDemand    *onDemand // nil: only what Manage names
 
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
@@ -41,6 +42,9 @@ type ACME struct {
 	closed   bool
 	order    []string
 	subjects map[string]*subject
+
+	onDemandNames []string // that handshakes brought
+	recalled      bool     // those of earlier runs are among them
 }
 
 // ordersAtOnce bounds orders under way: a validation is a handful of requests to us and to the CA, and Let's Encrypt allows 300 new orders per account
@@ -65,6 +69,9 @@ func NewACME(o ACMEOptions, m *Manager) (*ACME, error) {
 		a.cancel()
 		return nil, err
 	}
+	if o.OnDemand != nil {
+		a.onDemand = newOnDemand(a, *o.OnDemand)
+	}
 	return a, nil
 }
 
@@ -83,26 +90,35 @@ func (a *ACME) Manage(hosts []string) {
 			a.order = append(a.order, h)
 		}
 	}
+	a.recall()
 	for name, s := range a.subjects {
-		if !slices.Contains(a.order, name) {
+		if !slices.Contains(a.order, name) && !slices.Contains(a.onDemandNames, name) {
 			s.cancel()
 			delete(a.subjects, name)
 		}
 	}
-	for _, name := range a.order {
-		if a.subjects[name] != nil {
-			continue
+	for _, name := range a.names() {
+		if a.subjects[name] == nil {
+			a.manage(name)
 		}
-		s := &subject{name: name, state: StateObtaining}
-		var ctx context.Context
-		ctx, s.cancel = context.WithCancel(a.ctx)
-		if stored, err := a.load(ctx, name); err == nil && stored != nil {
-			s.cert, s.state = newManaged(stored), StateValid
-		}
-		a.subjects[name] = s
-		a.keepers.Go(func() { a.keep(ctx, s) })
 	}
 	a.publish()
+}
+
+// names are those of the routes, then those that handshakes brought. Under mu.
+func (a *ACME) names() []string { return append(append([]string(nil), a.order...), a.onDemandNames...) }
+
+// manage begins to keep a name, with what there is of it. Under mu.
+func (a *ACME) manage(name string) *subject {
+	s := &subject{name: name, state: StateObtaining, settled: make(chan struct{})}
+	var ctx context.Context
+	ctx, s.cancel = context.WithCancel(a.ctx)
+	if stored, err := a.load(ctx, name); err == nil && stored != nil {
+		s.cert, s.state = newManaged(stored), StateValid
+	}
+	a.subjects[name] = s
+	a.keepers.Go(func() { a.keep(ctx, s) })
+	return s
 }
 
 // normalSubject is the form certificates and SNI have a name in.
@@ -114,8 +130,9 @@ func normalSubject(host string) string {
 func (a *ACME) List() []Info {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	out := make([]Info, 0, len(a.order))
-	for _, name := range a.order {
+	names := a.names()
+	out := make([]Info, 0, len(names))
+	for _, name := range names {
 		s := a.subjects[name]
 		i := Info{Subject: name, Names: []string{name}}
 		if s.cert != nil {
@@ -143,8 +160,9 @@ func (a *ACME) Close() {
 
 // publish hands the certificates to the Manager. Under mu.
 func (a *ACME) publish() {
-	list := make([]*certificate, 0, len(a.order))
-	for _, name := range a.order {
+	names := a.names()
+	list := make([]*certificate, 0, len(names))
+	for _, name := range names {
 		if s := a.subjects[name]; s.cert != nil {
 			list = append(list, s.cert)
 		}

@@ -28,6 +28,16 @@ type subject struct {
 	problem  string // the last failure in words; "" after a success
 	failures int    // in a row
 	next     time.Time
+	settled  chan struct{} // closed when the first check has ended, or the name was dropped
+}
+
+// tell ends the wait for the first check. Under ACME.mu.
+func (s *subject) tell() {
+	select {
+	case <-s.settled:
+	default:
+		close(s.settled)
+	}
 }
 
 // newManaged is a certificate of certmagic's as a Store has them.
@@ -74,6 +84,9 @@ func (a *ACME) tend(ctx context.Context, s *subject) error {
 	}
 	if stored == nil || stored.NeedsRenewal(a.all.of(s.name)) {
 		a.adopt(s, stored, StateObtaining)
+		if stored != nil && !a.mayKeep(ctx, s.name) {
+			return nil
+		}
 		err = a.obtain(ctx, s.name)
 	} else {
 		a.adopt(s, stored, StateValid)
@@ -198,6 +211,7 @@ func (a *ACME) settle(s *subject, err error) time.Duration {
 	now := a.options.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	defer s.tell()
 	if err == nil {
 		s.state, s.problem, s.failures = StateValid, "", 0
 		leaf := s.cert.tls.Leaf

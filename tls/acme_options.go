@@ -29,6 +29,9 @@ type ACMEOptions struct {
 	// DNS proves wildcards, and every name when both addresses are empty, by dns-01; nil: nothing is.
 	DNS *DNSOptions
 
+	// OnDemand obtains certificates for names that handshakes ask for and nobody has one for; nil: nothing does.
+	OnDemand *OnDemandOptions
+
 	Logger   *zap.Logger                      // nil: none
 	Resolver string                           // DNS server asked before the CA is, IP:PORT; "": those of /etc/resolv.conf
 	Limits   *Limits                          // what the ledger holds the CA's orders to; nil: the CA's documented ones

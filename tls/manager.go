@@ -16,6 +16,8 @@ type Manager struct {
 	store atomic.Pointer[Store]
 	// acme answers validations by tls-alpn-01; nil: nobody does. Written under mu.
 	acme atomic.Pointer[ACME]
+	// ech hides the names that clients ask for; nil: nothing does.
+	ech atomic.Pointer[ECH]
 	// tickets seals the sessions of every Config; nil: crypto/tls does, for each by itself. Written before the first Config.
 	tickets *Tickets
 
@@ -115,10 +117,10 @@ func (m *Manager) Config(protocols []string, minVersion uint16) *tls.Config {
 			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
 			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 		},
-		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return m.store.Load().certificate(hello)
-		},
+		GetCertificate:     m.certificate,
 		GetConfigForClient: m.validation,
+
+		GetEncryptedClientHelloKeys: m.echKeys,
 	}
 	if m.tickets != nil {
 		m.tickets.Seal(c, noClientPolicy)

@@ -46,6 +46,7 @@ type Metrics struct {
 	upstream  upstreamVecs
 	limit     limitVecs
 	queue     queueVecs
+	onDemand  *prometheus.CounterVec
 	http2     *http2Collector
 	reloads   map[Result]prometheus.Counter // read-only after NewMetrics
 	lastGood  prometheus.Gauge
@@ -88,6 +89,7 @@ func NewMetrics(b Build) *Metrics {
 		upstream: newUpstreamVecs(),
 		limit:    newLimitVecs(),
 		queue:    newQueueVecs(),
+		onDemand: newOnDemand(),
 		http2:    newHTTP2Collector(),
 		lastGood: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "weir_config_last_reload_successful",
@@ -135,6 +137,7 @@ func (m *Metrics) register(b Build) {
 	m.registry.MustRegister(m.upstream.collectors()...)
 	m.registry.MustRegister(m.limit.collectors()...)
 	m.registry.MustRegister(m.queue.collectors()...)
+	m.registry.MustRegister(m.onDemand)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 

@@ -25,6 +25,7 @@ type acme struct {
 type acmeKey struct {
 	email, authorities, folder, http, tls string
 	dns                                   dnsKey
+	onDemand                              configs.OnDemand // zero: none
 }
 
 // dnsKey is edgetls.DNSOptions, comparable.
@@ -54,6 +55,10 @@ func (s *Server) prepareACME(p *prepared, cfg *configs.Config) (*acme, error) {
 	}
 	if d := o.DNS; d != nil {
 		key.dns = dnsKey{d.Provider, strings.Join(d.Resolvers, " "), d.Settings, d.Timeout}
+	}
+	o.OnDemand = s.onDemandOptions(cfg.TLS.OnDemand)
+	if cfg.TLS.OnDemand != nil {
+		key.onDemand = *cfg.TLS.OnDemand
 	}
 	if used := s.acme.Load(); used != nil && used.from == key {
 		return used, nil

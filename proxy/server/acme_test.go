@@ -32,7 +32,8 @@ type instance struct {
 	file, state        string
 	http, https, admin string
 	backend            string
-	direct             bool // the plain listener serves instead of redirecting
+	extra              string // at the end of the file
+	direct             bool   // the plain listener serves instead of redirecting
 
 	signals chan os.Signal
 	exit    chan int
@@ -104,7 +105,7 @@ service = "api"
 [service.api.group.blue]
 targets = [%q]
 `, i.admin, i.state, filepath.Join(filepath.Dir(i.file), "log"), i.ca.Directory, acme, i.http, redirect, i.https, quoted, i.backend)
-	if err := os.WriteFile(i.file, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(i.file, []byte(text+i.extra), 0o600); err != nil {
 		i.t.Fatal(err)
 	}
 }

@@ -82,6 +82,7 @@ type generation struct {
 	digest   [sha256.Size]byte
 	plan     *plan
 	acme     *acme
+	ech      *edgetls.ECH
 	pools    map[poolKey]*upstream.Pool
 	services map[string]*proxy.Service
 	snapshot *proxy.Snapshot
@@ -124,7 +125,6 @@ func start(o Options) (s *Server, err error) {
 		return s, err
 	}
 	s.openTickets(cfg)
-	s.openStapler(cfg)
 	s.overlay = overlayFile{filepath.Join(cfg.Admin.StateDir, "overlay.json")}
 	var unreadable error
 	if s.runtime, unreadable = s.overlay.load(); unreadable != nil {
