@@ -202,7 +202,7 @@ func (a *ACME) HTTPChallenge(host, path string) (body []byte, ok bool) {
 	a.mu.Lock()
 	known := a.subjects[name] != nil
 	a.mu.Unlock()
-	if !known {
+	if !known && (a.onDemand == nil || !obtainable(name)) { // on demand another replica may be obtaining it
 		return nil, false
 	}
 	// certmagic offers its answer as an HTTP handler only.
