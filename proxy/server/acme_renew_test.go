@@ -9,6 +9,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
 )
 
 // flow is one client of one host by one protocol, which asks without a pause, on new connections and kept ones in turn.
@@ -20,9 +23,21 @@ type flow struct {
 	asked   int
 }
 
-// run ends with ctx; every failed request is an error of the test.
-func (f *flow) run(ctx context.Context, i *instance) {
+// idler is a transport whose connections can be ended.
+type idler interface {
+	http.RoundTripper
+	CloseIdleConnections()
+}
+
+// transport speaks the flow's protocol and no other with the edge's TLS listener.
+func (f *flow) transport(i *instance) idler {
 	config := &tls.Config{RootCAs: i.ca.Issued, ServerName: f.host}
+	if f.protocol == "HTTP/3.0" {
+		return &http3.Transport{TLSClientConfig: config,
+			Dial: func(ctx context.Context, _ string, t *tls.Config, c *quic.Config) (*quic.Conn, error) {
+				return quic.DialAddrEarly(ctx, i.https, t, c)
+			}}
+	}
 	transport := &http.Transport{
 		TLSClientConfig: config, Protocols: new(http.Protocols),
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -31,6 +46,12 @@ func (f *flow) run(ctx context.Context, i *instance) {
 	}
 	transport.Protocols.SetHTTP1(f.protocol == "HTTP/1.1")
 	transport.Protocols.SetHTTP2(f.protocol == "HTTP/2.0")
+	return transport
+}
+
+// run ends with ctx; every failed request is an error of the test.
+func (f *flow) run(ctx context.Context, i *instance) {
+	transport := f.transport(i)
 	client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
 	defer transport.CloseIdleConnections()
 	for n := 0; ctx.Err() == nil; n++ {
@@ -62,9 +83,10 @@ func (f *flow) seen() int {
 }
 
 // TestRenewsUnderTraffic: a file naming two hosts gets their certificates by itself and renews them while requests flow to both by every protocol: the next
-// certificate is served on all of them, and not one request fails.
+// certificate is served on all of them, HTTP/3 among them, and not one request fails.
 func TestRenewsUnderTraffic(t *testing.T) {
 	i := newInstance(t)
+	i.protocols = `protocols = ["http/1.1", "h2", "h3"]`
 	i.write("profile = \"brief\"", "one.example.test", "two.example.test") // 8 s
 	i.run()
 	i.await("valid", "one.example.test", "two.example.test")
@@ -72,7 +94,7 @@ func TestRenewsUnderTraffic(t *testing.T) {
 	var flows []*flow
 	var all sync.WaitGroup
 	for _, host := range []string{"one.example.test", "two.example.test"} {
-		for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
+		for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0", "HTTP/3.0"} {
 			f := &flow{host: host, protocol: protocol, serials: map[string]bool{}}
 			flows = append(flows, f)
 			all.Go(func() { f.run(ctx, i) })

@@ -32,6 +32,7 @@ type instance struct {
 	file, state        string
 	http, https, admin string
 	backend            string
+	protocols          string // the TLS listener's line; "": the default
 	extra              string // at the end of the file
 	direct             bool   // the plain listener serves instead of redirecting
 
@@ -99,12 +100,13 @@ address = %q
 name = "https"
 address = %q
 tls = true
+%s
 [[route]]
 host = %s
 service = "api"
 [service.api.group.blue]
 targets = [%q]
-`, i.admin, i.state, filepath.Join(filepath.Dir(i.file), "log"), i.ca.Directory, acme, i.http, redirect, i.https, quoted, i.backend)
+`, i.admin, i.state, filepath.Join(filepath.Dir(i.file), "log"), i.ca.Directory, acme, i.http, redirect, i.https, i.protocols, quoted, i.backend)
 	if err := os.WriteFile(i.file, []byte(text+i.extra), 0o600); err != nil {
 		i.t.Fatal(err)
 	}
