@@ -36,6 +36,8 @@ func check(cfg *Config, r *report, f *files) {
 	c.routes()
 	c.acme()
 	c.cluster()
+	c.onDemand()
+	c.ech()
 }
 
 func (c checker) admin() {

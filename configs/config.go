@@ -66,6 +66,10 @@ type TLS struct {
 	Certificates []Certificate `toml:"certificate"`
 	// Obtains certificates for the hosts of the routes that none of the above covers.
 	ACME *ACME `toml:"acme"`
+	// Obtains certificates for names that clients ask for and nobody has one for.
+	OnDemand *OnDemand `toml:"on_demand"`
+	// Hides the host that clients ask for.
+	ECH *ECH `toml:"ech"`
 }
 
 // Certificate is one static key pair. Both files are read and checked against each other at load, so

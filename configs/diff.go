@@ -36,6 +36,9 @@ func (d *differ) table(path string, old, new reflect.Value) {
 	if k, ok := old.Interface().(Cluster); ok && !bytes.Equal(k.CAPEM, new.Interface().(Cluster).CAPEM) {
 		d.add("%s.ca: contents changed", path)
 	}
+	if ca, ok := old.Interface().(ACMECA); ok && !bytes.Equal(ca.RootPEM, new.Interface().(ACMECA).RootPEM) {
+		d.add("%s.root_ca: contents changed", path)
+	}
 	if t, ok := old.Interface().(UpstreamTLS); ok {
 		d.upstreamTLS(path, t, new.Interface().(UpstreamTLS))
 	}
@@ -164,6 +167,8 @@ func identities(list reflect.Value) []string {
 		case Certificate:
 			// Nothing forbids to name a file twice; the second is then matched with the second.
 			ids[i] = counts.unique(e.Cert)
+		case ACMECA:
+			ids[i] = counts.unique(e.Directory)
 		case Target:
 			ids[i] = e.String()
 		default:

@@ -17,7 +17,9 @@ func (c *Config) Digest() [sha256.Size]byte {
 		fmt.Fprintf(h, "\x00%d %d\x00%s%s", len(cert.CertPEM), len(cert.KeyPEM), cert.CertPEM, cert.KeyPEM.Reveal())
 	}
 	if a := c.TLS.ACME; a != nil {
-		fmt.Fprintf(h, "\x00%d\x00%s", len(a.RootPEM), a.RootPEM)
+		for _, ca := range a.Authorities() {
+			fmt.Fprintf(h, "\x00%d\x00%s", len(ca.RootPEM), ca.RootPEM)
+		}
 	}
 	if k := c.Cluster; k != nil {
 		fmt.Fprintf(h, "\x00%d\x00%s", len(k.CAPEM), k.CAPEM)

@@ -1,7 +1,9 @@
 package edgetls
 
 import (
+	"bytes"
 	"crypto/tls"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +16,8 @@ type Manager struct {
 	store atomic.Pointer[Store]
 	// acme answers validations by tls-alpn-01; nil: nobody does. Written under mu.
 	acme atomic.Pointer[ACME]
+	// ech hides the names that clients ask for; nil: nothing does.
+	ech atomic.Pointer[ECH]
 	// tickets seals the sessions of every Config; nil: crypto/tls does, for each by itself. Written before the first Config.
 	tickets *Tickets
 
@@ -21,6 +25,8 @@ type Manager struct {
 	mu      sync.Mutex
 	static  *Store
 	managed []*certificate
+	staples map[fingerprint][]byte // never changed, only replaced
+	kick    chan<- struct{}        // capacity 1; tells a Stapler that other certificates are in force; nil: none
 }
 
 // NewManager starts with no certificates: until the first Commit every handshake fails.
@@ -68,7 +74,31 @@ func (m *Manager) publish(a *ACME, list []*certificate) {
 	}
 }
 
-func (m *Manager) merge() { m.store.Store(m.static.with(m.managed)) }
+// merge makes the set in force of its parts. Under mu.
+func (m *Manager) merge() {
+	m.store.Store(m.static.with(m.managed).stapled(m.staples))
+	select {
+	case m.kick <- struct{}{}:
+	default: // there is no Stapler, or it is awake already
+	}
+}
+
+func (m *Manager) stapleWith(kick chan<- struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.kick = kick
+}
+
+// staple puts OCSP answers in force, for certificates that are.
+func (m *Manager) staple(answers map[fingerprint][]byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if maps.EqualFunc(m.staples, answers, bytes.Equal) {
+		return
+	}
+	m.staples = answers
+	m.store.Store(m.static.with(m.managed).stapled(answers))
+}
 
 // Store is the set in force. Its List is of certificates from files; ACME.List tells of the others.
 func (m *Manager) Store() *Store { return m.store.Load() }
@@ -87,10 +117,10 @@ func (m *Manager) Config(protocols []string, minVersion uint16) *tls.Config {
 			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
 			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 		},
-		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return m.store.Load().certificate(hello)
-		},
+		GetCertificate:     m.certificate,
 		GetConfigForClient: m.validation,
+
+		GetEncryptedClientHelloKeys: m.echKeys,
 	}
 	if m.tickets != nil {
 		m.tickets.Seal(c, noClientPolicy)

@@ -162,6 +162,16 @@ func (s *Store) Covers(serverName, host string) bool {
 	return len(candidates) > 0 && candidates[0].tls.Leaf.VerifyHostname(host) == nil
 }
 
+// has reports whether there is a certificate for a server name, other than the one for names that nobody has one for.
+func (s *Store) has(serverName string) bool {
+	name := strings.ToLower(strings.TrimSuffix(serverName, "."))
+	if s.byName[name] != nil || s.managed[name] != nil {
+		return true
+	}
+	_, parent, ok := strings.Cut(name, ".")
+	return ok && (s.byName["*."+parent] != nil || s.managed["*."+parent] != nil)
+}
+
 // ErrNoCertificate ends a handshake that there is no certificate for.
 var ErrNoCertificate = errors.New("choose certificate: there are none")
 
@@ -212,6 +222,11 @@ func (s *Store) candidates(serverName, local string) []*certificate {
 	}
 	if found := s.managed[name]; found != nil {
 		return []*certificate{found}
+	}
+	if label, parent, ok := strings.Cut(name, "."); ok && label != "" {
+		if found := s.managed["*."+parent]; found != nil {
+			return []*certificate{found}
+		}
 	}
 	if s.fallback == nil && len(s.inManaged) > 0 {
 		return s.inManaged[:1]

@@ -46,6 +46,7 @@ type Metrics struct {
 	upstream  upstreamVecs
 	limit     limitVecs
 	queue     queueVecs
+	onDemand  *prometheus.CounterVec
 	http2     *http2Collector
 	http3     *http3Collector
 	reloads   map[Result]prometheus.Counter // read-only after NewMetrics
@@ -90,6 +91,7 @@ func NewMetrics(b Build) *Metrics {
 		upstream: newUpstreamVecs(),
 		limit:    newLimitVecs(),
 		queue:    newQueueVecs(),
+		onDemand: newOnDemand(),
 		http2:    newHTTP2Collector(),
 		http3:    newHTTP3Collector(),
 		lastGood: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -140,6 +142,7 @@ func (m *Metrics) register(b Build) {
 	m.registry.MustRegister(m.upstream.collectors()...)
 	m.registry.MustRegister(m.limit.collectors()...)
 	m.registry.MustRegister(m.queue.collectors()...)
+	m.registry.MustRegister(m.onDemand)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 

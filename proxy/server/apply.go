@@ -20,8 +20,9 @@ import (
 type prepared struct {
 	plan     *plan
 	store    *edgetls.Store
-	cluster  *link // nil: none
-	acme     *acme // nil: none
+	cluster  *link        // nil: none
+	acme     *acme        // nil: none
+	ech      *edgetls.ECH // nil: none
 	logs     *logs
 	opened   []*listener        // new sockets
 	sockets  []*listener        // all, in the file's order
@@ -93,6 +94,9 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 		return p, err
 	}
 	p.warnings = append(p.warnings, p.store.Warnings()...)
+	if p.ech, err = s.prepareECH(cfg); err != nil {
+		return p, err
+	}
 	if p.logs, err = s.openLogs(cfg.Log, s.logs.Load()); err != nil {
 		return p, err
 	}
@@ -260,8 +264,9 @@ func (s *Server) commit(p *prepared, old *generation, digest [32]byte) *generati
 	s.level.SetLevel(level(p.plan.config.Log.Level))
 	// Refused only where a public listener would lose its token, which the configuration's own check has refused before.
 	_ = s.admin.SetToken(p.plan.config.Admin.Token.Reveal())
-	g.acme, g.cluster = p.acme, p.cluster
+	g.acme, g.cluster, g.ech = p.acme, p.cluster, p.ech
 	s.cluster.Store(p.cluster)
+	s.certs.UseECH(p.ech)
 	s.certs.Commit(p.store)
 	s.tickets.Use(s.ticketStore(p.plan.config), p.plan.config.TLS.SessionTicketRotation)
 	s.commitACME(p.acme, p.plan.config)

@@ -61,7 +61,7 @@ func handshakeResult(err error) observe.HandshakeResult {
 			return observe.HandshakePlainHTTP
 		}
 		return observe.HandshakeProtocol
-	case errors.Is(err, edgetls.ErrNoCertificate):
+	case errors.Is(err, edgetls.ErrNoCertificate), strings.HasSuffix(err.Error(), "no certificates configured"): // the latter: refused on demand
 		return observe.HandshakeNoCertificate
 	case errors.As(err, &verification), strings.HasSuffix(err.Error(), "client didn't provide a certificate"):
 		return observe.HandshakeClientCertificate

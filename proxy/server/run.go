@@ -185,6 +185,7 @@ func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin
 	s.mu.Unlock()
 	s.tickets.Close()
 	s.cluster.Load().close()
+	s.stapler.Close()
 	s.registry.Close()
 	s.closeAdmin(ctx)
 	s.log.Info("stopped", zap.Bool("weir.clean", clean))

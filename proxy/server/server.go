@@ -36,6 +36,7 @@ type Server struct {
 	limits   *limit.Registry
 	certs    *edgetls.Manager
 	tickets  *edgetls.Tickets // nil until start has a state folder
+	stapler  *edgetls.Stapler // likewise
 	proxy    *proxy.Proxy
 	admin    *admin.Server
 	overlay  overlayFile
@@ -86,6 +87,7 @@ type generation struct {
 	plan     *plan
 	acme     *acme
 	cluster  *link
+	ech      *edgetls.ECH
 	pools    map[poolKey]*upstream.Pool
 	services map[string]*proxy.Service
 	snapshot *proxy.Snapshot
@@ -212,6 +214,9 @@ func (s *Server) release() {
 		s.tickets.Close()
 	}
 	s.cluster.Load().close()
+	if s.stapler != nil {
+		s.stapler.Close()
+	}
 	if s.registry != nil {
 		s.registry.Close()
 	}
