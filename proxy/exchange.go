@@ -146,6 +146,9 @@ func (x *Exchange) match() *Error {
 	case message.CONNECT, message.TRACE: // neither a forward proxy nor an echo of credentials (RFC 9110 §9.3.8)
 		return errMethod
 	}
+	if err := x.directed(); err != nil {
+		return err
+	}
 	if len(x.req.Path) == 1 && x.req.Path[0] == '*' {
 		x.path = x.req.Path
 	} else {

@@ -53,7 +53,7 @@ func (x *Exchange) prepare() {
 	if x.req.Nominates {
 		x.req.Header.DropNominated()
 	}
-	b := x.appendIdentity(x.lines[:0])
+	b := x.appendClientCert(x.appendIdentity(x.lines[:0]))
 	b = line(b, "X-Request-ID: ", x.id)
 	if x.req.Upgrade {
 		b = append(b, "Connection: Upgrade\r\n"...)

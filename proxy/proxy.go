@@ -13,6 +13,7 @@ import (
 	"github.com/valor-ivx/weir/proxy/http1"
 	"github.com/valor-ivx/weir/proxy/http2"
 	"github.com/valor-ivx/weir/proxy/observe"
+	edgetls "github.com/valor-ivx/weir/tls"
 	"github.com/valor-ivx/weir/upstream"
 )
 
@@ -26,6 +27,8 @@ type Options struct {
 	// Challenge is asked for the body that answers a CA's validation of host (as received) at path, on plain listeners only. It may read a file. nil:
 	// nobody answers.
 	Challenge func(host, path []byte) (body []byte, ok bool)
+	// Certificates is the set that handshakes are served from now; nil: none, and no request is misdirected for its certificate.
+	Certificates func() *edgetls.Store
 }
 
 // Proxy serves accepted connections from the current snapshot. It is a resource: Shutdown ends it. It starts no goroutine of its own except for
@@ -72,9 +75,10 @@ type client struct {
 	http2    *http2.Conn       // nil on HTTP/1
 	listener *Listener
 	ip       netip.Addr
-	address  []byte // ip as text
-	lines    []byte // request fields that are the same for all its requests, each with CRLF
-	tls      uint16 // version of crypto/tls, 0 on a plain listener
+	address  []byte                  // ip as text
+	lines    []byte                  // request fields that are the same for all its requests, each with CRLF
+	session  *edgetls.Session        // nil on a plain listener
+	verdict  atomic.Pointer[verdict] // on the host asked for last; streams share it
 
 	idle atomic.Bool // written by the connection's goroutine, read by Shutdown
 	// peer is the connection of the running attempt: written by the connection's goroutine, closed by Shutdown at its deadline.
@@ -85,9 +89,9 @@ type client struct {
 
 // Serve carries all requests of one connection and closes it. It runs on the connection's own goroutine. conn is ready for HTTP: TLS handshake
 // done; its address is the client's, or it is a *Claimed.
-func (p *Proxy) Serve(conn net.Conn, l *Listener, tlsVersion uint16) {
+func (p *Proxy) Serve(conn net.Conn, l *Listener, session *edgetls.Session) {
 	conn, from := whose(conn)
-	c := &client{proxy: p, socket: conn, conn: http1.NewServerConn(conn, &p.options.HTTP1), listener: l, tls: tlsVersion}
+	c := &client{proxy: p, socket: conn, conn: http1.NewServerConn(conn, &p.options.HTTP1), listener: l, session: session}
 	c.side = plainConn{c.conn}
 	c.identify(from)
 	l.Metrics.Accepted()

@@ -15,6 +15,7 @@ const (
 	MethodRefused
 	BodyTooLarge
 	RateLimited
+	MisdirectedRequest
 	BodyTimeout
 	ClientGone
 	NoPeer
@@ -31,25 +32,26 @@ const (
 )
 
 var reasonNames = [reasons]string{
-	ReasonNone:        "",
-	BadRequest:        "http_request_error",
-	NoRoute:           "no_route",
-	UnknownHost:       "unknown_host",
-	MethodRefused:     "http_request_denied",
-	BodyTooLarge:      "body_too_large",
-	RateLimited:       "rate_limited",
-	BodyTimeout:       "client_timeout",
-	ClientGone:        "client_gone",
-	NoPeer:            "destination_unavailable",
-	ConnectRefused:    "connection_refused",
-	ConnectTimeout:    "connection_timeout",
-	ConnectFailed:     "destination_ip_unroutable",
-	UpstreamBroken:    "connection_terminated",
-	UpstreamInvalid:   "http_protocol_error",
-	ResponseTruncated: "http_response_incomplete",
-	ResponseTimeout:   "http_response_timeout",
-	TotalTimeout:      "total_timeout",
-	UpgradeFailed:     "http_upgrade_failed",
+	ReasonNone:         "",
+	BadRequest:         "http_request_error",
+	NoRoute:            "no_route",
+	UnknownHost:        "unknown_host",
+	MethodRefused:      "http_request_denied",
+	BodyTooLarge:       "body_too_large",
+	RateLimited:        "rate_limited",
+	MisdirectedRequest: "misdirected_request",
+	BodyTimeout:        "client_timeout",
+	ClientGone:         "client_gone",
+	NoPeer:             "destination_unavailable",
+	ConnectRefused:     "connection_refused",
+	ConnectTimeout:     "connection_timeout",
+	ConnectFailed:      "destination_ip_unroutable",
+	UpstreamBroken:     "connection_terminated",
+	UpstreamInvalid:    "http_protocol_error",
+	ResponseTruncated:  "http_response_incomplete",
+	ResponseTimeout:    "http_response_timeout",
+	TotalTimeout:       "total_timeout",
+	UpgradeFailed:      "http_upgrade_failed",
 }
 
 // String is the reason as metrics and logs name it; empty for none.

@@ -44,3 +44,9 @@ func Rotate(stored []byte, now time.Time, every time.Duration) (from []time.Time
 	}
 	return from, next, inUse(list, now)
 }
+
+// Covers reports whether who asks for serverName ("" for none) is served a certificate that is valid for host.
+func (s *Store) Covers(serverName, host string) bool {
+	candidates := s.candidates(serverName, "")
+	return len(candidates) > 0 && candidates[0].tls.Leaf.VerifyHostname(host) == nil
+}
