@@ -10,6 +10,7 @@ func (c checker) service(s *Service) {
 	if s.Health != nil {
 		c.health(s.Health, joinKey(path, "health"))
 	}
+	c.transport(s, path)
 	if groups := joinKey(path, "group"); len(s.Groups) == 0 {
 		if !c.bad(path) {
 			c.key(path, "service %q has no group: add [%s.NAME] with targets", s.Name, groups)

@@ -33,6 +33,9 @@ func (d *differ) table(path string, old, new reflect.Value) {
 	if acme, ok := old.Interface().(ACME); ok && !bytes.Equal(acme.RootPEM, new.Interface().(ACME).RootPEM) {
 		d.add("%s.root_ca: contents changed", path)
 	}
+	if t, ok := old.Interface().(UpstreamTLS); ok {
+		d.upstreamTLS(path, t, new.Interface().(UpstreamTLS))
+	}
 	for _, f := range d.fields(old.Type()) {
 		d.field(joinKey(path, f.key), old.Field(f.index), new.Field(f.index))
 	}
@@ -44,6 +47,13 @@ func (d *differ) contents(path string, old, new Certificate) {
 	}
 	if old.KeyPEM != new.KeyPEM {
 		d.add("%s.key: contents changed", path)
+	}
+}
+
+func (d *differ) upstreamTLS(path string, old, new UpstreamTLS) {
+	d.contents(path, Certificate{CertPEM: old.CertPEM, KeyPEM: old.KeyPEM}, Certificate{CertPEM: new.CertPEM, KeyPEM: new.KeyPEM})
+	if !bytes.Equal(old.CAPEM, new.CAPEM) {
+		d.add("%s.ca: contents changed", path)
 	}
 }
 

@@ -19,5 +19,10 @@ func (c *Config) Digest() [sha256.Size]byte {
 	if a := c.TLS.ACME; a != nil {
 		fmt.Fprintf(h, "\x00%d\x00%s", len(a.RootPEM), a.RootPEM)
 	}
+	for i := range c.Services {
+		if t := c.Services[i].TLS; t != nil {
+			t.digest(h)
+		}
+	}
 	return [sha256.Size]byte(h.Sum(nil))
 }

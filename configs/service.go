@@ -17,8 +17,10 @@ type Service struct {
 	// Every target of a group fails its health check: any (try them anyway: a broken check must not
 	// become an outage) or reject (the group counts as empty).
 	WhenNoneHealthy WhenNoneHealthy `toml:"when_none_healthy" default:"any" enum:"any|reject"`
-	// Protocol spoken to the targets.
-	Protocol string `toml:"protocol" default:"http/1.1" enum:"http/1.1"`
+	// Protocol spoken to the targets: http/1.1, or https, which is HTTP/1.1 over TLS with certificates verified.
+	Protocol string `toml:"protocol" default:"http/1.1" enum:"http/1.1|https"`
+	// How TLS is spoken to the targets, with protocol = "https". Default: the system's roots, no client certificate.
+	TLS *UpstreamTLS `toml:"tls"`
 	// Longest wait for a connection to a target.
 	ConnectTimeout time.Duration `toml:"connect_timeout" default:"2s" min:"1ms" max:"5m"`
 	// Longest wait for the head of the response after the request was sent; "0s": no limit.

@@ -5,7 +5,7 @@ import (
 	edgetls "github.com/valor-ivx/weir/tls"
 )
 
-var errMisdirected = &Error{421, MisdirectedRequest, nil}
+var errMisdirected = &Error{421, Misdirected, nil}
 
 // verdict is whether requests for a host belong on the connection, as long as policies and certificates are those it was reached with. Immutable.
 type verdict struct {

@@ -62,6 +62,9 @@ func (x *Exchange) log(now int64, elapsed time.Duration) {
 			e.UpstreamDuration = time.Duration(now - x.start)
 		}
 	}
+	if err, ok := x.cause.(*Error); ok && err.Status >= 500 && err.Err != nil { // what went wrong upstream: of a certificate, the reason alone says little
+		e.Error = err.Err.Error()
+	}
 	x.snap.Access.Log(e)
 	*e = observe.Entry{}
 }

@@ -1,11 +1,9 @@
 package proxy
 
 import (
-	"errors"
 	"os"
 	"time"
 
-	"github.com/valor-ivx/weir/proxy/http1"
 	"github.com/valor-ivx/weir/proxy/message"
 	"github.com/valor-ivx/weir/upstream"
 )
@@ -108,7 +106,7 @@ func (t *attempt) run() *Error {
 // stale reports whether the connection broke before it was of any use and the request can be said again (RFC 9110 §9.2.2, RFC 9112 §9.3.1): not a byte of an
 // answer, and either not a byte of the request accepted, or a method that may be repeated and a body still at hand.
 func (t *attempt) stale(err *Error) bool {
-	if err.Reason != UpstreamBroken || t.conn.Answered() || t.x.began {
+	if err.Reason != UpstreamBroken && err.Reason != TLSAlert || t.conn.Answered() || t.x.began {
 		return false
 	}
 	if !t.x.upload.replayable() {
@@ -128,18 +126,7 @@ func (t *attempt) dial() *Error {
 		return nil
 	}
 	t.retry, t.dialFailed = x.upload.replayable(), true
-	outcome := upstream.ConnectFailed
-	e := &Error{502, ConnectFailed, err}
-	var dial *upstream.DialError
-	if errors.As(err, &dial) {
-		outcome = dial.Outcome()
-		switch dial.Kind {
-		case upstream.DialRefused:
-			e.Reason = ConnectRefused
-		case upstream.DialTimeout:
-			e.Status, e.Reason = 504, ConnectTimeout
-		}
-	}
+	e, outcome := dialError(err)
 	t.peer.Done(now, time.Duration(now-t.began), outcome)
 	return e
 }
@@ -159,7 +146,7 @@ func (t *attempt) settle(err *Error) {
 	case err == nil:
 	case err.Reason == ResponseTimeout || err.Reason == TotalTimeout:
 		outcome = upstream.TimedOut
-	case err.Reason == UpstreamBroken || err.Reason == UpstreamInvalid || err.Reason == ResponseTruncated || err.Reason == UpgradeFailed:
+	case err.Reason == UpstreamBroken || err.Reason == TLSAlert || err.Reason == UpstreamInvalid || err.Reason == ResponseTruncated || err.Reason == UpgradeFailed:
 		outcome = upstream.Broken
 	default:
 		outcome = upstream.Aborted
@@ -272,15 +259,6 @@ func (t *attempt) await(limit *int64) *Error {
 			return &Error{499, ClientGone, nil}
 		}
 	}
-}
-
-// upstreamError tells a response that must not be forwarded from a connection that broke.
-func upstreamError(err error) *Error {
-	var invalid *http1.Error
-	if errors.As(err, &invalid) {
-		return &Error{502, UpstreamInvalid, err}
-	}
-	return &Error{502, UpstreamBroken, err}
 }
 
 func isEventStream(h *message.Header) bool {

@@ -217,7 +217,7 @@ func (p *Proxy) Shutdown(ctx context.Context) bool {
 	for c := range p.clients {
 		_ = c.socket.Close() // that one of the two is closed already is no news
 		if peer := c.peer.Load(); peer != nil {
-			_ = peer.Conn().Close()
+			_ = peer.Cut()
 		}
 	}
 	for len(p.clients) > 0 {

@@ -15,13 +15,16 @@ const (
 	MethodRefused
 	BodyTooLarge
 	RateLimited
-	MisdirectedRequest
+	Misdirected
 	BodyTimeout
 	ClientGone
 	NoPeer
 	ConnectRefused
 	ConnectTimeout
 	ConnectFailed
+	TLSCertificate
+	TLSAlert
+	TLSProtocol
 	UpstreamBroken
 	UpstreamInvalid
 	ResponseTruncated
@@ -32,26 +35,29 @@ const (
 )
 
 var reasonNames = [reasons]string{
-	ReasonNone:         "",
-	BadRequest:         "http_request_error",
-	NoRoute:            "no_route",
-	UnknownHost:        "unknown_host",
-	MethodRefused:      "http_request_denied",
-	BodyTooLarge:       "body_too_large",
-	RateLimited:        "rate_limited",
-	MisdirectedRequest: "misdirected_request",
-	BodyTimeout:        "client_timeout",
-	ClientGone:         "client_gone",
-	NoPeer:             "destination_unavailable",
-	ConnectRefused:     "connection_refused",
-	ConnectTimeout:     "connection_timeout",
-	ConnectFailed:      "destination_ip_unroutable",
-	UpstreamBroken:     "connection_terminated",
-	UpstreamInvalid:    "http_protocol_error",
-	ResponseTruncated:  "http_response_incomplete",
-	ResponseTimeout:    "http_response_timeout",
-	TotalTimeout:       "total_timeout",
-	UpgradeFailed:      "http_upgrade_failed",
+	ReasonNone:        "",
+	BadRequest:        "http_request_error",
+	NoRoute:           "no_route",
+	UnknownHost:       "unknown_host",
+	MethodRefused:     "http_request_denied",
+	BodyTooLarge:      "body_too_large",
+	RateLimited:       "rate_limited",
+	Misdirected:       "misdirected_request",
+	BodyTimeout:       "client_timeout",
+	ClientGone:        "client_gone",
+	NoPeer:            "destination_unavailable",
+	ConnectRefused:    "connection_refused",
+	ConnectTimeout:    "connection_timeout",
+	ConnectFailed:     "destination_ip_unroutable",
+	TLSCertificate:    "tls_certificate_error",
+	TLSAlert:          "tls_alert_received",
+	TLSProtocol:       "tls_protocol_error",
+	UpstreamBroken:    "connection_terminated",
+	UpstreamInvalid:   "http_protocol_error",
+	ResponseTruncated: "http_response_incomplete",
+	ResponseTimeout:   "http_response_timeout",
+	TotalTimeout:      "total_timeout",
+	UpgradeFailed:     "http_upgrade_failed",
 }
 
 // String is the reason as metrics and logs name it; empty for none.
@@ -59,7 +65,10 @@ func (r Reason) String() string { return reasonNames[r] }
 
 // RetryReasons are the reasons that an attempt can be followed by another for, for metrics that want them ahead.
 func RetryReasons() []string {
-	return []string{ConnectRefused.String(), ConnectTimeout.String(), ConnectFailed.String(), UpstreamBroken.String()}
+	return []string{
+		ConnectRefused.String(), ConnectTimeout.String(), ConnectFailed.String(), TLSCertificate.String(), TLSAlert.String(), TLSProtocol.String(),
+		UpstreamBroken.String(),
+	}
 }
 
 // Error ends an exchange with an answer of our own, or with a broken connection where an answer has already begun.

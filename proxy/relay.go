@@ -151,7 +151,11 @@ func (t *attempt) tunnel() *Error {
 	}
 	// A tunnel has no idle limit of ours: whoever speaks in it knows when it is over; TCP keep-alive finds dead peers. The listener turned it on for
 	// the client; upstream connections rest too shortly to need it until now.
-	if tcp, ok := t.conn.Conn().(*net.TCPConn); ok {
+	socket := t.conn.Conn()
+	if over, ok := socket.(interface{ NetConn() net.Conn }); ok {
+		socket = over.NetConn()
+	}
+	if tcp, ok := socket.(interface{ SetKeepAlive(bool) error }); ok {
 		_ = tcp.SetKeepAlive(true)
 	}
 	if x.client.conn.Conn().SetDeadline(time.Time{}) != nil || t.conn.Conn().SetDeadline(time.Time{}) != nil {

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -81,6 +80,7 @@ type authority struct {
 	directory string
 	issuer    *certmagic.ACMEIssuer
 	config    *certmagic.Config // that CA alone
+	retry     retryWatch        // what it says about when to come again
 }
 
 // ordersAtOnce bounds orders under way: a validation is a handful of requests to us and to the CA, and Let's Encrypt allows 300 new orders per account
@@ -98,7 +98,7 @@ func NewACME(o ACMEOptions, m *Manager) (*ACME, error) {
 	}
 	a := &ACME{
 		options: o, manager: m, log: o.Logger, subjects: map[string]*subject{}, slots: make(chan struct{}, ordersAtOnce),
-		ledger: &ledger{file: filepath.Join(o.Folder, "ledger.json")},
+		ledger: &ledger{storage: o.Storage},
 	}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	a.preflight = newPreflight(o)
@@ -155,14 +155,16 @@ func (a *ACME) configure() error {
 	}
 	a.all = certmagic.New(a.cache, template)
 	for _, directory := range o.Directories {
-		issuer, err := a.issuer(directory, quiet)
+		ca := &authority{directory: directory}
+		issuer, err := a.issuer(directory, quiet.WithOptions(zap.WrapCore(ca.retry.core)))
 		if err != nil {
 			a.cache.Stop()
 			return err
 		}
 		a.all.Issuers = append(a.all.Issuers, issuer)
 		template.Issuers = []certmagic.Issuer{issuer}
-		a.authorities = append(a.authorities, &authority{directory: directory, issuer: issuer, config: certmagic.New(a.cache, template)})
+		ca.issuer, ca.config = issuer, certmagic.New(a.cache, template)
+		a.authorities = append(a.authorities, ca)
 	}
 	template.Issuers, template.Logger = a.all.Issuers, zap.NewNop()
 	a.answers = certmagic.New(a.cache, template)

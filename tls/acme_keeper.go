@@ -109,37 +109,65 @@ func (a *ACME) obtain(ctx context.Context, name string) error {
 
 // orderFrom asks one CA, if the ledger and the preflight let it.
 func (a *ACME) orderFrom(ctx context.Context, ca *authority, name string) error {
-	limits := limitsOf(ca.directory, a.options.Limits)
-	if err := a.ledger.admit(ca.directory, name, limits, a.options.Now()); err != nil {
+	d, err := a.preflight.read(ctx, ca.directory)
+	if err != nil {
 		return err
 	}
-	if err := a.preflight.check(ctx, ca.directory, name); err != nil {
-		return err
-	}
-	before, _ := ca.config.CacheManagedCertificate(ctx, name) // zero when there is none
+	before, missing := ca.config.CacheManagedCertificate(ctx, name) // zero when there is none
 	a.forget(name)
-	err := ca.config.ManageSync(ctx, []string{name})
+	kind := newNames
 	switch {
-	case err == nil:
+	case missing == nil && d.RenewalInfo != "": // certmagic names what it renews
+		kind = replaces
+	case missing == nil:
+		kind = sameNames
+	}
+	if err := a.preflight.check(ctx, ca.directory, d, name); err != nil {
+		return err
+	}
+	budgets := limitsOf(ca.directory, a.options.Limits).budgets(ca.directory, name, kind)
+	if err := a.take(ctx, ca, budgets); err != nil {
+		return err
+	}
+	since := a.options.Now()
+	err = ca.config.ManageSync(ctx, []string{name})
+	if err == nil {
 		after, loaded := ca.config.CacheManagedCertificate(ctx, name)
 		a.forget(name)
-		if loaded != nil || after.Hash() == before.Hash() {
-			return loaded // another process ordered it meanwhile and has it in its ledger
+		if loaded != nil || after.Hash() == before.Hash() { // another process ordered it meanwhile and has it in its ledger
+			a.settleBudgets(ctx, budgets, 0)
 		}
-		a.note(ca, name, outcomeIssued)
-	case isValidationFailure(err):
-		// The client library goes on to the next kind of challenge with another order, and only the last error comes out.
-		if a.options.HTTPAddress != "" && a.options.TLSAddress != "" {
-			a.note(ca, name, outcomeFailed)
-		}
-		a.note(ca, name, outcomeFailed)
+		return loaded
 	}
-	return err
+	failures := 0
+	if isValidationFailure(err) {
+		// The client library goes on to the next kind of challenge with another order, and only the last error comes out.
+		failures = a.kindsOfChallenge()
+	}
+	a.settleBudgets(context.WithoutCancel(ctx), budgets, failures)
+	return ca.retry.mark(err, since)
 }
 
-// note keeps the books. A ledger that cannot be written must not keep a site from its certificate.
-func (a *ACME) note(ca *authority, name string, o outcome) {
-	if err := a.ledger.note(entry{Directory: ca.directory, Name: name, At: a.options.Now(), Outcome: o}); err != nil {
+// kindsOfChallenge is how many validations an order that fails has failed.
+func (a *ACME) kindsOfChallenge() int {
+	if a.options.HTTPAddress != "" && a.options.TLSAddress != "" {
+		return 2
+	}
+	return 1
+}
+
+// take is ledger.take, but a ledger that cannot be written must not keep a site from its certificate.
+func (a *ACME) take(ctx context.Context, ca *authority, budgets []budget) error {
+	err := a.ledger.take(ctx, authorityName(ca.directory), budgets, a.options.Now())
+	if own := new(refusal); err == nil || errors.As(err, &own) || ctx.Err() != nil {
+		return err
+	}
+	a.log.Warn("acme ledger not written", zap.String("error.message", err.Error()))
+	return nil
+}
+
+func (a *ACME) settleBudgets(ctx context.Context, budgets []budget, failures int) {
+	if err := a.ledger.settle(ctx, budgets, failures, a.options.Now()); err != nil {
 		a.log.Warn("acme ledger not written", zap.String("error.message", err.Error()))
 	}
 }

@@ -345,3 +345,42 @@ func mustURL(t *testing.T, text string) *url.URL {
 	}
 	return u
 }
+
+// TestRenewsWhatHasAged: a clock that has moved on for seventy days finds a certificate that is due: it is served while the CA is down, the state says what is next,
+// and it is replaced when the CA is back.
+func TestRenewsWhatHasAged(t *testing.T) {
+	s := newSite(t)
+	ca := s.pebble()
+	s.start(s.options(ca), "a.example.test")
+	s.await("certificate", s.isValid("a.example.test"))
+	s.stop()
+	files, err := filepath.Glob(filepath.Join(s.folder, "certificates", "*", "a.example.test", "a.example.test.*"))
+	if err != nil || len(files) != 3 {
+		t.Fatalf("%q %v", files, err)
+	}
+	aged := newAuthority(t).leaf("aged", ecKey(t), time.Now().AddDate(0, 0, 20), "a.example.test")
+	stored := strings.TrimSuffix(files[0], filepath.Ext(files[0]))
+	for from, to := range map[string]string{aged.Cert: stored + ".crt", aged.Key: stored + ".key"} {
+		data, err := os.ReadFile(from)
+		if err == nil {
+			err = os.WriteFile(to, data, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	ca.instead(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "maintenance", http.StatusServiceUnavailable)
+	})
+	s.start(s.options(ca), "a.example.test")
+	s.await("failure", s.hasFailed("a.example.test"))
+	if leaf := s.mustServe("a.example.test", nil); leaf.Subject.CommonName != "aged" {
+		t.Errorf("while the CA is down %s is served", leaf.Subject.CommonName)
+	}
+	if i := s.info("a.example.test"); !strings.Contains(i.Error, "503") || i.NextAttempt.IsZero() || i.NotAfter.IsZero() {
+		t.Errorf("List tells %+v", i)
+	}
+	ca.instead(nil)
+	s.await("renewal", s.isValid("a.example.test"))
+	s.mustServe("a.example.test", ca.issued)
+}

@@ -136,13 +136,17 @@ func notBeforeOne(err error) time.Time {
 	}
 	var p acme.Problem
 	if errors.As(err, &p) && p.Type == acme.ProblemTypeRateLimited {
-		return announced(p.Detail)
+		if until := announced(p.Detail); !until.IsZero() {
+			return until
+		}
+	}
+	if late := new(postponed); errors.As(err, &late) {
+		return late.until
 	}
 	return time.Time{}
 }
 
-// announced finds the time in "…, retry after 2026-11-23 10:00:00 UTC: see …": Let's Encrypt says it in words, and the client library
-// drops the Retry-After field of errors.
+// announced finds the time in "…, retry after 2026-11-23 10:00:00 UTC: see …": Let's Encrypt says it in words, to the second.
 func announced(detail string) time.Time {
 	_, rest, _ := strings.Cut(detail, "retry after ")
 	for _, form := range []string{"2006-01-02 15:04:05 UTC", "2006-01-02T15:04:05Z"} {

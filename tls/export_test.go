@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"time"
+
+	"github.com/caddyserver/certmagic"
 )
 
 // For tests of pure parts.
@@ -12,25 +14,39 @@ var (
 	Announced     = announced
 	CheckEvery    = checkEvery
 	RetryAfter    = retryAfter
+
+	RetryAfterField  = retryAfterField
+	RegisteredDomain = registeredDomain
 )
 
-// Ledger opens the ledger in a file.
-func Ledger(file string) *ledger { return &ledger{file: file} }
+// Renewal is a kind of order.
+type Renewal = renewal
 
-// Note is an order's end at the directory "https://ca.test/".
-func (l *ledger) Note(name string, failed bool, at time.Time) error {
-	e := entry{Directory: "https://ca.test/", Name: name, At: at, Outcome: outcomeIssued}
-	if failed {
-		e.Outcome = outcomeFailed
+// Kinds of orders.
+const (
+	NewNames  = newNames
+	SameNames = sameNames
+	Replaces  = replaces
+)
+
+// Ledger opens the ledger in a folder.
+func Ledger(folder string) *ledger { return &ledger{storage: &certmagic.FileStorage{Path: folder}} }
+
+// Take asks for an order at "https://ca.test/"; until is when a refused one becomes possible.
+func (l *ledger) Take(limits Limits, name string, kind renewal, now time.Time) (until time.Time, words string) {
+	if err := l.take(context.Background(), "ca.test", limits.budgets("https://ca.test/", name, kind), now); err != nil {
+		return notBeforeOne(err), err.Error()
 	}
-	return l.note(e)
+	return time.Time{}, ""
 }
 
-// Admit asks for an order there; until is when a refused one becomes possible.
-func (l *ledger) Admit(name string, limits Limits, now time.Time) (until time.Time, ok bool) {
-	err := l.admit("https://ca.test/", name, limits, now)
-	return notBeforeOne(err), err == nil
+// Fail ends an order that Take let pass.
+func (l *ledger) Fail(limits Limits, name string, kind renewal, failures int, now time.Time) error {
+	return l.settle(context.Background(), limits.budgets("https://ca.test/", name, kind), failures, now)
 }
+
+// LimitsOf are those of a directory.
+func LimitsOf(directory string) Limits { return limitsOf(directory, nil) }
 
 // Step is what the goroutine of t does when it wakes.
 func (t *Tickets) Step(ctx context.Context) { t.step(ctx) }

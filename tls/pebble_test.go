@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -32,6 +33,7 @@ type pebble struct {
 	requests atomic.Int64 // to anything
 	orders   atomic.Int64 // to newOrder, without those it sent back for their nonce
 	answer   atomic.Pointer[http.HandlerFunc]
+	refused  sync.Map // path → func(http.ResponseWriter)
 }
 
 // instead makes the CA answer by h; nil: by itself.
@@ -41,6 +43,11 @@ func (p *pebble) instead(h http.HandlerFunc) {
 		return
 	}
 	p.answer.Store(&h)
+}
+
+// refuse makes the CA answer requests to path by h, and all others by itself.
+func (p *pebble) refuse(path string, h func(http.ResponseWriter)) {
+	p.refused.Store(path, h)
 }
 
 // serve counts; the CA itself is behind it.
@@ -53,6 +60,14 @@ func (p *pebble) serve(real http.Handler) http.Handler {
 				p.orders.Add(1)
 			}
 			(*h)(w, r)
+			return
+		}
+		if h, ok := p.refused.Load(r.URL.Path); ok {
+			if isOrder {
+				p.orders.Add(1)
+			}
+			w.Header().Set("Replay-Nonce", "n")
+			h.(func(http.ResponseWriter))(w)
 			return
 		}
 		status := &statusWriter{ResponseWriter: w}

@@ -34,8 +34,9 @@ func newPreflight(o ACMEOptions) preflight {
 
 // directory is what interests here of a CA's directory (RFC 8555 §7.1.1, profiles: draft-ietf-acme-profiles).
 type directory struct {
-	NewOrder string `json:"newOrder"`
-	Meta     struct {
+	NewOrder    string `json:"newOrder"`
+	RenewalInfo string `json:"renewalInfo"` // RFC 9773 §4.1
+	Meta        struct {
 		CAA      []string          `json:"caaIdentities"`
 		EAB      bool              `json:"externalAccountRequired"`
 		Profiles map[string]string `json:"profiles"`
@@ -43,11 +44,7 @@ type directory struct {
 }
 
 // check refuses an order for name that cannot end well.
-func (p preflight) check(ctx context.Context, address, name string) error {
-	d, err := p.read(ctx, address)
-	if err != nil {
-		return err
-	}
+func (p preflight) check(ctx context.Context, address string, d directory, name string) error {
 	who := authorityName(address)
 	if d.Meta.EAB {
 		return &refusal{words: who + " wants an external account binding (EAB), which weir cannot give yet: use another tls.acme.directory"}
@@ -87,6 +84,10 @@ func (p preflight) read(ctx context.Context, address string) (directory, error) 
 	data, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	if err == nil && resp.StatusCode != http.StatusOK {
 		err = errors.New(resp.Status)
+		if until := retryAfterField(resp.Header, time.Now()); !until.IsZero() {
+			err = &refusal{words: fmt.Sprintf("%s answers %s and asks to come again at %s", authorityName(address), resp.Status,
+				until.UTC().Format(time.RFC3339)), until: until}
+		}
 	}
 	if err == nil {
 		d, err = readDirectory(data)

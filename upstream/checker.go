@@ -2,18 +2,15 @@ package upstream
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
 	"math/rand/v2"
-	"net/http"
 	"time"
 )
 
-// checkKey names one active check of one address: health belongs to both, because one process may pass one check and fail another.
+// checkKey names one active check of one address by one transport: health belongs to all of them, because one process may pass one check and fail another.
 type checkKey struct {
-	address string
-	options HealthOptions
+	address   string
+	transport Transport
+	options   HealthOptions
 }
 
 // checker probes one address by one check. It lives as long as a member refers to it, so its state survives a reload. Its goroutine, run, is
@@ -21,6 +18,7 @@ type checkKey struct {
 type checker struct {
 	key    checkKey
 	home   *endpoint
+	ask    func(context.Context, string, HealthOptions) error // one probe
 	cancel context.CancelFunc
 	hurry  chan struct{} // of capacity 1: a reason to probe sooner than planned
 
@@ -56,7 +54,7 @@ func (c *checker) run(ctx context.Context, r *Registry) {
 		case <-timer.C:
 		}
 		started := r.now()
-		err := c.probe(ctx, r)
+		err := c.probe(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -64,10 +62,10 @@ func (c *checker) run(ctx context.Context, r *Registry) {
 	}
 }
 
-func (c *checker) probe(ctx context.Context, r *Registry) error {
+func (c *checker) probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.key.options.Timeout)
 	defer cancel()
-	return r.probe(ctx, c.key.address, c.key.options)
+	return c.ask(ctx, c.key.address, c.key.options)
 }
 
 // hasten makes the next probe come within the fast interval.
@@ -76,43 +74,4 @@ func (c *checker) hasten() {
 	case c.hurry <- struct{}{}:
 	default: // one reason is enough
 	}
-}
-
-// httpProbe is the check that is used unless Options.Probe says otherwise. It is off the data path, so it is the standard client; each probe has a
-// connection of its own, because "accepts connections" is part of what is asked.
-func httpProbe() (func(context.Context, string, HealthOptions) error, *http.Transport) {
-	transport := &http.Transport{DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: 16 << 10}
-	client := &http.Client{
-		Transport:     transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	return func(ctx context.Context, address string, h HealthOptions) error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+h.Path, nil)
-		if err != nil {
-			return fmt.Errorf("make probe of %s: %w", address, err)
-		}
-		request.Host = h.Host
-		request.Header.Set("User-Agent", "weir-health")
-		response, err := client.Do(request)
-		if err != nil {
-			return fmt.Errorf("probe %s: %w", address, rootCause(err))
-		}
-		defer response.Body.Close()
-		if response.StatusCode < 200 || response.StatusCode > 299 {
-			return fmt.Errorf("probe %s: status %d is not 2xx", address, response.StatusCode)
-		}
-		// The body must arrive: a process that hangs after the head is not ready. 64 KiB is more than a readiness answer needs.
-		if _, err := io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10)); err != nil {
-			return fmt.Errorf("probe %s: read body: %w", address, err)
-		}
-		return nil
-	}, transport
-}
-
-// rootCause takes the method and URL off a client's error: the caller names the address already.
-func rootCause(err error) error {
-	if inner := errors.Unwrap(err); inner != nil {
-		return inner
-	}
-	return err
 }

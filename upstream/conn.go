@@ -1,6 +1,9 @@
 package upstream
 
 import (
+	"crypto/tls"
+	"errors"
+	"os"
 	"time"
 
 	"github.com/valor-ivx/weir/proxy/http1"
@@ -10,6 +13,7 @@ import (
 type Conn struct {
 	*http1.ClientConn
 
+	secure       *tls.Conn // over a *wire; nil: plain TCP
 	home         *idlePool
 	reused       bool
 	newer, older *Conn // neighbours while it rests; guarded by home.mu
@@ -19,6 +23,41 @@ type Conn struct {
 // Reused reports a connection that has rested before: the peer may have closed it a moment ago, so one failure without a byte of an answer says
 // nothing about the peer.
 func (c *Conn) Reused() bool { return c.reused }
+
+// Readable reports whether a resting connection has become useless: the peer closed it or sent what nobody asked for. It is one system call that does not
+// wait. Through TLS the records that stand there are taken in first: a session ticket or a key update is no reason to give the connection up.
+func (c *Conn) Readable() bool {
+	if c.secure == nil {
+		return c.ClientConn.Readable()
+	}
+	w, ok := c.secure.NetConn().(*wire)
+	if !ok {
+		return true
+	}
+	w.asking.Store(true)
+	var one [1]byte
+	n, err := c.secure.Read(one[:])
+	w.asking.Store(false)
+	return n > 0 || !errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// Close closes the connection. It does not wait: a close_notify for which the socket has no room is left out, since nobody is reading.
+func (c *Conn) Close() error {
+	if c.secure != nil {
+		if w, ok := c.secure.NetConn().(*wire); ok {
+			w.asking.Store(true)
+		}
+	}
+	return c.ClientConn.Close()
+}
+
+// Cut closes the socket and nothing else, to interrupt whoever uses the connection. Unlike all else here it may be called by anybody.
+func (c *Conn) Cut() error {
+	if c.secure != nil {
+		return c.secure.NetConn().Close()
+	}
+	return c.Conn().Close()
+}
 
 // Release ends the use of the connection. A reusable one rests for the next request; else, or when the peer has left or holds enough, it is
 // closed.

@@ -11,31 +11,34 @@ import (
 // taken.
 
 // attach makes a member of an address, and starts what nobody else has started.
-func (r *Registry) attach(p *Pool, address string, weight float64) *Peer {
+func (r *Registry) attach(p *Pool, address string, c claim) *Peer {
 	e := r.endpoints[address]
 	if e == nil {
 		e = newEndpoint(address)
 		r.endpoints[address] = e
 	}
-	m := &Peer{endpoint: e, pool: p, rule: p.options.Ejection, weight: weight}
+	m := &Peer{endpoint: e, pool: p, link: e.linkOf(p.transport(c), p.secure), rule: p.options.Ejection, weight: c.share}
 	e.members = append(e.members, m)
 	e.configure()
 	if h := p.options.Health; h != nil {
-		m.check = r.checkerOf(e, *h)
+		m.check = r.checkerOf(e, m.link, *h)
 		m.check.refs++
 	}
 	return m
 }
 
 // checkerOf returns the checker of an address, a new one if need be. A check that asks the same question in another rhythm passes its answer on.
-func (r *Registry) checkerOf(e *endpoint, h HealthOptions) *checker {
-	key := checkKey{address: e.address, options: h}
+func (r *Registry) checkerOf(e *endpoint, l *link, h HealthOptions) *checker {
+	key := checkKey{address: e.address, transport: l.transport, options: h}
 	if c := r.checkers[key]; c != nil {
 		return c
 	}
-	c := &checker{key: key, home: e, hurry: make(chan struct{}, 1), health: hysteresis{rise: h.Rise, fall: h.Fall}}
+	c := &checker{key: key, home: e, ask: r.probe, hurry: make(chan struct{}, 1), health: hysteresis{rise: h.Rise, fall: h.Fall}}
+	if c.ask == nil {
+		c.ask = l.probe
+	}
 	for _, m := range e.members {
-		if m.check != nil && m.check.key.options.Path == h.Path && m.check.key.options.Host == h.Host {
+		if m.check != nil && m.link == l && m.check.key.options.Path == h.Path && m.check.key.options.Host == h.Host {
 			c.health.state, c.lastErr = m.check.health.state, m.check.lastErr
 		}
 	}
@@ -67,11 +70,9 @@ func (r *Registry) detach(m *Peer) {
 			delete(r.checkers, c.key)
 		}
 	}
-	if len(e.members) > 0 {
-		e.configure()
-	} else {
+	e.configure()
+	if len(e.members) == 0 {
 		delete(r.endpoints, e.address)
-		e.idle.shut()
 	}
 	if !named && r.events.Gone != nil {
 		r.events.Gone(o.Service, o.Group, m.address)

@@ -1,15 +1,12 @@
 package upstream
 
 import (
-	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"syscall"
-	"time"
-
-	"github.com/valor-ivx/weir/proxy/http1"
 )
 
 // DialKind says why there is no connection.
@@ -22,6 +19,9 @@ const (
 	DialTimeout
 	DialUnreachable
 	DialLocal
+	DialTLSCertificate // the target's certificate did not convince
+	DialTLSAlert       // the target refused the handshake
+	DialTLSProtocol    // the handshake broke otherwise: no TLS, no version or suite in common, an end in the middle
 )
 
 // String is the word that logs and metrics use, RFC 9209's where it has one.
@@ -35,6 +35,12 @@ func (k DialKind) String() string {
 		return "destination_ip_unroutable"
 	case DialLocal:
 		return "proxy_internal_error"
+	case DialTLSCertificate:
+		return "tls_certificate_error"
+	case DialTLSAlert:
+		return "tls_alert_received"
+	case DialTLSProtocol:
+		return "tls_protocol_error"
 	default:
 		return "connect_failed"
 	}
@@ -63,20 +69,6 @@ func (e *DialError) Outcome() Outcome {
 	return ConnectFailed
 }
 
-// dial opens a TCP connection. Delay is off because a head and a small body must leave at once; keep-alive probes are off because
-// no connection rests longer than its idle limit.
-func dial(address string, timeout time.Duration, home *idlePool) (*Conn, error) {
-	d := net.Dialer{Timeout: timeout, KeepAlive: -1}
-	c, err := d.DialContext(context.Background(), "tcp", address)
-	if err != nil {
-		return nil, &DialError{Kind: classify(err), Address: address, Err: err}
-	}
-	if t, ok := c.(*net.TCPConn); ok {
-		_ = t.SetNoDelay(true) // the net package has done so already; this states that we depend on it
-	}
-	return &Conn{ClientConn: http1.NewClientConn(c), home: home}, nil
-}
-
 func classify(err error) DialKind {
 	var timeout net.Error
 	switch {
@@ -92,4 +84,25 @@ func classify(err error) DialKind {
 	default:
 		return DialOther
 	}
+}
+
+func classifyTLS(err error) DialKind {
+	var untrusted *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &untrusted):
+		return DialTLSCertificate
+	case IsTLSAlert(err):
+		return DialTLSAlert
+	case classify(err) == DialTimeout:
+		return DialTimeout
+	default:
+		return DialTLSProtocol
+	}
+}
+
+// IsTLSAlert reports that the other side ended a TLS connection with a fatal alert. In TLS 1.3 it may come after the client's handshake: a server
+// that misses the client's certificate says so in place of the first answer (RFC 8446 §4.4.2.4).
+func IsTLSAlert(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error" // how crypto/tls marks what the other side sent
 }

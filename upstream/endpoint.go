@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"crypto/tls"
 	"hash/fnv"
 	"sync"
 	"sync/atomic"
@@ -18,7 +19,6 @@ type endpoint struct {
 	hash    uint64 // stable over processes: hash policies place keys by it
 
 	load     balancer.Load
-	idle     idlePool
 	requests atomic.Uint64 // attempts that ended, aborted ones left out
 	failures atomic.Uint64 // of those, the ones held against the peer
 	latency  atomic.Int64  // ns to the last answer, for status
@@ -30,6 +30,7 @@ type endpoint struct {
 
 	// The control plane's; Registry.mu guards them.
 	members  []*Peer
+	links    []*link // a few at most: one per transport
 	ejection ejection
 }
 
@@ -39,14 +40,43 @@ func newEndpoint(address string) *endpoint {
 	return &endpoint{address: address, hash: h.Sum64()}
 }
 
-// configure gives the idle pool the limits of all members: the most connections and the shortest rest. Registry.mu is held.
-func (e *endpoint) configure() {
-	most, shortest := 0, e.members[0].pool.options.IdleTimeout
-	for _, m := range e.members {
-		most = max(most, m.pool.options.MaxIdle)
-		shortest = min(shortest, m.pool.options.IdleTimeout)
+// linkOf returns the link of a transport, a new one if need be. Registry.mu is held.
+func (e *endpoint) linkOf(t Transport, secure *tls.Config) *link {
+	for _, l := range e.links {
+		if l.transport == t {
+			return l
+		}
 	}
-	e.idle.configure(most, shortest)
+	l := newLink(e.address, t, secure)
+	e.links = append(e.links, l)
+	return l
+}
+
+// configure gives each link the limits of all its members, the most connections and the shortest rest, and shuts those that have none left.
+// Registry.mu is held.
+func (e *endpoint) configure() {
+	kept := e.links[:0]
+	for _, l := range e.links {
+		most, shortest := 0, time.Duration(0)
+		for _, m := range e.members {
+			if m.link != l {
+				continue
+			}
+			o := &m.pool.options
+			if most == 0 || o.IdleTimeout < shortest {
+				shortest = o.IdleTimeout
+			}
+			most = max(most, o.MaxIdle)
+		}
+		if most == 0 { // MaxIdle is at least 1
+			l.idle.shut()
+			continue
+		}
+		l.idle.configure(most, shortest)
+		kept = append(kept, l)
+	}
+	clear(e.links[len(kept):])
+	e.links = kept
 }
 
 // verdict records an outcome and returns the reason to eject, or "". A reason that stands is given ten times a second at most: a verdict takes

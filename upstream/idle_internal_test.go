@@ -22,11 +22,12 @@ func resting(t *testing.T, n int, timeout time.Duration) (p *idlePool, conns []*
 		t.Fatal(err)
 	}
 	defer l.Close()
-	p = &idlePool{}
+	way := newLink(l.Addr().String(), Transport{}, nil)
+	p = &way.idle
 	p.configure(n, timeout)
 	now = 1000 * second
 	for range n {
-		c, err := dial(l.Addr().String(), time.Second, p)
+		c, err := way.dial(time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}

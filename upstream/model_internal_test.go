@@ -291,7 +291,7 @@ func (m *machine) check(t *rapid.T) {
 			members[peer.address]++
 			targets[p.options.Service+" "+peer.address] = true
 			if p.options.Health != nil {
-				checks[checkKey{peer.address, *p.options.Health}]++
+				checks[checkKey{address: peer.address, options: *p.options.Health}]++
 			}
 		}
 		for _, peer := range p.live.Load().peers {

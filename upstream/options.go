@@ -82,6 +82,8 @@ type PoolOptions struct {
 	Service, Group string
 	Targets        []Target
 	Balance        balancer.Kind
+	// Transport is how connections, the probes' too, are made.
+	Transport Transport
 	// ConnectTimeout is what Dial uses when it is given 0. 0: 2 s.
 	ConnectTimeout time.Duration
 	// IdleTimeout is how long a connection may rest. 0: 60 s. Pools that share an address share the shortest.

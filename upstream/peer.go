@@ -8,6 +8,7 @@ import (
 type Peer struct {
 	*endpoint
 	pool  *Pool
+	link  *link
 	rule  *EjectionOptions // the pool's; nil: none
 	check *checker         // nil: always Healthy
 
@@ -30,7 +31,7 @@ func (p *Peer) InFlight() int64 { return p.load.InFlight() }
 // Conn returns a resting connection that the peer has not closed, as far as one look at the socket can tell, or nil: then Dial.
 func (p *Peer) Conn(now int64) *Conn {
 	for {
-		c := p.idle.get(now)
+		c := p.link.idle.get(now)
 		if c == nil || !c.Readable() {
 			return c
 		}
@@ -38,12 +39,12 @@ func (p *Peer) Conn(now int64) *Conn {
 	}
 }
 
-// Dial opens a new connection within timeout (0: the pool's ConnectTimeout). The error is a *DialError.
+// Dial opens a new connection, TLS included, within timeout (0: the pool's ConnectTimeout). The error is a *DialError.
 func (p *Peer) Dial(timeout time.Duration) (*Conn, error) {
 	if timeout <= 0 {
 		timeout = p.pool.options.ConnectTimeout
 	}
-	c, err := dial(p.address, timeout, &p.idle)
+	c, err := p.link.dial(timeout)
 	if err != nil {
 		p.mu.Lock()
 		p.dialErr = err.Error()

@@ -2,6 +2,8 @@ package upstream
 
 import (
 	"context"
+	"crypto/tls"
+	"net"
 	"sync/atomic"
 	"time"
 )
@@ -11,6 +13,7 @@ type Pool struct {
 	registry *Registry
 	key      string
 	options  PoolOptions // complete; never written after newPool
+	secure   *tls.Config // of options.Transport, without a server name that is each target's own; nil: plain TCP
 
 	live  atomic.Pointer[LiveSet] // written under Registry.mu, read by requests
 	picks pickState
@@ -26,8 +29,12 @@ type Pool struct {
 	wake    *time.Timer   // for the next ejection that ends by time; nil: none
 }
 
-func newPool(r *Registry, key string, o PoolOptions) *Pool {
-	return &Pool{registry: r, key: key, options: o, known: make(chan struct{})}
+func newPool(r *Registry, key string, o PoolOptions) (*Pool, error) {
+	secure, err := o.Transport.config()
+	if err != nil {
+		return nil, err
+	}
+	return &Pool{registry: r, key: key, options: o, secure: secure, known: make(chan struct{})}, nil
 }
 
 // Options is the description, with its defaults filled in. It must not be changed.
@@ -101,8 +108,8 @@ func (p *Pool) reconcile() {
 	wanted := p.wanted()
 	var kept, gone []*Peer
 	for _, m := range p.members {
-		if w, ok := wanted[m.address]; ok {
-			m.weight = w
+		if w, ok := wanted[m.address]; ok && m.link.transport == p.transport(w) {
+			m.weight = w.share
 			delete(wanted, m.address)
 			kept = append(kept, m)
 		} else {
@@ -123,18 +130,47 @@ func (p *Pool) reconcile() {
 	}
 }
 
-// wanted is the share of each address. What several targets name has the sum of their shares.
-func (p *Pool) wanted() map[string]float64 {
-	shares := make(map[string]float64)
+// claim is what a pool's targets say about one address.
+type claim struct {
+	share float64
+	name  string // the host that its certificate is to be valid for
+}
+
+// wanted is the claim on each address. What several targets name has the sum of their shares, and the host of the first.
+func (p *Pool) wanted() map[string]claim {
+	claims := make(map[string]claim)
+	add := func(address string, share float64, t Target) {
+		c, ok := claims[address]
+		if !ok {
+			c.name = t.host()
+		}
+		c.share += share
+		claims[address] = c
+	}
 	for _, t := range p.options.Targets {
 		k, ok := t.source()
 		if !ok {
-			shares[canonical(t.Address)] += t.Weight
+			add(canonical(t.Address), t.Weight, t)
 			continue
 		}
 		for _, place := range p.registry.sources[k].found {
-			shares[place.at(t)] += t.Weight * place.share
+			add(place.at(t), t.Weight*place.share, t)
 		}
 	}
-	return shares
+	return claims
+}
+
+// transport is the pool's way to an address.
+func (p *Pool) transport(c claim) Transport {
+	t := p.options.Transport
+	if t.TLS && t.ServerName == "" {
+		t.ServerName = c.name
+	}
+	return t
+}
+
+// host is the target's host as it is written; "" for SRV, see Transport.ServerName.
+func (t Target) host() string {
+	host, _, _ := net.SplitHostPort(t.Address + t.DNS) // check has seen to it; one of the two is empty
+	return plainName(host)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"time"
 
@@ -20,10 +19,9 @@ type Registry struct {
 	log      *zap.Logger
 	events   Events
 	resolver Resolver
-	probe    func(context.Context, string, HealthOptions) error
+	probe    func(context.Context, string, HealthOptions) error // nil: each link's own
 	now      func() int64
 
-	probes  *http.Transport // of the built-in probe; nil when Options.Probe is set
 	ctx     context.Context // ends all goroutines
 	cancel  context.CancelFunc
 	running sync.WaitGroup // all goroutines; grows under mu while not closed
@@ -51,9 +49,6 @@ func NewRegistry(o Options) *Registry {
 	}
 	if r.resolver == nil {
 		r.resolver = NewResolver(ResolverOptions{})
-	}
-	if r.probe == nil {
-		r.probe, r.probes = httpProbe()
 	}
 	if r.now == nil {
 		start := time.Now()
@@ -83,7 +78,9 @@ func (r *Registry) Acquire(o PoolOptions) (*Pool, error) {
 	}
 	p := r.pools[key]
 	if p == nil {
-		p = newPool(r, key, o)
+		if p, err = newPool(r, key, o); err != nil {
+			return nil, fmt.Errorf("acquire pool %s/%s: %w", o.Service, o.Group, err)
+		}
 		r.pools[key] = p
 		p.open()
 	}
@@ -105,9 +102,6 @@ func (r *Registry) Close() {
 	r.cancel()
 	r.mu.Unlock()
 	r.running.Wait()
-	if r.probes != nil {
-		r.probes.CloseIdleConnections()
-	}
 }
 
 // tendIdle is the janitor's goroutine.
@@ -115,7 +109,7 @@ func (r *Registry) tendIdle() {
 	defer r.running.Done()
 	ticker := time.NewTicker(janitorRound)
 	defer ticker.Stop()
-	var list []*endpoint
+	var list []*link
 	for {
 		select {
 		case <-r.ctx.Done():
@@ -125,11 +119,11 @@ func (r *Registry) tendIdle() {
 		r.mu.Lock()
 		list = list[:0]
 		for _, e := range r.endpoints {
-			list = append(list, e)
+			list = append(list, e.links...)
 		}
 		r.mu.Unlock()
-		for _, e := range list {
-			e.idle.tend(r.now())
+		for _, l := range list {
+			l.idle.tend(r.now())
 		}
 		clear(list)
 	}

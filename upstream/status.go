@@ -58,7 +58,7 @@ func (p *Pool) Snapshot() []PeerStatus {
 // status is everything but Live. Registry.mu is held.
 func (p *Peer) status(now int64) PeerStatus {
 	s := PeerStatus{
-		Address: p.address, State: p.state(), Weight: p.weight, InFlight: p.InFlight(), Idle: p.idle.size(),
+		Address: p.address, State: p.state(), Weight: p.weight, InFlight: p.InFlight(), Idle: p.link.idle.size(),
 		Requests: p.requests.Load(), Failures: p.failures.Load(), Latency: time.Duration(p.latency.Load()),
 	}
 	if p.ejection.active(now) {

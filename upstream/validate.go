@@ -25,6 +25,13 @@ func (o PoolOptions) complete() (PoolOptions, error) {
 	if o.ConnectTimeout < 0 || o.IdleTimeout < 0 || o.MaxIdle < 0 || o.SlowStart < 0 {
 		return o, errors.New("check pool: a timeout or limit is negative")
 	}
+	if t := o.Transport; t.TLS && t.ServerName == "" && !t.Insecure {
+		for _, target := range o.Targets {
+			if target.SRV != "" {
+				return o, fmt.Errorf("check target %q: TLS to an srv target needs a server name", target.name())
+			}
+		}
+	}
 	o.Targets = append([]Target(nil), o.Targets...)
 	orDefault(&o.ConnectTimeout, defaultConnectTimeout)
 	orDefault(&o.IdleTimeout, defaultIdleTimeout)
@@ -57,8 +64,9 @@ func (o PoolOptions) key() string {
 		rule = *o.Ejection
 	}
 	hasHealth, hasRule := o.Health != nil, o.Ejection != nil
-	o.Health, o.Ejection = nil, nil
-	return fmt.Sprintf("%#v %t %#v %t %#v", o, hasHealth, health, hasRule, rule)
+	transport := o.Transport.digest()
+	o.Health, o.Ejection, o.Transport = nil, nil, Transport{}
+	return fmt.Sprintf("%#v %x %t %#v %t %#v", o, transport, hasHealth, health, hasRule, rule)
 }
 
 func (o PoolOptions) checkTargets() error {

@@ -41,5 +41,6 @@ type Entry struct {
 	UpstreamDuration time.Duration // all attempts
 	Attempts         int
 
+	Error  string // what an upstream failed with, for people; JSON only
 	Reason string // why the exchange ended as it did, from the closed set of package proxy
 }

@@ -78,7 +78,8 @@ func appendJSONUpstream(dst []byte, e *Entry) []byte {
 		dst = strconv.AppendInt(dst, int64(e.UpstreamStatus), 10)
 	}
 	dst = member(dst, `,"`+KeyPeer+`":"`, e.Peer)
-	return member(dst, `,"`+KeyReason+`":"`, e.Reason)
+	dst = member(dst, `,"`+KeyReason+`":"`, e.Reason)
+	return member(dst, `,"`+KeyError+`":"`, e.Error)
 }
 
 // appendJSONTarget writes the target whole and, when it is a path, in its two parts. The parts are copied out of what was just written: escaping and

@@ -59,7 +59,7 @@ func ruleKind(k configs.PatternKind) route.Kind {
 func poolOptions(s *configs.Service, g *configs.Group) upstream.PoolOptions {
 	o := upstream.PoolOptions{
 		Service: s.Name, Group: g.Name, Balance: policy(s.Balance.Policy),
-		ConnectTimeout: s.ConnectTimeout, IdleTimeout: s.IdleTimeout, SlowStart: s.SlowStart,
+		ConnectTimeout: s.ConnectTimeout, IdleTimeout: s.IdleTimeout, SlowStart: s.SlowStart, Transport: transport(s),
 	}
 	for _, t := range g.Targets {
 		o.Targets = append(o.Targets, upstream.Target{Address: t.Address, DNS: t.DNS, SRV: t.SRV, Weight: float64(t.Weight)})
