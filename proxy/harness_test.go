@@ -124,7 +124,7 @@ func (e *edge) listen() {
 			if e.from.IsValid() {
 				conn = &proxy.Claimed{Conn: conn, From: e.from}
 			}
-			go e.proxy.Serve(conn, e.listener, 0)
+			go e.proxy.Serve(conn, e.listener, nil)
 		}
 	}()
 	e.t.Cleanup(func() {

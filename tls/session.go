@@ -40,8 +40,10 @@ func Observe(ctx context.Context) (context.Context, *Session) {
 
 // observed is the session of a handshake, one of nobody's when it was not begun by Observe.
 func observed(hello *tls.ClientHelloInfo) *Session {
-	if s, ok := hello.Context().Value(sessionKey{}).(*Session); ok {
-		return s
+	if ctx := hello.Context(); ctx != nil {
+		if s, ok := ctx.Value(sessionKey{}).(*Session); ok {
+			return s
+		}
 	}
 	return new(Session)
 }

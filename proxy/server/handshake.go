@@ -21,10 +21,11 @@ import (
 const handshakeTimeout = 10 * time.Second
 
 // handshake agrees on TLS with the client of an accepted connection and counts how that went. nil: the connection was closed.
-func (l *listener) handshake(conn net.Conn) *tls.Conn {
+func (l *listener) handshake(conn net.Conn) (*tls.Conn, *edgetls.Session) {
 	secure := tls.Server(conn, l.tls)
 	l.begin(conn)
 	ctx, cancel := context.WithTimeout(context.Background(), handshakeTimeout)
+	ctx, session := edgetls.Observe(ctx)
 	err := secure.HandshakeContext(ctx)
 	cancel()
 	l.begun(conn)
@@ -32,10 +33,11 @@ func (l *listener) handshake(conn net.Conn) *tls.Conn {
 		state := secure.ConnectionState()
 		l.data.Metrics.HandshakeDone(state.Version, state.DidResume, state.CurveID)
 		if !edgetls.IsValidation(state) {
-			return secure
+			session.Done(state)
+			return secure, session
 		}
 		_ = secure.Close() // the CA has seen what it came for
-		return nil
+		return nil, nil
 	}
 	result := handshakeResult(err)
 	l.data.Metrics.HandshakeFailed(result)
@@ -45,7 +47,7 @@ func (l *listener) handshake(conn net.Conn) *tls.Conn {
 		refusePlain(conn)
 	}
 	_ = conn.Close() // nothing was agreed: there is nobody to say goodbye to
-	return nil
+	return nil, nil
 }
 
 // handshakeResult puts the error of a handshake into the closed set. What crypto/tls has no type for is told by its text; a test holds each of them.

@@ -150,7 +150,7 @@ func start(o Options) (s *Server, err error) {
 		s.aside = fmt.Sprintf("the runtime overlay was set aside as %s, the file's weights are in force: %v", s.overlay.asidePath(), unreadable)
 	}
 	s.registry = upstream.NewRegistry(upstream.Options{Logger: s.log, Events: s.targets.events()})
-	s.proxy = proxy.New(proxy.Options{Logger: s.log, HTTP1: http1Options(), HTTP2: http2Options(s.http2), Now: s.registry.Now, Challenge: s.answerChallenge}, nil)
+	s.proxy = proxy.New(proxy.Options{Logger: s.log, HTTP1: http1Options(), HTTP2: http2Options(s.http2), Now: s.registry.Now, Challenge: s.answerChallenge, Certificates: s.certs.Store}, nil)
 	control, err := s.openAdmin(cfg)
 	if err != nil {
 		return s, err

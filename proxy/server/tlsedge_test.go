@@ -194,3 +194,15 @@ func sayHTTP1(t *testing.T, conn net.Conn, raws ...string) (answers []*http.Resp
 	}
 	return answers, bodies
 }
+
+func pemText(kind string, der []byte) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+}
+
+// writeFile replaces a file as a whole.
+func writeFile(path, text string) error {
+	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
