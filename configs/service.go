@@ -26,8 +26,8 @@ type Service struct {
 	// Longest wait for the head of the response after the request was sent; "0s": no limit.
 	ResponseTimeout time.Duration `toml:"response_timeout" default:"30s" min:"0s" max:"24h"`
 	// Longest silence of a target: between two reads of a response body (not in event streams and
-	// tunnels), and for an unused connection. Keep it below the target's own keep-alive timeout, so
-	// that the target never closes first.
+	// tunnels), and for an unused connection. A target that says in its answers how long it keeps
+	// connections (Keep-Alive: timeout=5), or shows it by closing them, is believed where that is shorter.
 	IdleTimeout time.Duration `toml:"idle_timeout" default:"60s" min:"1ms" max:"24h"`
 	// A target that is new or has become healthy again is given its full share gradually over this
 	// time; "0s": at once.

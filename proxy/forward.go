@@ -198,6 +198,7 @@ func (t *attempt) answer() *Error {
 		}
 	}
 	x.headAt = x.proxy.options.Now()
+	t.learnIdle()
 	x.eventStream = isEventStream(&x.resp.Header)
 	t.group.Metrics.Header(time.Duration(x.headAt - t.began))
 	if x.resp.Status != 101 {

@@ -16,8 +16,9 @@ type Conn struct {
 	secure       *tls.Conn // over a *wire; nil: plain TCP
 	home         *idlePool
 	reused       bool
-	newer, older *Conn // neighbours while it rests; guarded by home.mu
-	since        int64 // when it came to rest, ns; guarded by home.mu
+	told         time.Duration // what LearnIdle was told last
+	newer, older *Conn         // neighbours while it rests; guarded by home.mu
+	since        int64         // when it came to rest, ns; guarded by home.mu
 }
 
 // Reused reports a connection that has rested before: the peer may have closed it a moment ago, so one failure without a byte of an answer says
@@ -71,5 +72,11 @@ func (c *Conn) Release(reusable bool, now int64) {
 	_ = c.Close() // nothing is pending on it: an error would concern nobody
 }
 
-// LearnIdle tells what the peer said about its own limit, as in "Keep-Alive: timeout=5": connections of this peer are not kept that long.
-func (c *Conn) LearnIdle(limit time.Duration) { c.home.learn(limit) }
+// LearnIdle tells what the peer said about its own limit, as in "Keep-Alive: timeout=5": connections of this peer are not kept that long. A peer says it
+// with every answer, so only news takes the lock.
+func (c *Conn) LearnIdle(limit time.Duration) {
+	if limit != c.told {
+		c.told = limit
+		c.home.learn(limit)
+	}
+}

@@ -12,6 +12,10 @@ const (
 	// idleLeast bounds what is learned: under half a second nothing is gained by resting.
 	idleLeast = 500 * time.Millisecond
 
+	// suspectLeast is the age from which a close that stands alone is looked at: younger ones are closed by restarts, and their ages are known to a
+	// janitor's round only.
+	suspectLeast = int64(2 * time.Second)
+
 	// inspected is how many of the oldest connections a janitor's round takes out at once. They are missing from the pool while they are looked
 	// at, but the pool is last in, first out, so these are the ones that would be used last.
 	inspected = 8
@@ -28,6 +32,7 @@ type idlePool struct {
 	max     int
 	timeout int64 // ns, as configured
 	learned int64 // ns, what the peer was seen to allow less idleMargin; 0: nothing
+	suspect int64 // ns, the age of the last connection that was closed with no other left to compare it with; 0: none
 	closed  bool  // the address left: what comes back is closed
 }
 
@@ -152,6 +157,7 @@ func (p *idlePool) inspect(now int64) (again bool) {
 		}
 		list = p.popOldest(list)
 	}
+	all := p.oldest == nil
 	p.mu.Unlock()
 
 	var dead, alive *Conn
@@ -172,9 +178,27 @@ func (p *idlePool) inspect(now int64) (again bool) {
 	if dead != nil && alive != nil && youngest(alive) > now-age && age >= int64(idleLeast) {
 		p.learn(time.Duration(age))
 	}
+	if dead != nil && alive == nil && all {
+		p.closedAlone(age)
+	}
 	p.restore(alive)
 	closeAll(dead)
 	return dead != nil && alive == nil
+}
+
+// closedAlone hears that the peer closed everything that rested, the youngest at this age. Once that may be a restart; twice at the same age, to the
+// precision of a janitor's round, it is a limit: a peer with little traffic shows it in no other way.
+func (p *idlePool) closedAlone(age int64) {
+	if age < suspectLeast {
+		return
+	}
+	p.mu.Lock()
+	before := p.suspect
+	p.suspect = age
+	p.mu.Unlock()
+	if before > 0 && max(before, age)-min(before, age) <= int64(janitorRound) {
+		p.learn(time.Duration(min(before, age)) - janitorRound) // it was seen late by as much
+	}
 }
 
 // youngest is the latest time of rest in a list by older.

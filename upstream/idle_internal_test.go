@@ -188,3 +188,40 @@ func TestDialErrorClasses(t *testing.T) {
 		})
 	}
 }
+
+// A peer with one connection at a time shows its limit by closing twice at the same age; once may be a restart, and so may two at different ages.
+func TestLimitIsLearnedFromLoneCloses(t *testing.T) {
+	for _, c := range []struct {
+		ages []int64 // of the lone connection when its end is found
+		want time.Duration
+	}{
+		{[]int64{5 * second}, 0},
+		{[]int64{5 * second, 5*second + second/2}, 3 * time.Second}, // found up to a round late, less the margin
+		{[]int64{5 * second, 9 * second}, 0},
+		{[]int64{5 * second, 9 * second, 9*second + second/3}, 7 * time.Second},
+		{[]int64{second, second}, 0},
+	} {
+		p, conns, servers, now := resting(t, 1, time.Hour)
+		for i, age := range c.ages {
+			if i > 0 {
+				l, more, s, _ := resting(t, 1, time.Hour)
+				if l.get(now+second) != more[0] {
+					t.Fatal("not the connection that rests")
+				}
+				conns, servers = more, s
+				if !p.put(conns[0], now) {
+					t.Fatal("the connection was not taken")
+				}
+			}
+			hangUp(t, conns[0], servers[0])
+			p.tend(now + age)
+			now += age
+			if p.count != 0 {
+				t.Fatal("a closed connection rests")
+			}
+		}
+		if got := time.Duration(p.learned); got != c.want {
+			t.Errorf("closed at %v: learned %v, want %v", c.ages, got, c.want)
+		}
+	}
+}

@@ -35,6 +35,9 @@ func (p *Peer) Conn(now int64) *Conn {
 		if c == nil || !c.Readable() {
 			return c
 		}
+		if p.link.idle.size() == 0 {
+			p.link.idle.closedAlone(now - c.since)
+		}
 		_ = c.Close() // the peer closed it, or sent what nobody asked for
 	}
 }
