@@ -15,6 +15,7 @@ import (
 	"github.com/valor-ivx/weir/proxy/http1"
 	"github.com/valor-ivx/weir/proxy/observe"
 	"github.com/valor-ivx/weir/proxy/route"
+	edgetls "github.com/valor-ivx/weir/tls"
 	"github.com/valor-ivx/weir/upstream"
 )
 
@@ -34,21 +35,22 @@ type edge struct {
 }
 
 type edgeOptions struct {
-	groups    map[string][]string // group → addresses
-	order     []string
-	weights   []uint32
-	whenEmpty balancer.WhenEmpty
-	maxBody   int64
-	timeout   time.Duration
-	response  time.Duration
-	idle      time.Duration
-	http1     http1.ServerOptions
-	tries     int
-	budget    *upstream.RetryBudget
-	ejection  *upstream.EjectionOptions
-	health    *upstream.HealthOptions // with it nobody is asked while nobody is healthy
-	quiet     bool                    // no access log
-	from      netip.Addr              // valid: every connection is said to be this address's
+	groups       map[string][]string // group → addresses
+	order        []string
+	weights      []uint32
+	whenEmpty    balancer.WhenEmpty
+	maxBody      int64
+	timeout      time.Duration
+	response     time.Duration
+	idle         time.Duration
+	http1        http1.ServerOptions
+	tries        int
+	budget       *upstream.RetryBudget
+	ejection     *upstream.EjectionOptions
+	health       *upstream.HealthOptions // with it nobody is asked while nobody is healthy
+	quiet        bool                    // no access log
+	certificates func() *edgetls.Store
+	from         netip.Addr // valid: every connection is said to be this address's
 }
 
 func defaults(addresses ...string) edgeOptions {
@@ -102,7 +104,7 @@ func newEdge(t testing.TB, o edgeOptions) *edge {
 		e.books, e.sink = newBooks(t)
 		snap.Access = observe.NewAccessLog(observe.JSON, e.sink)
 	}
-	e.proxy = proxy.New(proxy.Options{Logger: zap.NewNop(), HTTP1: o.http1, Now: e.registry.Now}, snap)
+	e.proxy = proxy.New(proxy.Options{Logger: zap.NewNop(), HTTP1: o.http1, Now: e.registry.Now, Certificates: o.certificates}, snap)
 	e.listen()
 	return e
 }

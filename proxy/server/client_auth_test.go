@@ -150,6 +150,35 @@ func TestClientAuthPlain(t *testing.T) {
 	}
 }
 
+// TestForgedTrailers: what a client says of itself behind its body reaches nobody either.
+func TestForgedTrailers(t *testing.T) {
+	dir := tempDir(t)
+	ca := newIssuer(t, dir, "ca")
+	e := newSecureEdge(t, dir, "", ca.server("a.test")+anyHost, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = fmt.Fprint(w, r.Trailer)
+	})
+	for _, h2 := range []bool{false, true} {
+		tr := &http.Transport{ForceAttemptHTTP2: h2, TLSClientConfig: &tls.Config{ServerName: "a.test", RootCAs: ca.pool()}}
+		req, err := http.NewRequest(http.MethodPost, "https://"+e.secure+"/", io.NopCloser(strings.NewReader("body")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Trailer = http.Header{"X-Ok": {"1"}, "X-Client-Cert-Subject": {"CN=admin"}, "Client-Cert": {":Zm9yZ2Vk:"}, "X-Forwarded-For": {"192.0.2.1"}, "X-Real-Ip": {"192.0.2.1"}}
+		resp, err := tr.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		tr.CloseIdleConnections()
+		if (resp.ProtoMajor == 2) != h2 || strings.Contains(string(body), "CN=admin") || strings.Contains(string(body), "Zm9yZ2Vk") || strings.Contains(string(body), "192.0.2.1") ||
+			!strings.Contains(string(body), "X-Ok:[1]") {
+			t.Errorf("%s: the upstream was sent trailers %s", resp.Proto, body)
+		}
+	}
+}
+
 // crl is the [[tls.client_auth]] line of a revocation list.
 func (i *issuer) crl(next time.Time, revoked ...tls.Certificate) string {
 	i.t.Helper()
