@@ -15,9 +15,7 @@ import (
 // revocations is a list signed by a, good until next.
 func (a *authority) revocations(next time.Time) []byte {
 	a.t.Helper()
-	issuer := *a.cert
-	issuer.KeyUsage |= x509.KeyUsageCRLSign
-	der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: now, NextUpdate: next}, &issuer, a.key)
+	der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: now, NextUpdate: next}, a.cert, a.key)
 	if err != nil {
 		a.t.Fatal(err)
 	}
