@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -89,7 +90,7 @@ func askOver(t *testing.T, address string, config *tls.Config, host string) int 
 		answers, _ := sayHTTP1(t, conn, "GET / HTTP/1.1\r\nHost: "+host+"\r\n\r\n")
 		return answers[0].StatusCode
 	}
-	tr := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: config, DialTLS: func(string, string) (net.Conn, error) { return conn, nil }} //nolint:staticcheck // it gives us the connection
+	tr := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: config, DialTLSContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil }}
 	defer tr.CloseIdleConnections()
 	req, err := http.NewRequest(http.MethodGet, "https://"+address+"/", nil)
 	if err != nil {
