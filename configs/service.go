@@ -21,6 +21,10 @@ type Service struct {
 	Protocol string `toml:"protocol" default:"http/1.1" enum:"http/1.1|https"`
 	// How TLS is spoken to the targets, with protocol = "https". Default: the system's roots, no client certificate.
 	TLS *UpstreamTLS `toml:"tls"`
+	// PROXY header that begins each connection and tells the target whom it is for: off, v1 or v2. It names one client, so a
+	// connection is used again for that client only: with many clients that ask little, nearly every request pays for a new
+	// connection, and for a handshake with https.
+	ProxyProtocol ProxyProtocol `toml:"proxy_protocol" default:"off" enum:"off|v1|v2"`
 	// Longest wait for a connection to a target.
 	ConnectTimeout time.Duration `toml:"connect_timeout" default:"2s" min:"1ms" max:"5m"`
 	// Longest wait for the head of the response after the request was sent; "0s": no limit.
@@ -40,6 +44,27 @@ type Service struct {
 	Retry Retry `toml:"retry"`
 	// One table per group, [service.NAME.group.GROUP].
 	Groups []Group `toml:"group"` // sorted by name, at least one
+}
+
+// ProxyProtocol is the form of a PROXY header.
+type ProxyProtocol string
+
+// The forms of a PROXY header: lines of text, and bytes.
+const (
+	ProxyProtocolOff ProxyProtocol = "off"
+	ProxyProtocolV1  ProxyProtocol = "v1"
+	ProxyProtocolV2  ProxyProtocol = "v2"
+)
+
+// Version is the protocol's version, 0 for off.
+func (p ProxyProtocol) Version() uint8 {
+	switch p {
+	case ProxyProtocolV1:
+		return 1
+	case ProxyProtocolV2:
+		return 2
+	}
+	return 0
 }
 
 // WhenEmpty says what becomes of the share of a group without live targets.

@@ -82,7 +82,7 @@ type attempt struct {
 func (t *attempt) run() *Error {
 	x := t.x
 	x.peer = t.peer
-	t.conn = t.peer.Conn(t.began)
+	t.conn = t.rested()
 	if t.conn == nil {
 		if err := t.dial(); err != nil {
 			return err
@@ -118,7 +118,7 @@ func (t *attempt) stale(err *Error) bool {
 func (t *attempt) dial() *Error {
 	x := t.x
 	from := x.proxy.options.Now()
-	conn, err := t.peer.Dial(x.service.ConnectTimeout)
+	conn, err := t.connect(x.service.ConnectTimeout)
 	now := x.proxy.options.Now()
 	if err == nil {
 		t.group.Metrics.Connect(time.Duration(now - from))

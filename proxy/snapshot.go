@@ -51,6 +51,7 @@ type Service struct {
 	ResponseTimeout time.Duration // from the request's last byte to the response head
 	IdleTimeout     time.Duration // between two reads of a response body
 	HashKey         HashKey
+	Introduces      bool // its targets hear by PROXY headers whom a connection is for
 	Metrics         *observe.Service
 }
 

@@ -14,6 +14,7 @@ type Conn struct {
 	*http1.ClientConn
 
 	secure       *tls.Conn // over a *wire; nil: plain TCP
+	client       Client    // whom its PROXY header named; zero: nobody
 	home         *idlePool
 	reused       bool
 	told         time.Duration // what LearnIdle was told last

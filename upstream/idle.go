@@ -39,9 +39,13 @@ type idlePool struct {
 // put takes a connection to rest and reports whether it was taken.
 func (p *idlePool) put(c *Conn, now int64) bool {
 	p.mu.Lock()
+	var evicted *Conn
 	if p.closed || p.count >= p.max {
-		p.mu.Unlock()
-		return false
+		if p.closed || c.client == (Client{}) {
+			p.mu.Unlock()
+			return false
+		}
+		evicted = p.popOldest(nil) // its client may have gone, c's is here
 	}
 	c.reused = true
 	c.since = now
@@ -54,6 +58,7 @@ func (p *idlePool) put(c *Conn, now int64) bool {
 	p.newest = c
 	p.count++
 	p.mu.Unlock()
+	closeAll(evicted)
 	return true
 }
 

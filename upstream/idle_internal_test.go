@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"syscall"
 	"testing"
@@ -27,7 +28,7 @@ func resting(t *testing.T, n int, timeout time.Duration) (p *idlePool, conns []*
 	p.configure(n, timeout)
 	now = 1000 * second
 	for range n {
-		c, err := way.dial(time.Second)
+		c, err := way.dial(Client{}, time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -223,5 +224,44 @@ func TestLimitIsLearnedFromLoneCloses(t *testing.T) {
 		if got := time.Duration(p.learned); got != c.want {
 			t.Errorf("closed at %v: learned %v, want %v", c.ages, got, c.want)
 		}
+	}
+}
+
+// Connections of named clients: each finds its own, youngest first, whoever else rests between; a full pool lets the oldest go.
+func TestConnectionsRestByClient(t *testing.T) {
+	p, conns, _, now := resting(t, 5, time.Hour)
+	name := func(port uint16) Client {
+		return Client{Source: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, 1}), port), Destination: netip.MustParseAddrPort("198.51.100.1:80")}
+	}
+	for i, c := range conns {
+		c.client = name(uint16(i % 2))
+	}
+	for _, want := range []int{4, 2, 0} {
+		if got := p.getFor(name(0), now); got != conns[want] {
+			t.Fatalf("not connection %d", want)
+		}
+	}
+	if p.getFor(name(0), now) != nil || p.getFor(name(2), now) != nil {
+		t.Error("somebody else's connection was handed out")
+	}
+	if p.count != 2 || p.newest != conns[3] || p.oldest != conns[1] || p.newest.older != p.oldest || p.oldest.newer != p.newest {
+		t.Error("the list is broken")
+	}
+	for _, i := range []int{0, 2, 4} {
+		p.put(conns[i], now)
+	}
+	late := conns[0]
+	if p.getFor(name(0), now); p.count != 4 {
+		t.Fatal("no connection left")
+	}
+	p.configure(4, time.Hour)
+	if !p.put(conns[4], now) || p.count != 4 || p.oldest != conns[3] {
+		t.Error("a full pool did not let its oldest go")
+	}
+	if err := conns[1].Conn().SetDeadline(time.Time{}); err == nil {
+		t.Error("what went is still open")
+	}
+	if p.getFor(name(0), late.since+int64(time.Hour)) != nil {
+		t.Error("handed out after its rest")
 	}
 }

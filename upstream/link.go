@@ -33,19 +33,19 @@ func newLink(address string, t Transport, secure *tls.Config) *link {
 }
 
 // dial opens a connection for requests within timeout.
-func (l *link) dial(timeout time.Duration) (*Conn, error) {
-	conn, err := l.open(context.Background(), time.Now().Add(timeout))
+func (l *link) dial(client Client, timeout time.Duration) (*Conn, error) {
+	conn, err := l.open(context.Background(), client, time.Now().Add(timeout))
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{ClientConn: http1.NewClientConn(conn), home: &l.idle}
+	c := &Conn{ClientConn: http1.NewClientConn(conn), home: &l.idle, client: client}
 	c.secure, _ = conn.(*tls.Conn)
 	return c, nil
 }
 
 // open makes a connection ready for requests, all handshakes done, until deadline or the end of ctx. The error is a *DialError. Delay is off because a
 // head and a small body must leave at once; keep-alive probes are off because no connection rests longer than its idle limit.
-func (l *link) open(ctx context.Context, deadline time.Time) (net.Conn, error) {
+func (l *link) open(ctx context.Context, client Client, deadline time.Time) (net.Conn, error) {
 	d := net.Dialer{Deadline: deadline, KeepAlive: -1}
 	c, err := d.DialContext(ctx, "tcp", l.address)
 	if err != nil {
@@ -57,6 +57,10 @@ func (l *link) open(ctx context.Context, deadline time.Time) (net.Conn, error) {
 		return nil, &DialError{Address: l.address, Err: errors.New("not a TCP connection")}
 	}
 	_ = socket.SetNoDelay(true) // the net package has done so already; this states that we depend on it
+	if err := l.introduce(socket, client); err != nil {
+		_ = socket.Close() // it was of no use
+		return nil, &DialError{Kind: classify(err), Address: l.address, Err: err}
+	}
 	if l.secure == nil {
 		return socket, nil
 	}

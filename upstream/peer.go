@@ -43,18 +43,7 @@ func (p *Peer) Conn(now int64) *Conn {
 }
 
 // Dial opens a new connection, TLS included, within timeout (0: the pool's ConnectTimeout). The error is a *DialError.
-func (p *Peer) Dial(timeout time.Duration) (*Conn, error) {
-	if timeout <= 0 {
-		timeout = p.pool.options.ConnectTimeout
-	}
-	c, err := p.link.dial(timeout)
-	if err != nil {
-		p.mu.Lock()
-		p.dialErr = err.Error()
-		p.mu.Unlock()
-	}
-	return c, err
-}
+func (p *Peer) Dial(timeout time.Duration) (*Conn, error) { return p.DialFor(Client{}, timeout) }
 
 // Done ends the attempt that Pick began: latency is from Pick to the response head, or to the failure.
 func (p *Peer) Done(now int64, latency time.Duration, o Outcome) {

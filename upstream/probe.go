@@ -18,7 +18,7 @@ func (l *link) probing() *http.Client {
 		if !ok {
 			deadline = time.Now().Add(defaultConnectTimeout) // no probe comes without one
 		}
-		return l.open(ctx, deadline)
+		return l.open(ctx, Client{}, deadline)
 	}
 	return &http.Client{
 		Transport: &http.Transport{

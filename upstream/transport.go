@@ -9,9 +9,12 @@ import (
 )
 
 // Transport is how connections to a target are made. It is comparable: resting connections and TLS sessions are shared by pools that name the same
-// address with an equal Transport, and by nobody else. The zero value is plain TCP; all fields but TLS are for TLS only.
+// address with an equal Transport, and by nobody else. The zero value is plain TCP; the fields after TLS are for TLS only.
 type Transport struct {
-	TLS bool
+	// ProxyProtocol is the version of the PROXY header that begins every connection: 1 or 2, 0 for none. It names one client, so connections with it are
+	// used again for the same client only, see Peer.ConnFor and DialFor.
+	ProxyProtocol uint8
+	TLS           bool
 	// CA is a PEM bundle of the roots that are trusted instead of the system's. "": the system's.
 	CA string
 	// ServerName is what the target's certificate must be valid for, sent as SNI unless it is an IP address. "": the host of each target as it is
@@ -38,13 +41,16 @@ func (t Transport) GoString() string { return t.String() }
 
 // digest is equal for equal transports and gives no key away.
 func (t Transport) digest() [sha256.Size]byte {
-	return sha256.Sum256(fmt.Appendf(nil, "%t %q %q %q %q %t %q", t.TLS, t.CA, t.ServerName, t.Certificate, t.Key, t.Insecure, t.ALPN))
+	return sha256.Sum256(fmt.Appendf(nil, "%d %t %q %q %q %q %t %q", t.ProxyProtocol, t.TLS, t.CA, t.ServerName, t.Certificate, t.Key, t.Insecure, t.ALPN))
 }
 
 // config is the client's side of a handshake; nil for plain TCP.
 func (t Transport) config() (*tls.Config, error) {
+	if t.ProxyProtocol > 2 {
+		return nil, fmt.Errorf("check transport: there is no PROXY protocol version %d", t.ProxyProtocol)
+	}
 	if !t.TLS {
-		if t != (Transport{}) {
+		if t != (Transport{ProxyProtocol: t.ProxyProtocol}) {
 			return nil, errors.New("check transport: what is for TLS is set without it")
 		}
 		return nil, nil

@@ -67,7 +67,7 @@ func (g *generation) service(s *Server, c *configs.Service, old *generation) *pr
 		Name: c.Name, Split: balancer.NewSplit(s.secret, epoch, shares), WhenEmpty: whenEmpty(c.WhenEmpty),
 		Ticket: &counters.ticket, Tries: c.Retry.Attempts, Budget: counters.budget,
 		ConnectTimeout: c.ConnectTimeout, ResponseTimeout: orUnlimited(c.ResponseTimeout), IdleTimeout: c.IdleTimeout,
-		HashKey: hashKey(c.Balance), Metrics: s.metrics.Service(c.Name, proxy.RetryReasons()...), Shares: shares,
+		HashKey: hashKey(c.Balance), Metrics: s.metrics.Service(c.Name, proxy.RetryReasons()...), Shares: shares, Introduces: transport(c).ProxyProtocol != 0,
 	}
 	for i, name := range names {
 		m := s.metrics.Group(c.Name, name)

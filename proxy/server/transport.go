@@ -9,11 +9,12 @@ import (
 
 // transport is how a service's targets are spoken to.
 func transport(s *configs.Service) upstream.Transport {
+	t := upstream.Transport{ProxyProtocol: s.ProxyProtocol.Version()}
 	if !s.Secure() {
-		return upstream.Transport{}
+		return t
 	}
 	// Named, so that a server which speaks several protocols and picks by itself does not pick another one.
-	t := upstream.Transport{TLS: true, ALPN: "http/1.1"}
+	t.TLS, t.ALPN = true, "http/1.1"
 	if c := s.TLS; c != nil {
 		t.CA, t.ServerName, t.Insecure = string(c.CAPEM), c.ServerName, c.InsecureSkipVerify
 		t.Certificate, t.Key = string(c.CertPEM), c.KeyPEM.Reveal()
