@@ -50,6 +50,7 @@ type Exchange struct {
 	attempt     attempt
 	renewRelay  func(now time.Time) // attempt's, bound once: a method value made per request is an allocation
 	upload      upload
+	socket      webSocket
 	entry       observe.Entry // scratch for finish
 
 	refusal    refusal // of a 429
@@ -98,7 +99,7 @@ func (x *Exchange) begin(c *client, down downstream) {
 	x.route, x.service, x.group, x.peer = &x.snap.Unrouted, nil, nil, nil
 	x.deadline, x.headAt, x.attempts, x.status = 0, 0, 0, 0
 	x.reason, x.cause, x.began, x.broken, x.tunneled, x.eventStream, x.sent = ReasonNone, nil, false, false, false, false, 0
-	x.ours = false
+	x.ours, x.socket.stream = false, nil
 	x.path, x.lines = nil, x.lines[:0]
 	x.identify()
 	c.listener.Metrics.RequestBegin()
@@ -107,7 +108,10 @@ func (x *Exchange) begin(c *client, down downstream) {
 // read takes the head off the connection.
 func (x *Exchange) read() *Error {
 	err := x.down.ReadRequest(&x.req)
-	if err == nil {
+	switch {
+	case err == nil && x.req.Method == message.CONNECT:
+		return x.extended()
+	case err == nil:
 		return nil
 	}
 	status := refusedWith(err)

@@ -24,7 +24,7 @@ func (x *Exchange) finish() {
 	x.choice, x.attempt = choice{}, attempt{}
 	x.down = nil
 	x.snap, x.route, x.service, x.group, x.cause = nil, nil, nil, nil, nil
-	x.refusal = refusal{}
+	x.refusal, x.socket.stream = refusal{}, nil
 }
 
 func (x *Exchange) log(now int64, elapsed time.Duration) {

@@ -54,12 +54,7 @@ func (x *Exchange) prepare() {
 	b := x.appendClientCert(x.appendIdentity(x.lines[:0]))
 	b = line(b, "X-Request-ID: ", x.id)
 	if x.req.Upgrade {
-		b = append(b, "Connection: Upgrade\r\n"...)
-		for i := x.req.Header.Find(message.Upgrade, 0); i >= 0; i = x.req.Header.Find(message.Upgrade, i+1) {
-			b = append(b, "Upgrade: "...)
-			b = append(b, x.req.Header.At(i).Value()...)
-			b = append(b, "\r\n"...)
-		}
+		b = x.appendHandshake(b)
 	}
 	x.lines = b
 	x.upload.begin(x)
@@ -201,6 +196,9 @@ func (t *attempt) answer() *Error {
 	t.learnIdle()
 	x.eventStream = isEventStream(&x.resp.Header)
 	t.group.Metrics.Header(time.Duration(x.headAt - t.began))
+	if x.socket.stream != nil {
+		return t.openWebSocket()
+	}
 	if x.resp.Status != 101 {
 		return t.relay()
 	}

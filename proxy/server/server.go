@@ -109,7 +109,7 @@ func http2Options(counters *http2.Counters) http2.Options {
 	return http2.Options{
 		Limits:      http2.Limits{Head: o.Limits.Head, Fields: o.Limits.Fields, Target: o.Limits.Target},
 		IdleTimeout: o.IdleTimeout, HeaderTimeout: o.HeaderTimeout, BodyTimeout: o.BodyTimeout, WriteTimeout: o.WriteTimeout,
-		Counters: counters,
+		Counters: counters, ExtendedConnect: true,
 	}
 }
 
