@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"net"
 	"time"
 
 	"github.com/valor-ivx/weir/proxy/http2"
@@ -90,6 +91,10 @@ func (t *attempt) openWebSocket() *Error {
 	case x.resp.Status != 101, !isWebSocket(h), !x.socket.accepted(h):
 		return &Error{502, UpgradeFailed, nil}
 	}
+	up, ok := t.conn.(ownConn)
+	if !ok {
+		return &Error{502, UpgradeFailed, nil} // http2 refuses a 101
+	}
 	h.Del("Sec-WebSocket-Accept")
 	x.resp.Status, x.resp.Reason, x.resp.Framing = 200, nil, message.None
 	x.writeHead(&x.resp, nil, false)
@@ -98,12 +103,13 @@ func (t *attempt) openWebSocket() *Error {
 	if err := x.down.Err(); err != nil {
 		return &Error{499, ClientGone, err}
 	}
-	keepAlive(t.conn.Conn())
-	if t.conn.Conn().SetDeadline(time.Time{}) != nil {
+	socket := up.Conn.Conn()
+	keepAlive(socket)
+	if socket.SetDeadline(time.Time{}) != nil {
 		return &Error{499, ClientGone, nil}
 	}
 	x.socket.stream.AwaitForever()
-	t.joinStream()
+	x.joinStream(up)
 	return nil
 }
 
@@ -120,19 +126,19 @@ func (w *webSocket) accepted(h *message.Header) bool {
 }
 
 // joinStream moves bytes between stream and upstream until both directions have ended. An end in one is passed on as an end; what breaks breaks both.
-func (t *attempt) joinStream() {
-	x, stream := t.x, t.x.socket.stream
+func (x *Exchange) joinStream(up ownConn) {
+	stream := x.socket.stream
 	done := make(chan struct{})
 	// Owner: this call, which waits for it below. It ends with the client's direction, at the latest when the stream is reset.
 	go func() {
 		defer close(done)
-		if t.pourUp(stream) != nil {
-			_ = t.conn.Cut() // wakes the other direction; closed already, it needs no waking
+		if pourUp(up.Conn.Conn(), stream) != nil {
+			up.Break() // wakes the other direction
 			stream.Cancel()
 		}
 	}()
 	for {
-		p, err := t.conn.Next()
+		p, err := up.Next()
 		if err == io.EOF {
 			x.down.Finish(nil)
 			// Whoever hears the end of a WebSocket ends it too (RFC 6455 §7.1.1). One that says nothing any more, not even that, is not waited for.
@@ -147,7 +153,7 @@ func (t *attempt) joinStream() {
 		}
 		if err != nil {
 			stream.Cancel()
-			_ = t.conn.Cut()
+			up.Break()
 			break
 		}
 	}
@@ -155,8 +161,7 @@ func (t *attempt) joinStream() {
 }
 
 // pourUp moves the client's direction.
-func (t *attempt) pourUp(stream webSocketStream) error {
-	up := t.conn.Conn()
+func pourUp(up net.Conn, stream webSocketStream) error {
 	for {
 		p, err := stream.Next()
 		if err == io.EOF {

@@ -80,7 +80,7 @@ func forwarded(id message.ID) bool {
 	if id == message.Other {
 		return true
 	}
-	return !id.HopByHop() && !(id >= message.Forwarded && id <= message.XRequestID)
+	return !id.HopByHop() && !id.Identity()
 }
 
 // Write gathers or sends body bytes in the request's framing.
