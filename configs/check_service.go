@@ -10,6 +10,9 @@ func (c checker) service(s *Service) {
 	if s.Health != nil {
 		c.health(s.Health, joinKey(path, "health"))
 	}
+	if s.Breaker != nil {
+		c.breaker(s.Breaker, joinKey(path, "breaker"))
+	}
 	c.transport(s, path)
 	if groups := joinKey(path, "group"); len(s.Groups) == 0 {
 		if !c.bad(path) {

@@ -26,7 +26,7 @@ const (
 var sections = []struct{ typ, heading string }{
 	{"Admin", "[admin]"}, {"Log", "[log]"}, {"ClientIP", "[client_ip]"}, {"TLS", "[tls]"}, {"Certificate", "[[tls.certificate]]"}, {"ClientAuth", "[[tls.client_auth]]"}, {"ACME", "[tls.acme]"},
 	{"Listener", "[[listener]]"}, {"Headers", "[headers.NAME]"}, {"Limit", "[limit.NAME]"}, {"Service", "[service.NAME]"}, {"UpstreamTLS", "[service.NAME.tls]"}, {"Health", "[service.NAME.health]"},
-	{"Ejection", "[service.NAME.ejection]"}, {"Retry", "[service.NAME.retry]"},
+	{"Ejection", "[service.NAME.ejection]"}, {"Retry", "[service.NAME.retry]"}, {"Breaker", "[service.NAME.breaker]"},
 	{"Group", "[service.NAME.group.GROUP]"}, {"Target", "targets = [{ … }]"}, {"Route", "[[route]]"},
 }
 

@@ -17,6 +17,9 @@ type Route struct {
 	Service string `toml:"service" required:"check"`
 	// Names of rate limits, [limit.NAME], all of which must allow a request; one that refuses takes nothing from the others. At most 8.
 	Limits []string `toml:"limits"`
+	// Who goes first when the service's breaker cannot let all requests through: critical, high, normal or low. A tenth of max_requests is kept from those
+	// below each of these that a route of the service has.
+	Priority Priority `toml:"priority" default:"normal" enum:"critical|high|normal|low"`
 	// Fields of responses, in place of the listener's: a [headers.NAME], or a preset: basic, strict, off. Default: the listener's.
 	Headers string `toml:"headers"`
 	// Largest request body, as "64KiB", "10MiB", "1GiB" or "512B"; more is 413. "off": no limit.

@@ -17,9 +17,11 @@ type Service struct {
 	// Every target of a group fails its health check: any (try them anyway: a broken check must not
 	// become an outage) or reject (the group counts as empty).
 	WhenNoneHealthy WhenNoneHealthy `toml:"when_none_healthy" default:"any" enum:"any|reject"`
-	// Protocol spoken to the targets: http/1.1, or https, which is HTTP/1.1 over TLS with certificates verified.
-	Protocol string `toml:"protocol" default:"http/1.1" enum:"http/1.1|https"`
-	// How TLS is spoken to the targets, with protocol = "https". Default: the system's roots, no client certificate.
+	// Protocol spoken to the targets: http/1.1; https, which is HTTP/1.1 over TLS; h2, which is HTTP/2
+	// over TLS, agreed by ALPN; or h2c, which is HTTP/2 without TLS, known beforehand. Certificates are
+	// verified. With h2 and h2c, which gRPC needs, the requests to a target share connections.
+	Protocol string `toml:"protocol" default:"http/1.1" enum:"http/1.1|https|h2|h2c"`
+	// How TLS is spoken to the targets, with protocol = "https" or "h2". Default: the system's roots, no client certificate.
 	TLS *UpstreamTLS `toml:"tls"`
 	// PROXY header that begins each connection and tells the target whom it is for: off, v1 or v2. It names one client, so a
 	// connection is used again for that client only: with many clients that ask little, nearly every request pays for a new
@@ -42,6 +44,8 @@ type Service struct {
 	Ejection Ejection `toml:"ejection"`
 	// When a failed request is tried again on another target.
 	Retry Retry `toml:"retry"`
+	// How many requests the service is given at a time, and what becomes of more. Default: no bound.
+	Breaker *Breaker `toml:"breaker"`
 	// One table per group, [service.NAME.group.GROUP].
 	Groups []Group `toml:"group"` // sorted by name, at least one
 }

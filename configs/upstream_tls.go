@@ -10,9 +10,11 @@ import (
 const (
 	ProtocolHTTP1 = "http/1.1"
 	ProtocolHTTPS = "https"
+	ProtocolH2    = "h2"
+	ProtocolH2C   = "h2c"
 )
 
-// UpstreamTLS is how TLS is spoken to the targets of a service whose protocol is https. Its files are watched like those of
+// UpstreamTLS is how TLS is spoken to the targets of a service whose protocol is https or h2. Its files are watched like those of
 // [[tls.certificate]]: new contents are used by new connections, without a restart.
 type UpstreamTLS struct {
 	// PEM file with the roots that are trusted instead of the system's: for a private CA, or a target's own certificate.
@@ -39,7 +41,10 @@ func (t *UpstreamTLS) digest(w io.Writer) {
 }
 
 // Secure reports whether the service's targets speak TLS.
-func (s *Service) Secure() bool { return s.Protocol == ProtocolHTTPS }
+func (s *Service) Secure() bool { return s.Protocol == ProtocolHTTPS || s.Protocol == ProtocolH2 }
+
+// HTTP2 reports whether the service's targets speak HTTP/2.
+func (s *Service) HTTP2() bool { return s.Protocol == ProtocolH2 || s.Protocol == ProtocolH2C }
 
 // transport checks how the targets of a service are spoken to, and reads the files that it needs.
 func (c checker) transport(s *Service, path string) {
@@ -47,6 +52,9 @@ func (c checker) transport(s *Service, path string) {
 	t := s.TLS
 	if protocol := joinKey(path, "protocol"); c.bad(protocol) || c.bad(table) {
 		return
+	}
+	if at := joinKey(path, "proxy_protocol"); s.HTTP2() && s.ProxyProtocol != ProxyProtocolOff && !c.bad(at) {
+		c.value(at, "proxy_protocol names one client per connection, and with protocol %s many share one", s.Protocol)
 	}
 	if !s.Secure() {
 		if t != nil {

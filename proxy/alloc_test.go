@@ -10,23 +10,29 @@ import (
 	"time"
 
 	"github.com/valor-ivx/weir/proxy/observe"
+	"github.com/valor-ivx/weir/upstream"
 )
 
 // silentPeer answers requests of a known size without allocating. Requests come whole, because head and small bodies leave in one write.
 func silentPeer(t testing.TB) *peer {
-	answer := []byte("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
 	return newPeer(t, func(w *wire) {
 		_ = w.SetDeadline(time.Time{})
-		buf := make([]byte, 8<<10)
-		for {
-			if _, err := w.Conn.Read(buf); err != nil {
-				return
-			}
-			if _, err := w.Conn.Write(answer); err != nil {
-				return
-			}
-		}
+		speakSilently(w.Conn)
 	})
+}
+
+const silentAnswer = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+
+func speakSilently(conn net.Conn) {
+	answer, buf := []byte(silentAnswer), make([]byte, 8<<10)
+	for {
+		if _, err := conn.Read(buf); err != nil {
+			return
+		}
+		if _, err := conn.Write(answer); err != nil {
+			return
+		}
+	}
 }
 
 // exchanger is a client that does one exchange after the other without allocating.
@@ -76,13 +82,18 @@ func TestExchangeAllocatesNothing(t *testing.T) {
 		name, request string
 		log           bool
 		from          netip.Addr
+		breaker       bool
 	}{
-		{"GET", browserGet, false, netip.Addr{}}, {"POST", smallPost, false, netip.Addr{}}, {"GET with JSON log", browserGet, true, netip.Addr{}},
-		{"POST with JSON log", smallPost, true, netip.Addr{}}, {"GET claimed", browserGet, true, netip.MustParseAddr("192.0.2.1")},
+		{"GET", browserGet, false, netip.Addr{}, false}, {"POST", smallPost, false, netip.Addr{}, false}, {"GET with JSON log", browserGet, true, netip.Addr{}, false},
+		{"POST with JSON log", smallPost, true, netip.Addr{}, false}, {"GET claimed", browserGet, true, netip.MustParseAddr("192.0.2.1"), false},
+		{"GET through a breaker", browserGet, false, netip.Addr{}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := defaults(silentPeer(t).address)
 			o.quiet, o.from = true, c.from
+			if c.breaker {
+				o.breaker, o.bots = &upstream.BreakerOptions{MaxRequests: 8, MaxQueue: 8}, []string{"bot", "spider"}
+			}
 			e := newEdge(t, o)
 			if c.log {
 				sink, err := observe.NewSink(observe.SinkOptions{Output: io.Discard})

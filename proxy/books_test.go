@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/valor-ivx/weir/proxy/observe"
+	"github.com/valor-ivx/weir/upstream"
 )
 
 // entry is an access log line as the tests look at it.
@@ -95,6 +96,11 @@ func (e *edge) audit() {
 	}
 	if e.books != nil && counted != e.books.count {
 		e.t.Errorf("%d requests counted, %d logged", counted, e.books.count)
+	}
+	if b := e.service.Breaker; b != nil {
+		if s := b.Status(e.registry.Now()); s.InFlight != 0 || s.Queued != [upstream.Priorities]int{} {
+			e.t.Errorf("breaker after the end: %+v", s)
+		}
 	}
 	for i := range e.service.Groups {
 		for _, p := range e.service.Groups[i].Pool.Snapshot() {

@@ -31,9 +31,12 @@ type Exchange struct {
 	peer    *upstream.Peer
 	path    []byte // canonical; in req's buffer or in scratch
 
-	start    int64 // ns of Options.Now: first byte of the request seen
-	deadline int64 // total timeout; 0: none
-	headAt   int64 // upstream's final head
+	start    int64             // ns of Options.Now: first byte of the request seen
+	slot     *upstream.Breaker // of which this request holds a slot; nil: of none
+	waiter   *upstream.Waiter  // made at the first wait, kept for the next
+	deadline int64             // total timeout; 0: none
+	overdue  Reason            // what it is to pass it
+	headAt   int64             // upstream's final head
 	attempts int
 
 	status   int // sent, or 499
@@ -43,13 +46,17 @@ type Exchange struct {
 	broken   bool // the client's connection cannot go on
 	ours     bool // the response is an answer of our own
 	tunneled bool
+	open     bool  // counted as in flight
+	counted  bool  // counted as answered
 	sent     int64 // response body bytes
 
+	rpc         rpc
 	eventStream bool // text/event-stream: total timeouts do not cut it
 	choice      choice
 	attempt     attempt
 	renewRelay  func(now time.Time) // attempt's, bound once: a method value made per request is an allocation
 	upload      upload
+	socket      webSocket
 	entry       observe.Entry // scratch for finish
 
 	refusal    refusal // of a 429
@@ -66,6 +73,7 @@ func (x *Exchange) run(c *client, down downstream) (keep bool) {
 		x.fail(err)
 	}
 	x.upload.release(x)
+	x.leave()
 	x.finish()
 	return down.EndExchange() && !x.broken && !x.tunneled
 }
@@ -75,6 +83,7 @@ func (x *Exchange) conversation() *Error {
 	if err := x.read(); err != nil {
 		return err
 	}
+	x.beginCall()
 	x.believe()
 	if answered, err := x.answerChallenge(); answered {
 		return err
@@ -88,6 +97,9 @@ func (x *Exchange) conversation() *Error {
 	if err := x.admit(); err != nil {
 		return err
 	}
+	if err := x.queue(); err != nil {
+		return err
+	}
 	return x.forward()
 }
 
@@ -98,16 +110,20 @@ func (x *Exchange) begin(c *client, down downstream) {
 	x.route, x.service, x.group, x.peer = &x.snap.Unrouted, nil, nil, nil
 	x.deadline, x.headAt, x.attempts, x.status = 0, 0, 0, 0
 	x.reason, x.cause, x.began, x.broken, x.tunneled, x.eventStream, x.sent = ReasonNone, nil, false, false, false, false, 0
-	x.ours = false
+	x.ours, x.counted, x.rpc, x.socket.stream = false, false, rpc{}, nil
 	x.path, x.lines = nil, x.lines[:0]
 	x.identify()
+	x.open = true
 	c.listener.Metrics.RequestBegin()
 }
 
 // read takes the head off the connection.
 func (x *Exchange) read() *Error {
 	err := x.down.ReadRequest(&x.req)
-	if err == nil {
+	switch {
+	case err == nil && x.req.Method == message.CONNECT:
+		return x.extended()
+	case err == nil:
 		return nil
 	}
 	status := refusedWith(err)
@@ -168,9 +184,16 @@ func (x *Exchange) match() *Error {
 	x.route = &x.snap.Routes[i]
 	x.service = x.route.Service
 	if x.route.Timeout > 0 {
-		x.deadline = x.start + int64(x.route.Timeout)
+		x.expire(x.start+int64(x.route.Timeout), TotalTimeout)
 	}
 	return nil
+}
+
+// expire sets the deadline unless an earlier one is set.
+func (x *Exchange) expire(at int64, why Reason) {
+	if x.deadline == 0 || at < x.deadline {
+		x.deadline, x.overdue = at, why
+	}
 }
 
 // admit refuses what the route does not want before an upstream hears of it.

@@ -21,6 +21,10 @@ func (x *Exchange) fail(err *Error) {
 		x.broken = true
 		return
 	}
+	if x.rpc.call {
+		x.failCall(err)
+		return
+	}
 	x.answerError(err)
 }
 
@@ -43,7 +47,7 @@ func (x *Exchange) answerError(err *Error) {
 	case 429:
 		x.refusal.addTo(h)
 	case 503:
-		h.Add("Retry-After", "1")
+		h.Add("Retry-After", strconv.Itoa(retryAfter()))
 	}
 	x.ours = true
 	x.resp.Status, x.resp.Framing, x.resp.ContentLength = err.Status, message.Length, int64(len(body))

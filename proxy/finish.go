@@ -12,19 +12,23 @@ func (x *Exchange) finish() {
 	l := x.client.listener
 	now := x.proxy.options.Now()
 	elapsed := x.since(now)
-	x.route.Metrics[l.Index].Done(x.req.Method, x.req.Proto, x.status, elapsed)
-	if x.group != nil {
-		x.group.Metrics.Done(x.status)
+	if !x.counted {
+		x.counted = true
+		x.route.Metrics[l.Index].Done(x.req.Method, x.req.Proto, x.status, elapsed)
+		if x.group != nil {
+			x.group.Metrics.Done(x.status)
+		}
 	}
 	if x.snap.Access != nil {
 		x.log(now, elapsed)
 	}
+	x.open = false
 	l.Metrics.RequestEnd()
 	x.peer = nil // a resting exchange keeps no old peer alive
 	x.choice, x.attempt = choice{}, attempt{}
 	x.down = nil
 	x.snap, x.route, x.service, x.group, x.cause = nil, nil, nil, nil, nil
-	x.refusal = refusal{}
+	x.refusal, x.socket.stream = refusal{}, nil
 }
 
 func (x *Exchange) log(now int64, elapsed time.Duration) {
@@ -35,7 +39,7 @@ func (x *Exchange) log(now int64, elapsed time.Duration) {
 		Method: x.req.Method, MethodName: x.req.MethodName, Target: x.req.Target, Host: x.req.Host, Proto: x.req.Proto,
 		RequestID: x.id, BytesOut: x.sent, Status: x.status,
 		Listener: x.client.listener.Name, Route: x.route.Name, Attempts: x.attempts, Reason: x.reason.String(),
-		BytesIn: x.down.Received(),
+		BytesIn: x.down.Received(), GRPCStatus: x.rpc.status,
 	}
 	if s := x.client.session; s != nil {
 		e.TLSVersion, e.ServerName = s.Version, s.ServerName

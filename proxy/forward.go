@@ -4,6 +4,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/valor-ivx/weir/proxy/http2"
 	"github.com/valor-ivx/weir/proxy/message"
 	"github.com/valor-ivx/weir/upstream"
 )
@@ -24,12 +25,12 @@ func (x *Exchange) forward() *Error {
 		if peer == nil {
 			return last
 		}
+		t := &x.attempt
+		*t = attempt{x: x, peer: peer, group: x.group, began: now, open: true}
 		if x.attempts > 0 {
 			s.Metrics.Retried(last.Reason.String())
 		}
 		x.attempts++
-		t := &x.attempt
-		*t = attempt{x: x, peer: peer, group: x.group, began: now}
 		err := t.run()
 		if err == nil {
 			return nil
@@ -54,12 +55,7 @@ func (x *Exchange) prepare() {
 	b := x.appendClientCert(x.appendIdentity(x.lines[:0]))
 	b = line(b, "X-Request-ID: ", x.id)
 	if x.req.Upgrade {
-		b = append(b, "Connection: Upgrade\r\n"...)
-		for i := x.req.Header.Find(message.Upgrade, 0); i >= 0; i = x.req.Header.Find(message.Upgrade, i+1) {
-			b = append(b, "Upgrade: "...)
-			b = append(b, x.req.Header.At(i).Value()...)
-			b = append(b, "\r\n"...)
-		}
+		b = x.appendHandshake(b)
 	}
 	x.lines = b
 	x.upload.begin(x)
@@ -70,8 +66,9 @@ type attempt struct {
 	x     *Exchange
 	peer  *upstream.Peer
 	group *Group
-	conn  *upstream.Conn
+	conn  upside
 	began int64
+	open  bool // the peer counts it as in flight
 
 	retry      bool // the request may be repeated on another peer
 	dialFailed bool
@@ -82,15 +79,14 @@ type attempt struct {
 func (t *attempt) run() *Error {
 	x := t.x
 	x.peer = t.peer
-	t.conn = t.rested()
-	if t.conn == nil {
-		if err := t.dial(); err != nil {
-			return err
-		}
+	if err := t.connect(); err != nil {
+		return err
 	}
 	err := t.exchange()
 	if err != nil && t.conn.Reused() && t.stale(err) {
-		t.conn.Release(false, 0)
+		t.leave()
+		t.conn.End(false, false, 0)
+		t.conn = nil
 		if err := t.dial(); err != nil {
 			return err
 		}
@@ -115,18 +111,43 @@ func (t *attempt) stale(err *Error) bool {
 	return t.conn.Sent() == 0 || t.x.req.Method.Idempotent()
 }
 
+// connect takes a resting connection of the peer, else a new one.
+func (t *attempt) connect() *Error {
+	if !t.peer.Multiplexed() {
+		if c := t.rested(); c != nil {
+			t.conn = ownConn{c}
+			return nil
+		}
+	}
+	return t.dial()
+}
+
+// dial makes a new connection; where requests share them, it takes a stream of one that has room.
 func (t *attempt) dial() *Error {
 	x := t.x
 	from := x.proxy.options.Now()
-	conn, err := t.connect(x.service.ConnectTimeout)
+	fresh, err := true, error(nil)
+	if t.peer.Multiplexed() {
+		var s *http2.ClientStream
+		if s, err = t.peer.Stream(x.service.ConnectTimeout); err == nil {
+			t.conn, fresh = sharedStream{s}, !s.Reused()
+		}
+	} else {
+		var c *upstream.Conn
+		if c, err = t.opened(x.service.ConnectTimeout); err == nil {
+			t.conn = ownConn{c}
+		}
+	}
 	now := x.proxy.options.Now()
 	if err == nil {
-		t.group.Metrics.Connect(time.Duration(now - from))
-		t.conn = conn
+		if fresh {
+			t.group.Metrics.Connect(time.Duration(now - from))
+		}
 		return nil
 	}
 	t.retry, t.dialFailed = x.upload.replayable(), true
 	e, outcome := dialError(err)
+	t.open = false
 	t.peer.Done(now, time.Duration(now-t.began), outcome)
 	return e
 }
@@ -152,16 +173,51 @@ func (t *attempt) settle(err *Error) {
 		outcome = upstream.Aborted
 	}
 	t.group.Metrics.Response(time.Duration(now - t.began))
-	x.client.peer.Store(nil)
+	t.leave()
+	t.open = false
 	t.peer.Done(now, latency, outcome)
-	t.conn.Release(err == nil && !x.tunneled && t.conn.Reusable(), now)
+	conn := t.conn
+	t.conn = nil
+	conn.End(err == nil && !x.tunneled, outcome == upstream.TimedOut && x.headAt == 0, now)
+}
+
+// enter makes the connection known to Shutdown, and to a client that can tell when it leaves: then nobody waits for an answer any more.
+func (t *attempt) enter() {
+	x := t.x
+	x.client.enter(t.conn)
+	if s, ok := t.conn.(sharedStream); ok {
+		if d, ok := x.down.(departing); ok {
+			d.WhenGone(s.Cancel())
+		}
+	}
+}
+
+// leave undoes enter.
+func (t *attempt) leave() {
+	x := t.x
+	if d, ok := x.down.(departing); ok {
+		d.WhenGone(nil)
+	}
+	x.client.leave(t.conn)
+}
+
+// departing is a downstream whose end is known at once, whoever is reading it.
+type departing interface {
+	// WhenGone has f called once the client has left, at once if it has already; nil takes that back. f must not wait.
+	WhenGone(f func())
+}
+
+// left reports a client that has gone, as far as that can be asked while its body is being read.
+func (x *Exchange) left() bool {
+	_, ok := x.down.(departing)
+	return ok && x.down.ClientGone()
 }
 
 // exchange says the request on the connection and relays the answer.
 func (t *attempt) exchange() *Error {
 	x := t.x
-	x.client.peer.Store(t.conn)
-	if x.proxy.cut.Load() { // after the store: Shutdown looks at them the other way round, so one of the two sees the other
+	t.enter()
+	if x.proxy.cut.Load() { // after enter: Shutdown looks at them the other way round, so one of the two sees the other
 		return &Error{499, ClientGone, nil}
 	}
 	t.conn.Begin()
@@ -190,6 +246,7 @@ func (t *attempt) answer() *Error {
 		if x.resp.Nominates {
 			x.resp.Header.DropNominated()
 		}
+		x.adapt()
 		if x.resp.Status >= 200 || x.resp.Status == 101 {
 			break
 		}
@@ -201,6 +258,12 @@ func (t *attempt) answer() *Error {
 	t.learnIdle()
 	x.eventStream = isEventStream(&x.resp.Header)
 	t.group.Metrics.Header(time.Duration(x.headAt - t.began))
+	if x.eventStream || x.resp.Status == 101 {
+		x.leave()
+	}
+	if x.socket.stream != nil {
+		return t.openWebSocket()
+	}
 	if x.resp.Status != 101 {
 		return t.relay()
 	}
@@ -237,7 +300,7 @@ func (t *attempt) await(limit *int64) *Error {
 		}
 		at, reason := *limit, ResponseTimeout
 		if x.deadline > 0 && x.deadline < at {
-			at, reason = x.deadline, TotalTimeout
+			at, reason = x.deadline, x.overdue
 		}
 		if now >= at {
 			return &Error{504, reason, nil}
@@ -250,6 +313,9 @@ func (t *attempt) await(limit *int64) *Error {
 			return nil
 		}
 		if err != os.ErrDeadlineExceeded {
+			if x.left() {
+				return &Error{499, ClientGone, err}
+			}
 			return upstreamError(err)
 		}
 		if cause := x.upload.failed(); cause != nil {

@@ -48,9 +48,14 @@ type edgeOptions struct {
 	budget       *upstream.RetryBudget
 	ejection     *upstream.EjectionOptions
 	health       *upstream.HealthOptions // with it nobody is asked while nobody is healthy
-	quiet        bool                    // no access log
+	transport    upstream.Transport
+	quiet        bool // no access log
+	breaker      *upstream.BreakerOptions
+	priority     upstream.Priority
+	bots         []string        // of low priority
+	clock        func(now int64) // called with every reading of the clock; may panic
+	from         netip.Addr      // valid: every connection is said to be this address's
 	certificates func() *edgetls.Store
-	from         netip.Addr // valid: every connection is said to be this address's
 }
 
 func defaults(addresses ...string) edgeOptions {
@@ -72,13 +77,17 @@ func newEdge(t testing.TB, o edgeOptions) *edge {
 		ConnectTimeout: patienceOfTests, ResponseTimeout: o.response, IdleTimeout: o.idle,
 		Metrics: e.metrics.Service("api", proxy.RetryReasons()...),
 	}
+	if o.breaker != nil {
+		s.Breaker, s.LowAgents = upstream.NewBreaker(*o.breaker), proxy.NewAgents(o.bots)
+		s.Queue = e.metrics.Queue(observe.QueueOptions{Service: "api", Priorities: []string{"critical", "high", "normal", "low"}, Reasons: proxy.ShedReasons()})
+	}
 	var shares []balancer.Share
 	for i, name := range o.order {
 		var targets []upstream.Target
 		for _, a := range o.groups[name] {
 			targets = append(targets, upstream.Target{Address: a, Weight: 1})
 		}
-		options := upstream.PoolOptions{Service: "api", Group: name, Targets: targets, Balance: balancer.PeakEWMA, Ejection: o.ejection, Health: o.health}
+		options := upstream.PoolOptions{Service: "api", Group: name, Targets: targets, Balance: balancer.PeakEWMA, Ejection: o.ejection, Health: o.health, Transport: o.transport}
 		if o.health != nil {
 			options.WhenNoneHealthy = upstream.Reject
 		}
@@ -97,14 +106,22 @@ func newEdge(t testing.TB, o edgeOptions) *edge {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.route = proxy.Route{Name: "all", Service: s, MaxBody: o.maxBody, Timeout: o.timeout, Metrics: []*observe.Route{e.metrics.Route("http", "all")}}
+	e.route = proxy.Route{Name: "all", Service: s, MaxBody: o.maxBody, Timeout: o.timeout, Priority: o.priority, Metrics: []*observe.Route{e.metrics.Route("http", "all")}}
 	snap := &proxy.Snapshot{Generation: 1, Table: table, Routes: []proxy.Route{e.route},
 		Unrouted: proxy.Route{Name: "-", MaxBody: -1, Metrics: []*observe.Route{e.metrics.Route("http", "-")}}}
 	if !o.quiet {
 		e.books, e.sink = newBooks(t)
 		snap.Access = observe.NewAccessLog(observe.JSON, e.sink)
 	}
-	e.proxy = proxy.New(proxy.Options{Logger: zap.NewNop(), HTTP1: o.http1, Now: e.registry.Now, Certificates: o.certificates}, snap)
+	now := e.registry.Now
+	if o.clock != nil {
+		now = func() int64 {
+			n := e.registry.Now()
+			o.clock(n)
+			return n
+		}
+	}
+	e.proxy = proxy.New(proxy.Options{Logger: zap.NewNop(), HTTP1: o.http1, Now: now, Certificates: o.certificates}, snap)
 	e.listen()
 	return e
 }

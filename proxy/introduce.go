@@ -16,8 +16,8 @@ func (t *attempt) rested() *upstream.Conn {
 	return t.peer.ConnFor(t.x.introduction(), t.began)
 }
 
-// connect opens a connection to the attempt's peer.
-func (t *attempt) connect(timeout time.Duration) (*upstream.Conn, error) {
+// opened is a new connection to the attempt's peer.
+func (t *attempt) opened(timeout time.Duration) (*upstream.Conn, error) {
 	if !t.x.service.Introduces {
 		return t.peer.Dial(timeout)
 	}

@@ -12,9 +12,7 @@ import (
 
 	"github.com/valor-ivx/weir/proxy/http1"
 	"github.com/valor-ivx/weir/proxy/http2"
-	"github.com/valor-ivx/weir/proxy/observe"
 	edgetls "github.com/valor-ivx/weir/tls"
-	"github.com/valor-ivx/weir/upstream"
 )
 
 // Options is what the data path needs for its whole life.
@@ -80,11 +78,13 @@ type client struct {
 	session  *edgetls.Session        // nil on a plain listener
 	verdict  atomic.Pointer[verdict] // on the host asked for last; streams share it
 
+	running *Exchange // of an HTTP/1 connection, for the goroutine's own recovery; nil between two
+
 	idle atomic.Bool // written by the connection's goroutine, read by Shutdown
-	// peer is the connection of the running attempt: written by the connection's goroutine, closed by Shutdown at its deadline.
-	peer atomic.Pointer[upstream.Conn]
-	// mu orders Shutdown's interruption of an idle wait before the goroutine's lifting of it.
+	// mu orders Shutdown's interruption of an idle wait before the goroutine's lifting of it, and guards peers.
 	mu sync.Mutex
+	// peers are the upstream sides of running attempts, one on HTTP/1, one per stream on HTTP/2: broken by Shutdown at its deadline.
+	peers []upside
 }
 
 // Serve carries all requests of one connection and closes it. It runs on the connection's own goroutine. conn is ready for HTTP: TLS handshake
@@ -108,21 +108,19 @@ func (p *Proxy) Serve(conn net.Conn, l *Listener, session *edgetls.Session) {
 }
 
 // end closes a connection and lets go of it. A panic in one exchange is a bug that one client found: it costs that connection and a line with
-// the stack, not everybody's edge. What the exchange held (a peer's in-flight count, at worst an upstream connection) is lost with it.
+// the stack, not everybody's edge. What the exchange held is given back by abandon.
 func (p *Proxy) end(c *client) {
 	if bug := recover(); bug != nil {
 		c.panicked(bug)
+		if c.running != nil {
+			c.running.abandon()
+		}
 		_ = c.socket.Close()
 	} else {
 		_ = c.conn.Close() // the peer may be gone already; nobody is left to tell
 	}
 	p.leave(c)
 	c.listener.Metrics.Closed()
-}
-
-// panicked tells of a bug.
-func (c *client) panicked(bug any) {
-	c.proxy.options.Logger.Error("panic in an exchange", zap.Any("weir.panic", bug), zap.String(observe.KeyClientIP, string(c.address)), zap.Stack(observe.KeyStack))
 }
 
 // next waits for one request and serves it; false ends the connection.
@@ -132,7 +130,9 @@ func (c *client) next() bool {
 	}
 	p := c.proxy
 	x := p.exchange()
+	c.running = x
 	keep := x.run(c, c.side)
+	c.running = nil
 	p.exchanges.Put(x)
 	return keep
 }
@@ -216,14 +216,42 @@ func (p *Proxy) Shutdown(ctx context.Context) bool {
 	p.cut.Store(true)
 	for c := range p.clients {
 		_ = c.socket.Close() // that one of the two is closed already is no news
-		if peer := c.peer.Load(); peer != nil {
-			_ = peer.Cut()
-		}
+		c.cut()
 	}
 	for len(p.clients) > 0 {
 		p.gone.Wait()
 	}
 	return clean
+}
+
+// enter notes the upstream's side of an attempt that begins.
+func (c *client) enter(u upside) {
+	c.mu.Lock()
+	c.peers = append(c.peers, u)
+	c.mu.Unlock()
+}
+
+// leave forgets it. After that Shutdown does not touch it any more.
+func (c *client) leave(u upside) {
+	c.mu.Lock()
+	for i := range c.peers {
+		if c.peers[i] == u {
+			last := len(c.peers) - 1
+			c.peers[i], c.peers[last] = c.peers[last], nil
+			c.peers = c.peers[:last]
+			break
+		}
+	}
+	c.mu.Unlock()
+}
+
+// cut breaks all running attempts.
+func (c *client) cut() {
+	c.mu.Lock()
+	for _, u := range c.peers {
+		u.Break()
+	}
+	c.mu.Unlock()
 }
 
 // interrupt wakes an idle connection so that it closes. One that a request has just reached lifts the interruption itself, see next.

@@ -18,6 +18,9 @@ const (
 	Misdirected
 	BodyTimeout
 	ClientGone
+	QueueFull
+	QueueTimeout
+	Overloaded
 	NoPeer
 	ConnectRefused
 	ConnectTimeout
@@ -30,7 +33,10 @@ const (
 	ResponseTruncated
 	ResponseTimeout
 	TotalTimeout
+	DeadlineExceeded
+	ConnectionLimit
 	UpgradeFailed
+	Internal
 	reasons
 )
 
@@ -45,6 +51,9 @@ var reasonNames = [reasons]string{
 	Misdirected:       "misdirected_request",
 	BodyTimeout:       "client_timeout",
 	ClientGone:        "client_gone",
+	QueueFull:         "queue_full",
+	QueueTimeout:      "queue_timeout",
+	Overloaded:        "overloaded",
 	NoPeer:            "destination_unavailable",
 	ConnectRefused:    "connection_refused",
 	ConnectTimeout:    "connection_timeout",
@@ -57,7 +66,10 @@ var reasonNames = [reasons]string{
 	ResponseTruncated: "http_response_incomplete",
 	ResponseTimeout:   "http_response_timeout",
 	TotalTimeout:      "total_timeout",
+	DeadlineExceeded:  "client_deadline",
+	ConnectionLimit:   "connection_limit_reached",
 	UpgradeFailed:     "http_upgrade_failed",
+	Internal:          "proxy_internal_error",
 }
 
 // String is the reason as metrics and logs name it; empty for none.
@@ -67,8 +79,13 @@ func (r Reason) String() string { return reasonNames[r] }
 func RetryReasons() []string {
 	return []string{
 		ConnectRefused.String(), ConnectTimeout.String(), ConnectFailed.String(), TLSCertificate.String(), TLSAlert.String(), TLSProtocol.String(),
-		UpstreamBroken.String(),
+		UpstreamBroken.String(), UpstreamInvalid.String(), ConnectionLimit.String(),
 	}
+}
+
+// ShedReasons are the reasons for which a full service refuses a request.
+func ShedReasons() []string {
+	return []string{QueueFull.String(), QueueTimeout.String(), Overloaded.String()}
 }
 
 // Error ends an exchange with an answer of our own, or with a broken connection where an answer has already begun.

@@ -31,14 +31,25 @@ func (t *attempt) relay() *Error {
 	c := x.down
 	// An answer that is complete before the request is: nobody will read the rest of it, so the connection cannot go on.
 	x.writeHead(&x.resp, nil, x.upload.unfinished())
-	body := t.conn.Body()
-	if moved, err := c.Splice(body, x.renewRelay); moved {
+	body := t.conn.ResponseBody()
+	moved, err := false, error(nil)
+	if plain := t.conn.Spliceable(); plain != nil {
+		moved, err = c.Splice(plain, x.renewRelay)
+	}
+	switch {
+	case !moved:
+		if err := t.copy(body); err != nil {
+			return err
+		}
+	default:
 		x.sent = body.Received()
 		if err != nil {
 			return t.spliceError(err)
 		}
-	} else if err := t.copy(body); err != nil {
-		return err
+	}
+	if x.rpc.call {
+		x.hearStatus(&x.resp.Header)
+		x.hearStatus(body.Trailers())
 	}
 	c.Finish(body.Trailers())
 	if err := c.Err(); err != nil {
@@ -49,7 +60,7 @@ func (t *attempt) relay() *Error {
 
 // copy relays a body that goes through this process, sending what was gathered whenever the upstream has nothing more at hand, so that nothing that
 // streams is held back.
-func (t *attempt) copy(body *http1.Body) *Error {
+func (t *attempt) copy(body responseBody) *Error {
 	x := t.x
 	c := x.down
 	for !body.Complete() {
@@ -78,19 +89,22 @@ func (t *attempt) copy(body *http1.Body) *Error {
 	return nil
 }
 
-// renew moves the deadlines before a wait for body bytes: the idle timeout and the total one. An event stream has neither: it may rest for as
-// long as it likes, and TCP keep-alive finds an upstream that is gone.
+// renew moves the deadlines before a wait for body bytes: the idle timeout and the total one. An event stream has neither, a gRPC call only the second: they may rest for as
+// long as they like, and TCP keep-alive finds an upstream that is gone.
 func (t *attempt) renew(now int64) *Error {
 	x := t.x
 	wait := x.service.IdleTimeout
-	if x.eventStream {
+	if x.eventStream || x.rpc.call {
 		wait = 0
-	} else if x.deadline > 0 {
+	}
+	if !x.eventStream && x.deadline > 0 {
 		left := time.Duration(x.deadline - now)
 		if left <= 0 {
-			return &Error{504, TotalTimeout, nil}
+			return &Error{504, x.overdue, nil}
 		}
-		wait = min(wait, left)
+		if wait == 0 || left < wait {
+			wait = left
+		}
 	}
 	if err := t.conn.Await(x.proxy.wall(now), wait); err != nil {
 		return &Error{502, ResponseTruncated, err}
@@ -107,14 +121,16 @@ func (t *attempt) renewRelay(now time.Time) {
 }
 
 func (t *attempt) bodyError(err error) *Error {
+	if t.x.left() {
+		return &Error{499, ClientGone, err}
+	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		if t.totalTimeout() {
-			return &Error{504, TotalTimeout, err}
+			return &Error{504, t.x.overdue, err}
 		}
 		return &Error{504, ResponseTimeout, err}
 	}
-	var invalid *http1.Error
-	if errors.As(err, &invalid) {
+	if refusedWith(err) != 0 {
 		return &Error{502, UpstreamInvalid, err}
 	}
 	return &Error{502, ResponseTruncated, err}
@@ -137,30 +153,37 @@ func (t *attempt) totalTimeout() bool {
 // tunnel answers 101 and joins the two connections until both directions have ended.
 func (t *attempt) tunnel() *Error {
 	x := t.x
-	own := append([]byte(nil), "Connection: Upgrade\r\n"...)
+	lines := append([]byte(nil), "Connection: Upgrade\r\n"...)
 	for i := x.resp.Header.Find(message.Upgrade, 0); i >= 0; i = x.resp.Header.Find(message.Upgrade, i+1) {
-		own = append(own, "Upgrade: "...)
-		own = append(own, x.resp.Header.At(i).Value()...)
-		own = append(own, "\r\n"...)
+		lines = append(lines, "Upgrade: "...)
+		lines = append(lines, x.resp.Header.At(i).Value()...)
+		lines = append(lines, "\r\n"...)
 	}
-	x.writeHead(&x.resp, own, false)
+	own, ok := t.conn.(ownConn)
+	if !ok {
+		return &Error{502, UpgradeFailed, nil} // http2 refuses a 101
+	}
+	x.writeHead(&x.resp, lines, false)
 	x.down.Flush()
 	x.tunneled = true
 	if err := x.down.Err(); err != nil {
 		return &Error{499, ClientGone, err}
 	}
-	// A tunnel has no idle limit of ours: whoever speaks in it knows when it is over; TCP keep-alive finds dead peers. The listener turned it on for
-	// the client; upstream connections rest too shortly to need it until now.
-	socket := t.conn.Conn()
-	if over, ok := socket.(interface{ NetConn() net.Conn }); ok {
-		socket = over.NetConn()
-	}
-	if tcp, ok := socket.(interface{ SetKeepAlive(bool) error }); ok {
-		_ = tcp.SetKeepAlive(true)
-	}
-	if x.client.conn.Conn().SetDeadline(time.Time{}) != nil || t.conn.Conn().SetDeadline(time.Time{}) != nil {
+	keepAlive(own.Conn.Conn())
+	if x.client.conn.Conn().SetDeadline(time.Time{}) != nil || own.Conn.Conn().SetDeadline(time.Time{}) != nil {
 		return &Error{499, ClientGone, nil}
 	}
-	_, x.sent = http1.Tunnel(x.client.conn, t.conn.ClientConn)
+	_, x.sent = http1.Tunnel(x.client.conn, own.ClientConn)
 	return nil
+}
+
+// keepAlive readies an upstream connection for a tunnel, which has no idle limit of ours: whoever speaks in it knows when it is over; TCP keep-alive finds dead
+// peers. The listener turned it on for the client; upstream connections rest too shortly to need it until now.
+func keepAlive(conn net.Conn) {
+	if over, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = over.NetConn()
+	}
+	if tcp, ok := conn.(interface{ SetKeepAlive(bool) error }); ok {
+		_ = tcp.SetKeepAlive(true)
+	}
 }

@@ -30,11 +30,13 @@ type Snapshot struct {
 type Route struct {
 	Name    string
 	Service *Service
-	MaxBody int64            // bytes of a request body; negative: no limit
-	Timeout time.Duration    // to the end of the response; 0: none
-	Limits  *Limits          // nil: none
-	Metrics []*observe.Route // by Listener.Index
-	Headers []*header.Policy // fields of responses, by Listener.Index; nil: none
+	MaxBody int64         // bytes of a request body; negative: no limit
+	Timeout time.Duration // to the end of the response; 0: none
+	Limits  *Limits       // nil: none
+	// Priority decides who is served when the service has a breaker and not all can be.
+	Priority upstream.Priority
+	Metrics  []*observe.Route // by Listener.Index
+	Headers  []*header.Policy // fields of responses, by Listener.Index; nil: none
 }
 
 // Service is one service's generation: how traffic is split over its groups and how it is tried.
@@ -53,6 +55,9 @@ type Service struct {
 	HashKey         HashKey
 	Introduces      bool // its targets hear by PROXY headers whom a connection is for
 	Metrics         *observe.Service
+	Breaker         *upstream.Breaker // nil: none
+	LowAgents       Agents            // whose requests are of low priority
+	Queue           *observe.Queue    // nil without Breaker
 }
 
 // Group is one colour of a service.

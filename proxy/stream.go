@@ -72,13 +72,14 @@ func (p *Proxy) takeOver(c *client) bool {
 
 // stream answers one request of an HTTP/2 connection, on the goroutine that http2 started for it. A panic costs that stream, see end.
 func (c *client) stream(s *http2.Stream) {
+	x := c.proxy.exchange()
 	defer func() {
 		if bug := recover(); bug != nil {
 			c.panicked(bug)
+			x.abandon()
 			s.Abort(http2.InternalError)
 		}
 	}()
-	x := c.proxy.exchange()
 	x.run(c, streamSide{s})
 	c.proxy.exchanges.Put(x)
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/valor-ivx/weir/proxy/http1"
 	"github.com/valor-ivx/weir/proxy/message"
-	"github.com/valor-ivx/weir/upstream"
 )
 
 // replayLimit is how much of a request body is kept for saying it again (nginx and Envoy users know the figure as a body buffer); what is longer
@@ -157,20 +156,30 @@ func (u *upload) linger() {
 }
 
 // pump moves the body from the client to the upstream. It is the only writer of the upstream connection and the only reader of the client's while it runs.
-func (u *upload) pump(conn *upstream.Conn) {
+func (u *upload) pump(conn upside) {
+	defer u.end(conn)
 	conn.Flush() // the head goes now: the upstream may answer it before the body is there
 	if err := u.move(conn); err != nil && !u.stopped.Load() {
 		u.cause.Store(err)
 		_ = conn.StopReading() // wakes the exchange, which is waiting for an answer that will not come
 	}
+}
+
+// end tells that the pump is done. A panic in it is a bug that costs this exchange, as one on the exchange's own goroutine does.
+func (u *upload) end(conn upside) {
+	if bug := recover(); bug != nil {
+		u.t.x.client.panicked(bug)
+		u.cause.Store(&Error{500, Internal, nil})
+		_ = conn.StopReading()
+	}
 	u.ended.Store(true)
 	u.done <- struct{}{}
 }
 
-func (u *upload) move(conn *upstream.Conn) *Error {
+func (u *upload) move(conn upside) *Error {
 	x := u.t.x
 	for !u.body.Complete() {
-		if err := x.down.AwaitBody(x.proxy.wall(x.proxy.options.Now())); err != nil {
+		if err := x.awaitBody(); err != nil {
 			return clientError(err)
 		}
 		if u.plain != nil && (u.lost || u.body.Left() > replayLimit) {
@@ -204,6 +213,17 @@ func (u *upload) move(conn *upstream.Conn) *Error {
 	u.taken.Store(true)
 	conn.Finish(u.body.Trailers())
 	return nil
+}
+
+// awaitBody bounds the next wait for body bytes, but of a gRPC call: its messages come when there is something to say, and its deadline, if it has one, is the exchange's.
+func (x *Exchange) awaitBody() error {
+	if x.rpc.call {
+		if d, ok := x.down.(interface{ AwaitForever() }); ok {
+			d.AwaitForever()
+			return nil
+		}
+	}
+	return x.down.AwaitBody(x.proxy.wall(x.proxy.options.Now()))
 }
 
 // spliced judges the end of a splice: an unfinished body whose upstream side is still sound is the client's doing.

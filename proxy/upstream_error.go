@@ -3,7 +3,6 @@ package proxy
 import (
 	"errors"
 
-	"github.com/valor-ivx/weir/proxy/http1"
 	"github.com/valor-ivx/weir/upstream"
 )
 
@@ -25,6 +24,10 @@ func dialError(err error) (*Error, upstream.Outcome) {
 		e.Reason = TLSAlert
 	case upstream.DialTLSProtocol:
 		e.Reason = TLSProtocol
+	case upstream.DialHTTP:
+		e.Reason = UpstreamInvalid
+	case upstream.DialFull:
+		e.Status, e.Reason = 503, ConnectionLimit
 	}
 	return e, dial.Outcome()
 }
@@ -32,9 +35,8 @@ func dialError(err error) (*Error, upstream.Outcome) {
 // upstreamError tells a response that must not be forwarded from a connection that broke. A TLS alert in the place of an answer is the end of a handshake
 // that the upstream did not accept.
 func upstreamError(err error) *Error {
-	var invalid *http1.Error
 	switch {
-	case errors.As(err, &invalid):
+	case refusedWith(err) != 0:
 		return &Error{502, UpstreamInvalid, err}
 	case upstream.IsTLSAlert(err):
 		return &Error{502, TLSAlert, err}

@@ -14,6 +14,7 @@ type Conn struct {
 	*http1.ClientConn
 
 	secure       *tls.Conn // over a *wire; nil: plain TCP
+	one          [1]byte   // scratch of Readable
 	client       Client    // whom its PROXY header named; zero: nobody
 	home         *idlePool
 	reused       bool
@@ -37,8 +38,7 @@ func (c *Conn) Readable() bool {
 		return true
 	}
 	w.asking.Store(true)
-	var one [1]byte
-	n, err := c.secure.Read(one[:])
+	n, err := c.secure.Read(c.one[:])
 	w.asking.Store(false)
 	return n > 0 || !errors.Is(err, os.ErrDeadlineExceeded)
 }

@@ -12,7 +12,8 @@ import (
 // DialKind says why there is no connection.
 type DialKind uint8
 
-// The kinds. DialLocal is our own shortage of ports, files or memory: it says nothing about the peer and no other peer will help.
+// The kinds. DialLocal is our own shortage of ports, files or memory: it says nothing about the peer and no other peer will help. Nor does DialFull, a limit of ours, but another
+// peer may.
 const (
 	DialOther DialKind = iota
 	DialRefused
@@ -21,6 +22,8 @@ const (
 	DialLocal
 	DialTLSCertificate // the target's certificate did not convince
 	DialTLSAlert       // the target refused the handshake
+	DialHTTP           // the target does not speak HTTP/2
+	DialFull           // as many connections as one target may have, each with as many streams as it takes
 	DialTLSProtocol    // the handshake broke otherwise: no TLS, no version or suite in common, an end in the middle
 )
 
@@ -35,6 +38,10 @@ func (k DialKind) String() string {
 		return "destination_ip_unroutable"
 	case DialLocal:
 		return "proxy_internal_error"
+	case DialHTTP:
+		return "http_protocol_error"
+	case DialFull:
+		return "connection_limit_reached"
 	case DialTLSCertificate:
 		return "tls_certificate_error"
 	case DialTLSAlert:
@@ -63,7 +70,7 @@ func (e *DialError) Unwrap() error { return e.Err }
 
 // Outcome is what Done should be told about this attempt.
 func (e *DialError) Outcome() Outcome {
-	if e.Kind == DialLocal {
+	if e.Kind == DialLocal || e.Kind == DialFull {
 		return Aborted
 	}
 	return ConnectFailed

@@ -10,6 +10,8 @@
 // request takes except the one that ejects a peer. The data plane (Pick, Conn, Dial, Conn.Release, Done) touches atomics and two short critical
 // sections per peer, and allocates only in Dial.
 //
-// The package refuses to retry, to read or write HTTP, to queue requests and to know the file format: it hands out a peer and a connection, and is
+// A Breaker bounds the requests in flight to a service and keeps the order of those that wait; the waiting itself is its caller's.
+//
+// The package refuses to retry, to read or write HTTP, to block a request and to know the file format: it hands out a peer and a connection, and is
 // told how it went.
 package upstream

@@ -70,9 +70,11 @@ func (e *endpoint) configure() {
 		}
 		if most == 0 { // MaxIdle is at least 1
 			l.idle.shut()
+			l.mux.shut()
 			continue
 		}
 		l.idle.configure(most, shortest)
+		l.mux.configure(shortest)
 		kept = append(kept, l)
 	}
 	clear(e.links[len(kept):])

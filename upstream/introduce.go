@@ -33,9 +33,7 @@ func (p *Peer) DialFor(client Client, timeout time.Duration) (*Conn, error) {
 	}
 	c, err := p.link.dial(client, timeout)
 	if err != nil {
-		p.mu.Lock()
-		p.dialErr = err.Error()
-		p.mu.Unlock()
+		p.failedToDial(err)
 	}
 	return c, err
 }

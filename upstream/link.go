@@ -11,13 +11,14 @@ import (
 	"github.com/valor-ivx/weir/proxy/http1"
 )
 
-// link is one address by one transport: what makes connections, and where they rest. The endpoint owns it and drops it with its last member.
+// link is one address by one transport: what makes connections, and where they rest or are shared. The endpoint owns it and drops it with its last member.
 type link struct {
 	address   string
 	transport Transport   // with ServerName filled in
 	secure    *tls.Config // nil: plain TCP
 	client    *http.Client
 	idle      idlePool
+	mux       mux // in place of idle where the transport is HTTP/2
 }
 
 // newLink takes the pool's handshake settings, which are nil for plain TCP.

@@ -2,6 +2,8 @@ package upstream
 
 import (
 	"time"
+
+	"github.com/valor-ivx/weir/proxy/http2"
 )
 
 // Peer is one address as a member of one pool. It stays usable after it has left the pool, for the requests that hold it.
@@ -44,6 +46,28 @@ func (p *Peer) Conn(now int64) *Conn {
 
 // Dial opens a new connection, TLS included, within timeout (0: the pool's ConnectTimeout). The error is a *DialError.
 func (p *Peer) Dial(timeout time.Duration) (*Conn, error) { return p.DialFor(Client{}, timeout) }
+
+// failedToDial keeps the reason for status.
+func (p *Peer) failedToDial(err error) {
+	p.mu.Lock()
+	p.dialErr = err.Error()
+	p.mu.Unlock()
+}
+
+// Multiplexed reports that requests share connections to this peer: Stream takes the place of Conn and Dial.
+func (p *Peer) Multiplexed() bool { return p.link.transport.HTTP2 }
+
+// Stream takes a stream of a connection that has room, or of a new one, made within timeout (0: the pool's ConnectTimeout). The error is a *DialError.
+func (p *Peer) Stream(timeout time.Duration) (*http2.ClientStream, error) {
+	if timeout <= 0 {
+		timeout = p.pool.options.ConnectTimeout
+	}
+	s, err := p.link.stream(timeout)
+	if err != nil {
+		p.failedToDial(err)
+	}
+	return s, err
+}
 
 // Done ends the attempt that Pick began: latency is from Pick to the response head, or to the failure.
 func (p *Peer) Done(now int64, latency time.Duration, o Outcome) {

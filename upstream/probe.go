@@ -20,8 +20,15 @@ func (l *link) probing() *http.Client {
 		}
 		return l.open(ctx, Client{}, deadline)
 	}
+	var speaks *http.Protocols // nil: HTTP/1
+	if l.transport.HTTP2 {
+		speaks = new(http.Protocols)
+		speaks.SetHTTP2(l.secure != nil)
+		speaks.SetUnencryptedHTTP2(l.secure == nil)
+	}
 	return &http.Client{
 		Transport: &http.Transport{
+			Protocols:   speaks,
 			DialContext: open, DialTLSContext: open, DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: 16 << 10,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -18,6 +18,8 @@ type PeerStatus struct {
 	Requests, Failures uint64
 	// Idle is the number of resting connections.
 	Idle int
+	// Shared is the number of connections that requests share, Streams that of their requests; 0 where the target speaks HTTP/1.
+	Shared, Streams int
 	// EjectedUntil is zero when the peer is not ejected.
 	EjectedUntil time.Time
 	// Latency is that of the last answer without error.
@@ -63,6 +65,10 @@ func (p *Peer) status(now int64) PeerStatus {
 	}
 	if p.ejection.active(now) {
 		s.EjectedUntil = time.Now().Add(time.Duration(p.ejection.until - now))
+	}
+	if p.Multiplexed() {
+		conns, streams := p.link.mux.size()
+		s.Shared, s.Streams = conns, streams
 	}
 	p.mu.Lock()
 	s.LastError = p.dialErr

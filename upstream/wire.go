@@ -14,8 +14,9 @@ import (
 // connection is looked at through TLS.
 type wire struct {
 	*net.TCPConn
-	raw    syscall.RawConn
 	asking atomic.Bool // set by the connection's owner around a look, by whoever closes it for good
+	read   attempt
+	write  attempt
 }
 
 func newWire(c *net.TCPConn) (*wire, error) {
@@ -23,21 +24,36 @@ func newWire(c *net.TCPConn) (*wire, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &wire{TCPConn: c, raw: raw}, nil
+	w := &wire{TCPConn: c}
+	w.read.bind(raw, syscall.Read)
+	w.write.bind(raw, syscall.Write)
+	return w, nil
 }
 
 // Read implements net.Conn.
-func (w *wire) Read(p []byte) (int, error) {
-	if !w.asking.Load() {
-		n, err := w.TCPConn.Read(p)
-		if err == io.EOF {
-			err = errNoCloseNotify
+func (w *wire) Read(p []byte) (n int, err error) {
+	if w.asking.Load() {
+		n, err = w.read.once(p)
+		if n == 0 && err == nil && len(p) > 0 {
+			err = io.EOF
 		}
-		return n, err
+	} else {
+		n, err = w.TCPConn.Read(p)
 	}
-	n, err := w.once(func(fd int) (int, error) { return syscall.Read(fd, p) })
-	if n == 0 && err == nil && len(p) > 0 {
+	if err == io.EOF {
 		err = errNoCloseNotify
+	}
+	return n, err
+}
+
+// Write implements net.Conn.
+func (w *wire) Write(p []byte) (int, error) {
+	if !w.asking.Load() {
+		return w.TCPConn.Write(p)
+	}
+	n, err := w.write.once(p)
+	if err == nil && n < len(p) {
+		err = os.ErrDeadlineExceeded
 	}
 	return n, err
 }
@@ -46,31 +62,35 @@ func (w *wire) Read(p []byte) (int, error) {
 // until the connection ends would look complete to whoever cut it (RFC 9112 §9.8).
 var errNoCloseNotify = errors.New("the connection ended without close_notify")
 
-// Write implements net.Conn.
-func (w *wire) Write(p []byte) (int, error) {
-	if !w.asking.Load() {
-		return w.TCPConn.Write(p)
-	}
-	n, err := w.once(func(fd int) (int, error) { return syscall.Write(fd, p) })
-	if err == nil && n < len(p) {
-		err = os.ErrDeadlineExceeded
-	}
-	return n, err
+// attempt is one system call on a socket that waits for nothing, whatever deadline is set. Its function is bound once, so that an attempt allocates nothing.
+type attempt struct {
+	raw syscall.RawConn
+	run func(fd uintptr)
+	p   []byte
+	n   int
+	err error
 }
 
-// once makes one system call on the socket, which never blocks, whatever deadline is set.
-func (w *wire) once(call func(fd int) (int, error)) (n int, err error) {
-	if cerr := w.raw.Control(func(fd uintptr) {
+func (a *attempt) bind(raw syscall.RawConn, call func(fd int, p []byte) (int, error)) {
+	a.raw = raw
+	a.run = func(fd uintptr) {
 		for {
-			if n, err = call(int(fd)); err != syscall.EINTR {
+			if a.n, a.err = call(int(fd), a.p); a.err != syscall.EINTR {
 				return
 			}
 		}
-	}); cerr != nil {
-		return 0, cerr
 	}
-	if err == syscall.EAGAIN {
-		err = os.ErrDeadlineExceeded
+}
+
+func (a *attempt) once(p []byte) (int, error) {
+	a.p, a.n, a.err = p, 0, nil
+	err := a.raw.Control(a.run)
+	a.p = nil
+	switch {
+	case err != nil:
+		return 0, err
+	case a.err == syscall.EAGAIN:
+		return 0, os.ErrDeadlineExceeded
 	}
-	return max(n, 0), err
+	return max(a.n, 0), a.err
 }

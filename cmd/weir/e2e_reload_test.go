@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/valor-ivx/weir/proxy/admin"
 	edgetls "github.com/valor-ivx/weir/tls"
 )
 
@@ -100,9 +101,12 @@ func (r *reloading) turn(way string) {
 // arrived waits for the certificate and the number of listeners that belong to a file: a pair that is replaced before the file can be a generation of its own.
 func (r *reloading) arrived(next int, way string) {
 	r.t.Helper()
-	eventually(r.t, 10*time.Second, "the reload by "+way+" is in force", func() bool { return len(r.status().Listeners) == 2+next })
-	s := r.status()
-	if s.Config.LastReload == nil || !s.Config.LastReload.OK {
+	var s admin.Status
+	eventually(r.t, 10*time.Second, "the reload by "+way+" is in force", func() bool {
+		s = r.status()
+		return len(s.Listeners) == 2+next && s.Config.LastReload != nil // what is in force shows a moment before what came of the reload
+	})
+	if !s.Config.LastReload.OK {
 		r.t.Fatalf("reload by %s: %+v", way, s.Config.LastReload)
 	}
 	r.now, r.gen = next, s.Generation

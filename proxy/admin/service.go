@@ -12,8 +12,21 @@ type Service struct {
 	// conditional write still fit together while counters run.
 	Version string  `json:"version"`
 	Groups  []Group `json:"groups"`
+	// Breaker is absent for a service whose requests are not bounded.
+	Breaker *Breaker `json:"breaker,omitempty"`
 	// Overlay is absent while the file's weights are in force and nothing was set at run time.
 	Overlay *Overlay `json:"overlay,omitempty"`
+}
+
+// Breaker is what bounds a service's requests, as it is now.
+type Breaker struct {
+	// State is "free", "full" (requests wait, or the next one will) or "overloaded" (they have waited for so long that the newest go first).
+	State        string `json:"state"`
+	InFlight     int64  `json:"in_flight"`
+	MaxRequests  int    `json:"max_requests"`
+	Queued       int    `json:"queued"`
+	MaxQueue     int    `json:"max_queue"`
+	QueueTimeout string `json:"queue_timeout"`
 }
 
 // Names lists the service's groups in the file's order.

@@ -7,7 +7,7 @@ import (
 	"github.com/valor-ivx/weir/proxy/message"
 )
 
-// Body is a request's body: what has arrived and was not read. One goroutine reads it; Conn.mu orders it with the connection's reader.
+// Body is a message's body: what has arrived and was not read. One goroutine reads it; Conn.mu orders it with the connection's reader.
 type Body struct {
 	s           *Stream
 	front, back *block
@@ -174,6 +174,11 @@ func (b *Body) next(most int) ([]byte, error) {
 			return nil, err
 		case s.stopped || s.bodyLate:
 			return nil, os.ErrDeadlineExceeded
+		case s.client != nil:
+			if !s.client.wait() {
+				return nil, os.ErrDeadlineExceeded
+			}
+			continue
 		}
 		if s.bodyWait > 0 && s.bodyAt == 0 {
 			s.bodyAt = s.conn.now() + s.bodyWait

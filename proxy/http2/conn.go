@@ -14,12 +14,14 @@ import (
 // Handler answers one request. It runs on a goroutine of its own, which ends with it; the stream is not used afterwards.
 type Handler func(*Stream)
 
-// Conn is one client's connection: a resource, owned by the goroutine that calls Serve. Handlers run on goroutines that it starts, one per stream, and waits for.
+// Conn is one client's connection: a resource, owned by the goroutine that calls Serve. Handlers run on goroutines that it starts, one per stream, and waits for. It is also what
+// a ClientConn is made of: what differs between the sides asks for client.
 type Conn struct {
 	conn    net.Conn
 	o       Options
-	handler Handler
-	base    time.Time // times are ns since then
+	handler Handler     // nil on the client side
+	client  *ClientConn // nil on the server side
+	base    time.Time   // times are ns since then
 
 	// Owned by the goroutine of Serve.
 	in        input
@@ -187,9 +189,12 @@ func (c *Conn) finish(err error) {
 	fault, ours := err.(*connError)
 	if ours {
 		c.o.Counters.GoAways.Add(1)
-		c.out.goAway(c.lastID, fault.code, fault.text)
+		c.out.goAway(c.lastTaken(), fault.code, fault.text)
 	}
-	c.abort(ErrClosed)
+	c.abort(c.cause(err))
+	if c.client != nil {
+		c.client.heard()
+	}
 	stopped := c.drain.why != nil && !c.drain.broken
 	if ours || stopped {
 		_ = c.conn.SetWriteDeadline(time.Now().Add(lingerTime)) // a write that hangs already does not get the whole of WriteTimeout
@@ -206,13 +211,29 @@ func (c *Conn) finish(err error) {
 	}
 	_ = c.conn.Close() // the peer may be gone already
 	c.mu.Lock()
-	for len(c.live) > 0 || c.out.scheduled {
+	for c.client == nil && len(c.live) > 0 || c.out.scheduled { // streams to an upstream are released in their own time
 		c.ended.Wait()
 	}
 	c.out.rest()
 	c.mu.Unlock()
 	c.watcher.stop()
 	c.in.rest()
+}
+
+// lastTaken is the highest stream of the peer's that was acted on.
+func (c *Conn) lastTaken() uint32 {
+	if c.client != nil {
+		return 0
+	}
+	return c.lastID
+}
+
+// cause is what streams fail with when err ended the connection: to a request, an upstream that breaks the protocol is not one that went away.
+func (c *Conn) cause(err error) error {
+	if fault, ok := err.(*connError); ok && c.client != nil {
+		return &Error{Status: 502, Text: "upstream connection: " + fault.text}
+	}
+	return ErrClosed
 }
 
 const (

@@ -13,6 +13,9 @@ func (c *Conn) takeData(f *frame) *connError {
 	if c.recvWin -= whole; c.recvWin < 0 {
 		return failWindow
 	}
+	if c.client != nil {
+		c.giveBack(whole, clientWindow)
+	}
 	if len(f.payload) == 0 && !f.has(flagEndStream) {
 		if fault := c.spend(FloodEmpty); fault != nil {
 			return fault
@@ -23,7 +26,7 @@ func (c *Conn) takeData(f *frame) *connError {
 	}
 	s := c.find(f.stream)
 	if s == nil || s.fault != nil || s.recvDone {
-		if c.wasReset(f.stream) {
+		if c.wasReset(f.stream) || s == nil && c.client != nil { // a request that was given up long ago may still be answered
 			c.readOff(whole)
 			return nil
 		}
@@ -32,6 +35,9 @@ func (c *Conn) takeData(f *frame) *connError {
 			return c.punish(f.stream, StreamClosed)
 		}
 		return failClosed
+	}
+	if s.client != nil && !s.client.final {
+		return c.reject(s, badData)
 	}
 	if s.recvWin -= whole; s.recvWin < 0 {
 		c.readOff(whole)

@@ -68,6 +68,24 @@ func (e *encoder) status(dst []byte, status int) []byte {
 	return append(appendInt(append(dst, 0x08), 0, 7, uint64(len(v))), v...) // literal without indexing, name of entry 8
 }
 
+// request appends :method and :scheme.
+func (e *encoder) request(dst []byte, method message.Method, name []byte, scheme string) []byte {
+	switch method {
+	case message.GET:
+		dst = append(dst, 0x80|2)
+	case message.POST:
+		dst = append(dst, 0x80|3)
+	default:
+		dst = e.field(dst, methodName, name)
+	}
+	if scheme == "https" {
+		return append(dst, 0x80|7)
+	}
+	return append(dst, 0x80|6)
+}
+
+var methodName = []byte(":method")
+
 // field appends one field; its name is put into lower case (RFC 9113 §8.2.1).
 func (e *encoder) field(dst, name, value []byte) []byte {
 	s := e.scratch[:0]
@@ -111,8 +129,14 @@ func (e *encoder) field(dst, name, value []byte) []byte {
 	return appendLiteral(dst, 0x40, 6, name, value)
 }
 
-// secret fields stay out of the table: a client that can make others' values enter it could guess them by size (RFC 7541 §7.1).
-func secret(name []byte) bool { return message.EqualFold(name, "set-cookie") }
+// secret fields stay out of the table: who can make others' values enter it could guess them by size (RFC 7541 §7.1). A connection to an upstream carries many clients' requests.
+func secret(name []byte) bool {
+	switch message.IDOf(name) {
+	case message.Cookie, message.Authorization:
+		return true
+	}
+	return message.EqualFold(name, "set-cookie")
+}
 
 // holds is safe when the numbers wrap: an entry is as old as its distance from the newest.
 func (e *encoder) holds(n uint32) bool { return e.newest-n < e.count }

@@ -57,9 +57,19 @@ type connError struct {
 
 func (e *connError) Error() string { return e.text + " (code " + strconv.Itoa(int(e.code)) + ")" }
 
+// Responses that must not be forwarded.
+var (
+	badData    = &Error{Status: 502, Text: "DATA before the response's head"}
+	errInterim = &Error{Status: 502, Text: "too many interim responses"}
+)
+
+// errSilent ends a connection whose upstream does not answer.
+var errSilent = errors.New("ping not answered")
+
 // Ends of connections.
 var (
 	failPreface      = &connError{ProtocolError, "invalid preface"}
+	failVersion      = &connError{ProtocolError, "the peer speaks HTTP/1"}
 	failFirst        = &connError{ProtocolError, "first frame is not SETTINGS"}
 	failFrameLarge   = &connError{FrameSizeError, "frame too large"}
 	failFrameSize    = &connError{FrameSizeError, "wrong frame size"}
@@ -69,7 +79,7 @@ var (
 	failClosed       = &connError{StreamClosed, "frame on a closed stream"}
 	failPadding      = &connError{ProtocolError, "padding too long"}
 	failContinuation = &connError{ProtocolError, "CONTINUATION out of place"}
-	failPush         = &connError{ProtocolError, "PUSH_PROMISE from a client"}
+	failPush         = &connError{ProtocolError, "PUSH_PROMISE"}
 	failCompression  = &connError{CompressionError, "invalid header block"}
 	failWindow       = &connError{FlowControlError, "window exceeded"}
 	failIncrement    = &connError{ProtocolError, "window increment of 0"}

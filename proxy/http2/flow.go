@@ -41,12 +41,17 @@ func (c *Conn) pingAnswered(data []byte) *connError {
 		now := c.now()
 		if w.sample*3 >= w.target*2 {
 			grown := min(2*w.target, int64(c.o.MaxWindow))
-			c.credit += grown - w.target
+			if c.client == nil {
+				c.credit += grown - w.target
+			}
 			w.target, w.pause = grown, firstPause
 		} else {
 			w.pause = min(max(2*w.pause, firstPause), maxPause)
 		}
 		w.nextAt, w.sample = now+w.pause, 0
+		return nil
+	case c.client != nil && c.client.pinged > 0 && string(data) == string(alivePing):
+		c.client.pinged = 0
 		return nil
 	case c.drain.asked && string(data) == string(drainPing):
 		c.drain.asked = false
@@ -56,10 +61,18 @@ func (c *Conn) pingAnswered(data []byte) *connError {
 	return c.spend(FloodPing)
 }
 
-// readOff gives n bytes of the connection's window back to the client, in steps of a quarter of it.
+// readOff gives n bytes of the connection's window back to the client. An upstream has had them back when they arrived: on a connection that many clients share,
+// one that reads slowly must stop only its own stream.
 func (c *Conn) readOff(n int64) {
+	if c.client == nil {
+		c.giveBack(n, c.flow.target)
+	}
+}
+
+// giveBack announces n bytes of the connection's window, in steps of a quarter of it.
+func (c *Conn) giveBack(n, window int64) {
 	c.credit += n
-	if c.credit >= c.flow.target/4 {
+	if c.credit >= window/4 {
 		c.recvWin += c.credit
 		c.out.windowUpdate(0, uint32(c.credit))
 		c.credit = 0
@@ -70,7 +83,7 @@ func (c *Conn) readOff(n int64) {
 func (s *Stream) readOff(n int64) {
 	c := s.conn
 	c.readOff(n)
-	if s.recvDone || s.fault != nil {
+	if s.recvDone || s.fault != nil || c.err != nil {
 		return
 	}
 	if s.credit += n; s.credit+c.flow.target-s.target >= c.flow.target/4 {

@@ -2,6 +2,7 @@ package http2
 
 import (
 	"encoding/binary"
+	"strconv"
 
 	"github.com/valor-ivx/weir/proxy/message"
 )
@@ -50,6 +51,11 @@ func (c *Conn) read() error {
 	if string(preface) != Preface {
 		return failPreface
 	}
+	return c.frames()
+}
+
+// frames takes frame after frame. It returns what ended the connection.
+func (c *Conn) frames() error {
 	for {
 		f, err := c.readFrame()
 		if err != nil {
@@ -69,6 +75,9 @@ func (c *Conn) readFrame() (frame, error) {
 	length := int(h[0])<<16 | int(h[1])<<8 | int(h[2])
 	f := frame{kind: h[3], flags: h[4], stream: binary.BigEndian.Uint32(h[5:]) & maxWindow}
 	if length > frameSize {
+		if c.client != nil && !c.first && string(h[:5]) == "HTTP/" {
+			return f, failVersion
+		}
 		return f, failFrameLarge
 	}
 	if f.payload, err = c.in.need(length); err != nil {
@@ -119,9 +128,12 @@ func (c *Conn) take(f *frame) *connError {
 		return c.takePriority(f)
 	case framePriorityUpdate:
 		return c.takePriorityUpdate(f)
-	case framePushPromise:
+	case framePushPromise: // from a client never, from an upstream because we told it not to
 		return failPush
-	case frameGoAway: // we open no streams: nothing follows from it but its form
+	case frameGoAway:
+		if c.client != nil {
+			return c.client.takeGoAway(f)
+		}
 		if f.stream != 0 {
 			return failStreamZero
 		}
@@ -149,7 +161,7 @@ func (f *frame) unpad() *connError {
 	return nil
 }
 
-// idle reports a stream that the client has not opened; even ones are never its to open.
+// idle reports a stream that the client has not opened, on either side of the connection; even ones are never its to open.
 func (c *Conn) idle(id uint32) bool { return id > c.lastID || id&1 == 0 }
 
 // wasReset reports a stream that we reset lately: its client may not know yet, what it sends is ignored (RFC 9113 §5.1).
@@ -176,7 +188,11 @@ func (c *Conn) punish(id uint32, code Code) *connError {
 	c.out.reset(id, code)
 	c.remember(id)
 	if s := c.find(id); s != nil {
-		s.gone(&GoneError{Code: code, Text: "stream reset for its client's fault"})
+		if s.client != nil {
+			s.gone(&Error{Status: 502, Text: "stream reset for the upstream's fault (code " + strconv.Itoa(int(code)) + ")"})
+		} else {
+			s.gone(&GoneError{Code: code, Text: "stream reset for its client's fault"})
+		}
 	}
 	return c.spend(FloodReset)
 }
@@ -192,7 +208,10 @@ func (c *Conn) takeReset(f *frame) *connError {
 	}
 	c.o.Counters.ResetsIn.Add(1)
 	s := c.find(f.stream)
-	if s == nil || s.fault != nil || s.sentEnd {
+	if s != nil && s.fault == nil && s.client != nil {
+		return c.client.takeReset(s, Code(binary.BigEndian.Uint32(f.payload)))
+	}
+	if s == nil || s.fault != nil || s.sentEnd && !s.forever { // a tunnel has another direction, which ends with it
 		return c.spend(FloodWindow) // too late to cancel work: honest clients do it with answers they stop reading
 	}
 	s.gone(&GoneError{Code: Code(binary.BigEndian.Uint32(f.payload)), Remote: true, Text: "stream reset by its client"})
@@ -220,7 +239,7 @@ func (c *Conn) takePriority(f *frame) *connError {
 // takePriorityUpdate is RFC 9218 §7.1. One for a stream that is not open yet is forgotten: remembering it would be state for nothing.
 func (c *Conn) takePriorityUpdate(f *frame) *connError {
 	switch {
-	case f.stream != 0:
+	case f.stream != 0 || c.client != nil: // RFC 9218 §7.1: only clients send it
 		return failStreamZero
 	case len(f.payload) < 4:
 		return failFrameSize

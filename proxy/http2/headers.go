@@ -59,6 +59,9 @@ func (c *Conn) takeContinuation(f *frame) *connError {
 
 // takeBlock acts on a whole header block: a request, trailers, or one for a stream that is no more, which is decoded because the table must stay true.
 func (c *Conn) takeBlock(id uint32, block []byte) *connError {
+	if c.client != nil {
+		return c.client.takeBlock(id, block)
+	}
 	if id <= c.lastID {
 		s := c.find(id)
 		switch {
@@ -150,9 +153,16 @@ func (c *Conn) openStream(id uint32, block []byte) *connError {
 // takeTrailers ends a request's body with fields (RFC 9113 §8.1).
 func (c *Conn) takeTrailers(s *Stream, block []byte) *connError {
 	h := &c.head
-	h.Begin(nil, true)
+	var arena []byte
+	if s.client != nil { // its head has memory of its own
+		arena = s.arena
+	}
+	h.Begin(arena, true)
 	if fault := c.decode(block); fault != nil {
 		return fault
+	}
+	if s.client != nil {
+		s.arena = h.Arena()
 	}
 	switch {
 	case !c.blockEnds || h.Malformed() != nil:

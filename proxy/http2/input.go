@@ -98,6 +98,9 @@ func (c *Conn) beforeWait(partial bool) {
 		c.since.Store(0)
 	}
 	c.mu.Lock()
+	if c.client != nil {
+		c.client.quietAt = c.now() // what there was to read has been: something arrived a moment ago
+	}
 	if partial && c.since.Load() == 0 {
 		c.since.Store(c.now())
 		c.watcher.arm()

@@ -27,6 +27,7 @@ type output struct {
 	flush     func()
 	alarm     time.Time // write deadline in force
 	open      int       // where the frame that is being put together begins
+	err       error     // the socket takes nothing more, but an upstream's answers may still come
 }
 
 const (
@@ -121,6 +122,17 @@ func (o *output) soon(others int) {
 	}
 }
 
+// apart asks for a flush by another goroutine than the caller's.
+func (o *output) apart() {
+	switch {
+	case o.writing:
+		o.wanted = true
+	case !o.scheduled && len(o.buf) > 0:
+		o.scheduled = true
+		go o.flush()
+	}
+}
+
 // later is the goroutine that soon starts: it lives for one yield and the writes that follow.
 func (o *output) later() {
 	runtime.Gosched()
@@ -161,9 +173,7 @@ func (o *output) write() {
 		}
 		c.mu.Lock()
 		if err != nil {
-			c.drain.broken = true
-			c.abort(ErrClosed)
-			c.stop(err)
+			o.broke(err)
 		}
 		c.next()
 		if !o.wanted && len(o.buf) < outFull {
@@ -172,6 +182,22 @@ func (o *output) write() {
 	}
 	o.writing = false
 	c.ended.Broadcast()
+}
+
+// broke is a write that failed. A client that takes nothing is given up. An upstream may have answered before it closed: what it said is read first, for lingerTime.
+func (o *output) broke(err error) {
+	c := o.c
+	c.drain.broken = true
+	if c.client == nil {
+		c.abort(ErrClosed)
+		c.stop(err)
+		return
+	}
+	o.err = err
+	for _, s := range c.live {
+		s.canSend.Signal()
+	}
+	_ = c.conn.SetReadDeadline(time.Now().Add(lingerTime)) // fails only when the connection is closed already
 }
 
 // send is one write under the write timeout. A deadline asked for "in d" is met between d and 1.25 d, so it is moved once in d/4, not once a write.

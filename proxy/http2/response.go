@@ -42,13 +42,7 @@ func (s *Stream) WriteHead(resp *message.Response, own []byte, last bool) {
 	e := c.heads()
 	b := e.status(e.begin(c.out.frame(0, frameHeaders, flagEndHeaders, s.id)), resp.Status)
 	b = s.fields(b, &resp.Header)
-	for len(own) > 0 {
-		var line []byte
-		line, own, _ = bytes.Cut(own, crlf)
-		if name, value, ok := bytes.Cut(line, colon); ok && !message.IDOf(name).HopByHop() {
-			b = e.field(b, name, message.Trim(value))
-		}
-	}
+	b = s.lines(b, own)
 	flags := byte(0)
 	if s.noBody {
 		flags = flagEndStream
@@ -61,10 +55,12 @@ var (
 	colon = []byte(":")
 )
 
-// fields encodes what may be forwarded: not what belongs to one connection, nor the request id, which is ours to say.
+// fields encodes what may be forwarded: not what belongs to one connection, nor the request id, which is ours to say; of a request neither who the client is, nor Host, which
+// :authority has said.
 func (s *Stream) fields(b []byte, h *message.Header) []byte {
 	for i := range h.Len() {
-		if f := h.At(i); !f.ID().HopByHop() && f.ID() != message.XRequestID {
+		f := h.At(i)
+		if id := f.ID(); !id.HopByHop() && id != message.XRequestID && (s.client == nil || id != message.Host && !id.Identity()) {
 			b = s.conn.encoder.field(b, f.Name(), f.Value())
 		}
 	}

@@ -6,7 +6,7 @@ package http2
 // lower urgency first; of the same urgency, incremental ones take turns frame by frame, others go one after the other in the order of their requests.
 func (s *Stream) grant(want int) (n int) {
 	c := s.conn
-	for n == 0 && s.failed() == nil {
+	for n == 0 && !s.silenced() {
 		room := outFull - frameHeader - len(c.out.buf)
 		switch {
 		case s.sendWin <= 0:
@@ -33,7 +33,7 @@ const minChunk = 2 << 10
 // room waits until the buffer takes a head.
 func (s *Stream) room() bool {
 	c := s.conn
-	for len(c.out.buf) >= outFull && s.failed() == nil {
+	for len(c.out.buf) >= outFull && !s.silenced() {
 		if !c.out.writing {
 			c.out.write()
 			continue
@@ -45,14 +45,14 @@ func (s *Stream) room() bool {
 		c.waiting--
 	}
 	s.writeAt = 0
-	return s.failed() == nil && !s.sentEnd
+	return !s.silenced()
 }
 
 // await waits for a change, after letting go what the client must have before it opens a window.
 func (s *Stream) await() {
 	c := s.conn
-	if s.writeAt == 0 {
-		s.writeAt = c.now() + int64(c.o.WriteTimeout)
+	if s.writeAt == 0 && !s.forever {
+		s.writeAt = c.now() + s.writeWait
 	}
 	switch {
 	case len(c.out.buf) == 0:

@@ -39,6 +39,9 @@ func (c *Conn) takeSettings(f *frame) *connError {
 			return fault
 		}
 	}
+	if c.client != nil {
+		c.client.heard()
+	}
 	c.out.settingsAck()
 	return c.spend(FloodSettings)
 }
@@ -48,8 +51,12 @@ func (c *Conn) apply(id uint16, v uint32) *connError {
 	case settingTable:
 		c.heads().resize(v)
 	case settingPush, settingExtendedConnect, settingNoPriorities:
-		if v > 1 {
+		if v > 1 || v == 1 && id == settingPush && c.client != nil { // RFC 9113 §6.5.2: a server must not
 			return failSetting
+		}
+	case settingMaxStreams:
+		if c.client != nil {
+			c.client.limit = int(min(v, maxWindow))
 		}
 	case settingWindow:
 		if v > maxWindow {

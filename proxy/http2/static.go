@@ -1,6 +1,6 @@
 package http2
 
-// staticName is the first index in RFC 7541 appendix A of a name that responses use, 0 for others.
+// staticName is the first index in RFC 7541 appendix A of a name that responses or requests use, 0 for others.
 func staticName(name []byte) uint64 {
 	switch len(name) {
 	case 3:
@@ -8,27 +8,30 @@ func staticName(name []byte) uint64 {
 	case 4:
 		return among(name, static{"date", 33}, static{"etag", 34}, static{"vary", 59}, static{"link", 45})
 	case 5:
-		return among(name, static{"allow", 22})
+		return among(name, static{"allow", 22}, static{":path", 4}, static{"range", 50})
 	case 6:
-		return among(name, static{"server", 54})
+		return among(name, static{"server", 54}, static{"cookie", 32}, static{"accept", 19})
 	case 7:
-		return among(name, static{"expires", 36}, static{"refresh", 52})
+		return among(name, static{"expires", 36}, static{"refresh", 52}, static{"referer", 51}, static{":method", 2})
 	case 8:
 		return among(name, static{"location", 46})
 	case 10:
-		return among(name, static{"set-cookie", 55})
+		return among(name, static{"set-cookie", 55}, static{"user-agent", 58}, static{":authority", 1})
 	case 11:
 		return among(name, static{"retry-after", 53})
 	case 12:
 		return among(name, static{"content-type", 31})
 	case 13:
-		return among(name, static{"cache-control", 24}, static{"last-modified", 44}, static{"content-range", 30}, static{"accept-ranges", 18})
+		return among(name, static{"cache-control", 24}, static{"last-modified", 44}, static{"content-range", 30}, static{"accept-ranges", 18},
+			static{"authorization", 23}, static{"if-none-match", 41})
 	case 14:
 		return among(name, static{"content-length", 28})
+	case 15:
+		return among(name, static{"accept-encoding", 16}, static{"accept-language", 17})
 	case 16:
 		return among(name, static{"content-encoding", 26}, static{"content-language", 27}, static{"content-location", 29}, static{"www-authenticate", 61})
 	case 17:
-		return among(name, static{"transfer-encoding", 57})
+		return among(name, static{"transfer-encoding", 57}, static{"if-modified-since", 40})
 	case 19:
 		return among(name, static{"content-disposition", 25})
 	case 25:

@@ -12,9 +12,10 @@ import (
 // http1.ServerConn with the same meaning, except: there is no Wait and no Close, because a stream begins with its request and ends with its handler; Splice is
 // left to the caller (frames cannot be spliced); EndExchange never lets another request follow; and Abort takes the place of resetting the connection.
 type Stream struct {
-	conn *Conn
-	id   uint32
-	run  func() // serve, bound once
+	conn   *Conn
+	client *ClientStream // what it is part of; nil on the server side
+	id     uint32
+	run    func() // serve, bound once
 
 	// Set before the handler starts.
 	req      message.Request // until ReadRequest
@@ -33,28 +34,32 @@ type Stream struct {
 	sent     int64
 
 	// Guarded by Conn.mu.
-	prio     message.Priority
-	sendWin  int64
-	recvWin  int64
-	credit   int64
-	target   int64 // what recvWin is filled up to
-	declared int64 // content-length, -1: none
-	recvDone bool  // END_STREAM received
-	sentEnd  bool  // END_STREAM gathered
-	counted  bool  // counts as concurrent
-	fault    error // reset by either side
-	stopped  bool  // StopReading
-	body     Body
-	trailers message.Header
-	canRead  sync.Cond
-	canSend  sync.Cond
-	waits    bool   // for the connection's window or buffer, with DATA
-	waitHead bool   // for the connection's buffer, with a head
-	turn     uint64 // of its last DATA frame
-	writeAt  int64  // when a Write without progress fails, 0: never
-	bodyAt   int64  // when a wait for body fails, 0: nobody waits
-	bodyWait int64
-	bodyLate bool
+	prio      message.Priority
+	sendWin   int64
+	recvWin   int64
+	credit    int64
+	target    int64 // what recvWin is filled up to
+	declared  int64 // content-length, -1: none
+	recvDone  bool  // END_STREAM received
+	sentEnd   bool  // END_STREAM gathered
+	counted   bool  // counts as concurrent
+	fault     error // reset by either side
+	stopped   bool  // StopReading
+	body      Body
+	trailers  message.Header
+	canRead   sync.Cond
+	canSend   sync.Cond
+	waits     bool   // for the connection's window or buffer, with DATA
+	waitHead  bool   // for the connection's buffer, with a head
+	turn      uint64 // of its last DATA frame
+	writeAt   int64  // when a Write without progress fails, 0: never
+	writeWait int64
+	whenGone  func() // WhenGone
+	muted     bool   // StopWriting
+	bodyAt    int64  // when a wait for body fails, 0: nobody waits
+	bodyWait  int64
+	bodyLate  bool
+	forever   bool // a tunnel: no wait is bounded
 }
 
 // streams is memory only: what it holds may vanish at any time.
@@ -88,7 +93,8 @@ func (s *Stream) open(id uint32, refused *Error) {
 	s.sentEnd, s.counted, s.fault, s.stopped = false, true, nil, false
 	s.trailers.Reset()
 	s.waits, s.waitHead, s.turn, s.writeAt = false, false, 0, 0
-	s.bodyAt, s.bodyWait, s.bodyLate = 0, int64(c.o.BodyTimeout), false
+	s.writeWait, s.muted, s.whenGone = int64(c.o.WriteTimeout), false, nil
+	s.bodyAt, s.bodyWait, s.bodyLate, s.forever = 0, int64(c.o.BodyTimeout), false, false
 	s.body.lent, s.body.kept, s.body.arrived, s.body.received = 0, false, 0, 0
 }
 
@@ -157,6 +163,20 @@ func (s *Stream) maybeClosed() {
 func (s *Stream) wake() {
 	s.canRead.Signal()
 	s.canSend.Signal()
+	if s.whenGone != nil {
+		s.whenGone()
+	}
+}
+
+// WhenGone has f called once the stream has failed: reset, or its connection at an end; at once if it has already. nil takes that back: f is not called after that. f is called
+// with the connection locked: it must not wait, nor use this connection.
+func (s *Stream) WhenGone(f func()) {
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	s.whenGone = f
+	if f != nil && s.failed() != nil {
+		f()
+	}
 }
 
 func (s *Stream) failed() error {
@@ -164,6 +184,11 @@ func (s *Stream) failed() error {
 		return s.fault
 	}
 	return s.conn.err
+}
+
+// silenced reports that nothing more can be said on the stream.
+func (s *Stream) silenced() bool {
+	return s.failed() != nil || s.sentEnd || s.muted || s.conn.out.err != nil
 }
 
 // ReadRequest hands the head over into req, whose slices live until the handler returns. Error: *Error for a request to refuse.
@@ -195,14 +220,16 @@ func (s *Stream) AwaitBody(time.Time) error {
 	s.conn.mu.Lock()
 	defer s.conn.mu.Unlock()
 	s.bodyWait, s.bodyAt, s.bodyLate = int64(s.conn.o.BodyTimeout), 0, false
+	s.canRead.Signal() // another goroutine's wait is bounded from now on
 	return s.failed()
 }
 
-// AwaitForever lifts the bound on waits for body bytes: for tunnels and streams of events, which may rest for as long as they like. AwaitBody undoes it.
+// AwaitForever lifts the bounds on waits for body bytes and for windows: for tunnels, either side of which may rest for as long as it likes. AwaitBody
+// bounds the body again.
 func (s *Stream) AwaitForever() {
 	s.conn.mu.Lock()
 	defer s.conn.mu.Unlock()
-	s.bodyWait, s.bodyAt, s.bodyLate = 0, 0, false
+	s.bodyWait, s.bodyAt, s.bodyLate, s.forever = 0, 0, false, true
 }
 
 // StopReading makes a Body read that waits in another goroutine return at once, and the next ones too, with os.ErrDeadlineExceeded.

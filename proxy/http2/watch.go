@@ -59,6 +59,8 @@ func (w *watcher) fire() {
 	c.watchConn(now)
 	idle := c.lastUsed + int64(c.o.IdleTimeout) - now
 	switch {
+	case c.client != nil:
+		w.timer.Reset(w.tick())
 	case len(c.live) == 0 && c.unacked == 0 && c.since.Load() == 0 && !c.drain.asked && idle > int64(w.tick()):
 		w.far = true
 		w.timer.Reset(time.Duration(idle))
@@ -72,7 +74,7 @@ func (c *Conn) watchStreams(now int64) {
 	for _, s := range c.live {
 		if s.fault == nil && s.writeAt > 0 && now > s.writeAt {
 			c.o.Counters.Stalls.Add(1)
-			s.close(Cancel, "client opened no window")
+			s.close(Cancel, "peer opened no window")
 			stalled = true
 		}
 		if s.bodyAt > 0 && now > s.bodyAt {
@@ -93,6 +95,8 @@ func (c *Conn) watchConn(now int64) {
 		c.stop(failSlow)
 	case c.unacked > 0 && now-c.askedAt > int64(c.o.SettingsTimeout):
 		c.stop(failSettingsAck)
+	case c.client != nil:
+		c.client.watch(now)
 	case c.drain.asked && now > c.drain.until:
 		c.drain.asked = false
 		c.lastCall()

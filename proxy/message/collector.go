@@ -29,13 +29,15 @@ type Limits struct {
 	Target int // bytes of :path
 }
 
-// Collector makes a request head, or trailers, of a header block of HTTP/2 or HTTP/3 while it is decoded: the two have the same rules (RFC 9113 §8, RFC 9114 §4),
-// and what one refuses the other must not let through. Begin, Field for each field, Request or Lines; then it can begin anew. One goroutine owns it; what it
+// Collector makes a request head, a response head, or trailers, of a header block of HTTP/2 or HTTP/3 while it is decoded: the two have the same rules (RFC 9113 §8, RFC 9114 §4),
+// and what one refuses the other must not let through. Begin, Field for each field, Request, Response or Lines; then it can begin anew. One goroutine owns it; what it
 // collects lies in the arena that Begin was given, or in a larger one that took its place.
 type Collector struct {
 	Limits   Limits
 	Proto    Proto
 	Extended bool // :protocol is allowed (RFC 8441, RFC 9220)
+	// Responses says that the heads are those of responses: :status is the only pseudo-header field (RFC 9113 §8.3.2, RFC 9114 §4.3.2).
+	Responses bool
 
 	arena   []byte
 	refs    []fieldRef
@@ -54,7 +56,7 @@ type Collector struct {
 
 // Begin readies for a block whose lines go to arena.
 func (h *Collector) Begin(arena []byte, trailer bool) {
-	*h = Collector{Limits: h.Limits, Proto: h.Proto, Extended: h.Extended, refs: h.refs[:0], arena: arena[:0], trailer: trailer, length: -1, prio: DefaultPriority()}
+	*h = Collector{Limits: h.Limits, Proto: h.Proto, Extended: h.Extended, Responses: h.Responses, refs: h.refs[:0], arena: arena[:0], trailer: trailer, length: -1, prio: DefaultPriority()}
 }
 
 // Arena is the memory that holds what was collected.
@@ -106,8 +108,12 @@ func (h *Collector) pseudoField(name, value string) *Error {
 	if h.regular {
 		return badOrder
 	}
+	if h.Responses != (name == ":status") {
+		return badPseudo
+	}
 	at := 0
 	switch name {
+	case ":status":
 	case ":method":
 	case ":path":
 		at = 1

@@ -23,6 +23,12 @@ var (
 	errExpect      = &Error{417, "unknown expectation"}
 )
 
+// Malformed responses.
+var (
+	badStatus  = &Error{502, "invalid :status"}
+	badInterim = &Error{502, "invalid interim response"}
+)
+
 // Malformed requests (RFC 9113 §8.1.1, RFC 9114 §4.1.2): the stream is reset, nobody else hears of it.
 var (
 	badName       = &Error{400, "invalid field name"}

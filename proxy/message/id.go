@@ -45,6 +45,9 @@ const (
 // HopByHop reports whether the field belongs to one connection only.
 func (id ID) HopByHop() bool { return id >= Connection && id <= Upgrade }
 
+// Identity reports whether the field says who the client is. Requests are forwarded without them: a client can write anything there, so the proxy writes its own.
+func (id ID) Identity() bool { return id >= Forwarded && id <= XRequestID }
+
 // IDOf finds the ID of a name, without case. An underscore counts as a hyphen: CGI-style backends fold both to the same variable, so
 // "X_Forwarded_For" must not slip past what removes "X-Forwarded-For".
 func IDOf[T ~[]byte | ~string](name T) ID {

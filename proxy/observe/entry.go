@@ -41,6 +41,8 @@ type Entry struct {
 	UpstreamDuration time.Duration // all attempts
 	Attempts         int
 
-	Error  string // what an upstream failed with, for people; JSON only
+	Error      string // what an upstream failed with, for people; JSON only
+	GRPCStatus string // name of the status code that a gRPC call ended with, as the client saw it
+
 	Reason string // why the exchange ended as it did, from the closed set of package proxy
 }

@@ -10,6 +10,7 @@ type Inventory struct {
 	Groups    []GroupKey
 	Targets   []TargetKey
 	Limits    []string
+	Queues    []string // services with a breaker
 }
 
 // Forget removes the series of everything that keep does not name: after a reload with what is now in force, after a failed one with what stayed.
@@ -20,6 +21,7 @@ func (m *Metrics) Forget(keep Inventory) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.forgetRoutesLocked(setOf(keep.Routes))
+	m.forgetQueuesLocked(keep.Queues)
 	for key, g := range retired(m.groups, setOf(keep.Groups)) {
 		g.forgetLocked()
 		delete(m.groups, key)

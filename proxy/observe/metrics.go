@@ -45,6 +45,7 @@ type Metrics struct {
 	group     groupVecs
 	upstream  upstreamVecs
 	limit     limitVecs
+	queue     queueVecs
 	http2     *http2Collector
 	reloads   map[Result]prometheus.Counter // read-only after NewMetrics
 	lastGood  prometheus.Gauge
@@ -61,6 +62,7 @@ type Metrics struct {
 	targets  map[TargetKey]*Upstream
 	services map[string]*Service
 	limits   map[string]*Limit
+	queues   map[string]*Queue
 	subjects []string // of the certificates exported
 }
 
@@ -85,6 +87,7 @@ func NewMetrics(b Build) *Metrics {
 		group:    newGroupVecs(),
 		upstream: newUpstreamVecs(),
 		limit:    newLimitVecs(),
+		queue:    newQueueVecs(),
 		http2:    newHTTP2Collector(),
 		lastGood: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "weir_config_last_reload_successful",
@@ -104,6 +107,7 @@ func NewMetrics(b Build) *Metrics {
 		targets:   map[TargetKey]*Upstream{},
 		services:  map[string]*Service{},
 		limits:    map[string]*Limit{},
+		queues:    map[string]*Queue{},
 	}
 	m.lastGood.Set(1) // a process that runs was started with a good file
 	m.register(b)
@@ -130,6 +134,7 @@ func (m *Metrics) register(b Build) {
 	m.registry.MustRegister(m.group.collectors()...)
 	m.registry.MustRegister(m.upstream.collectors()...)
 	m.registry.MustRegister(m.limit.collectors()...)
+	m.registry.MustRegister(m.queue.collectors()...)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 

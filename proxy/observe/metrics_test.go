@@ -26,6 +26,10 @@ func populated() *observe.Metrics {
 	m.Service("api", "connect_error")
 	m.Limit("login")
 	m.SetLimitStats(func() []observe.LimitStat { return []observe.LimitStat{{Name: "login", Keys: 3, Evicted: 4}} })
+	m.Queue(observe.QueueOptions{Service: "api", Priorities: []string{"normal"}, Reasons: []string{"queue_full"}})
+	m.SetQueueStats([]string{"normal"}, func() []observe.QueueStat {
+		return []observe.QueueStat{{Service: "api", InFlight: 5, Waiting: []int{6}}}
+	})
 	m.Group("api", "blue")
 	m.Upstream("api", "blue", "10.0.0.1:5002", "consecutive")
 	m.SetCertificates([]observe.Certificate{{Subject: "example.com", NotAfter: time.Unix(2000000000, 0)}})
@@ -83,6 +87,10 @@ func TestFirstScrapeHasEverySeriesAtZero(t *testing.T) {
 		`weir_upstream_up{group="blue",service="api",target="10.0.0.1:5002"} 0`,
 		`weir_upstream_ejections_total{group="blue",reason="consecutive",service="api",target="10.0.0.1:5002"} 0`,
 		`weir_upstream_retries_total{reason="connect_error",service="api"} 0`,
+		`weir_shed_total{priority="normal",reason="queue_full",service="api"} 0`,
+		`weir_queue_wait_seconds_count{service="api"} 0`,
+		`weir_service_requests_in_flight{service="api"} 5`,
+		`weir_queue_length{priority="normal",service="api"} 6`,
 		`weir_config_reloads_total{result="failure"} 0`,
 		`weir_config_reloads_total{result="success"} 0`,
 		`weir_config_last_reload_successful 1`,
@@ -209,6 +217,8 @@ func TestForgetRemovesWhatLeftAndNothingElse(t *testing.T) {
 	target := m.Upstream("api", "green", "10.0.0.2:5002", "consecutive")
 	service := m.Service("old", "connect_error")
 	m.Limit("old").Limited()
+	queue := m.Queue(observe.QueueOptions{Service: "old", Priorities: []string{"normal"}, Reasons: []string{"queue_full"}})
+	queue.Shed(0, "queue_full")
 	listener := m.Listener("leaving")
 	listener.Accepted()
 	listener.RequestBegin()
@@ -219,6 +229,7 @@ func TestForgetRemovesWhatLeftAndNothingElse(t *testing.T) {
 		Routes:    []observe.RouteKey{{Listener: "https", Route: "login"}},
 		Services:  []string{"api"},
 		Limits:    []string{"login"},
+		Queues:    []string{"api"},
 		Groups:    []observe.GroupKey{{Service: "api", Group: "blue"}},
 		Targets:   []observe.TargetKey{{Service: "api", Group: "blue", Target: "10.0.0.1:5002"}},
 	})
@@ -234,6 +245,8 @@ func TestForgetRemovesWhatLeftAndNothingElse(t *testing.T) {
 	target.SetUp(true)
 	target.Ejected("consecutive")
 	service.Retried("connect_error")
+	queue.Shed(0, "queue_full")
+	queue.Waited(1)
 	listener.RequestEnd()
 	listener.Closed()
 

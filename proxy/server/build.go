@@ -31,7 +31,7 @@ func (g *generation) build(s *Server, old *generation) {
 	for _, r := range cfg.Routes {
 		snap.Routes = append(snap.Routes, proxy.Route{
 			Name: r.Name, Service: g.services[r.Service], MaxBody: int64(r.MaxBody), Timeout: r.Timeout, Metrics: s.routeMetrics(r.Name),
-			Limits: s.limitsOf(&r, cfg.Limits), Headers: policies.forRoute(r.Headers),
+			Limits: s.limitsOf(&r, cfg.Limits), Headers: policies.forRoute(r.Headers), Priority: priority(r.Priority),
 		})
 	}
 	snap.Unrouted = proxy.Route{Name: unrouted, MaxBody: -1, Metrics: s.routeMetrics(unrouted), Headers: policies.forRoute("")}
@@ -69,6 +69,7 @@ func (g *generation) service(s *Server, c *configs.Service, old *generation) *pr
 		ConnectTimeout: c.ConnectTimeout, ResponseTimeout: orUnlimited(c.ResponseTimeout), IdleTimeout: c.IdleTimeout,
 		HashKey: hashKey(c.Balance), Metrics: s.metrics.Service(c.Name, proxy.RetryReasons()...), Shares: shares, Introduces: transport(c).ProxyProtocol != 0,
 	}
+	s.bound(service, g.plan.config, c)
 	for i, name := range names {
 		m := s.metrics.Group(c.Name, name)
 		m.SetConfiguredShare(float64(shares[i].Weight) / balancer.WeightSum)
@@ -90,7 +91,7 @@ func (g *generation) sharesOf(service string) []balancer.Share {
 
 // inventory is everything of a generation that has metric series.
 func (s *Server) inventory(g *generation) observe.Inventory {
-	inv := observe.Inventory{Listeners: s.names, Limits: limitNames(g.plan.config)}
+	inv := observe.Inventory{Listeners: s.names, Limits: limitNames(g.plan.config), Queues: bounded(g.plan.config)}
 	routes := []string{unrouted}
 	for _, r := range g.plan.config.Routes {
 		routes = append(routes, r.Name)

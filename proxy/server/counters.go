@@ -13,6 +13,8 @@ type serviceCounters struct {
 	groups map[string]*groupCounters
 	budget *upstream.RetryBudget
 	ratio  float64 // of budget
+
+	breaker *upstream.Breaker // nil until the service has one; then it stays, for the requests that it has counted
 }
 
 type groupCounters struct {

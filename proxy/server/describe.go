@@ -44,6 +44,7 @@ func (s *Server) status() admin.Status {
 func (s *Server) describe(g *generation, name string) admin.Service {
 	service := g.services[name]
 	d := admin.Service{Name: name, Epoch: epoch, Version: g.version(name)}
+	d.Breaker = describeBreaker(service, s.registry.Now())
 	for i := range service.Groups {
 		d.Groups = append(d.Groups, describeGroup(service, i))
 	}

@@ -28,6 +28,7 @@ type fataler interface {
 // colour is an upstream that can be killed and started again on its address.
 type colour struct {
 	name, address string
+	handler       http.Handler // nil: answers with its name
 	srv           *http.Server
 	ended         chan error
 }
@@ -45,7 +46,10 @@ func (c *colour) start(t fataler) {
 		t.Fatalf("start %s: %v", c.name, err)
 	}
 	c.address = l.Addr().String()
-	c.srv = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Color", c.name) })}
+	c.srv = &http.Server{Handler: c.handler}
+	if c.handler == nil {
+		c.srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Color", c.name) })
+	}
 	c.ended = make(chan error, 1)
 	go func(srv *http.Server, ended chan<- error) { ended <- srv.Serve(l) }(c.srv, c.ended)
 }

@@ -109,7 +109,7 @@ func http2Options(counters *http2.Counters) http2.Options {
 	return http2.Options{
 		Limits:      http2.Limits{Head: o.Limits.Head, Fields: o.Limits.Fields, Target: o.Limits.Target},
 		IdleTimeout: o.IdleTimeout, HeaderTimeout: o.HeaderTimeout, BodyTimeout: o.BodyTimeout, WriteTimeout: o.WriteTimeout,
-		Counters: counters,
+		Counters: counters, ExtendedConnect: true,
 	}
 }
 
@@ -129,6 +129,7 @@ func start(o Options) (s *Server, err error) {
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.metrics = observe.NewMetrics(observe.Build{Version: o.Version})
 	s.metrics.SetLimitStats(s.limitStats)
+	s.metrics.SetQueueStats(priorityNames(), s.queueStats)
 	s.metrics.SetHTTP2Stats(s.http2Stats)
 	s.log = observe.NewLogger(observe.LoggerOptions{Level: s.level, Output: output{s}, OnDrop: s.metrics.LogDropped})
 	s.targets.metrics = s.metrics

@@ -9,7 +9,7 @@ import (
 
 // transport is how a service's targets are spoken to.
 func transport(s *configs.Service) upstream.Transport {
-	t := upstream.Transport{ProxyProtocol: s.ProxyProtocol.Version()}
+	t := upstream.Transport{ProxyProtocol: s.ProxyProtocol.Version(), HTTP2: s.HTTP2()}
 	if !s.Secure() {
 		return t
 	}

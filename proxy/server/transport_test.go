@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -268,6 +269,29 @@ func TestUntrustedUpstream(t *testing.T) {
 				return n == 2
 			})
 		})
+	}
+}
+
+// TestUntrustedTargetIsPassedOver: like one that refuses connections, for every method, since it has seen nothing of the request.
+func TestUntrustedTargetIsPassedOver(t *testing.T) {
+	ca := newAuthority(t)
+	later := time.Now().Add(time.Hour)
+	good, bad := newSecureUpstream(t, ca, "127.0.0.1", later, nil), newSecureUpstream(t, newAuthority(t), "127.0.0.1", later, nil)
+	r := secureRun(t, good.address+`", "`+bad.address, "balance = \"round_robin\"\nejection = { max_ejected = 0.0 }\n[service.api.tls]\nca = \"ca.pem\"\n", map[string][]byte{"ca.pem": ca.pem})
+	for i := range 6 {
+		if status, body := r.fetch("POST", "/", []byte("once")); status != http.StatusOK {
+			t.Errorf("request %d: %d %s", i, status, body)
+		}
+	}
+	if n := bad.served.Load(); n != 0 {
+		t.Errorf("%d requests reached the untrusted target", n)
+	}
+	if n := good.served.Load(); n != 6 {
+		t.Errorf("%d requests were served, want 6", n)
+	}
+	m := r.call(http.StatusOK, "GET", "/metrics", "")
+	if !regexp.MustCompile(`weir_upstream_retries_total\{reason="tls_certificate_error",service="api"\} [1-9]`).MatchString(m) {
+		t.Error("no retry for the certificate was counted")
 	}
 }
 

@@ -30,6 +30,7 @@ func Status(w io.Writer, s admin.Status, now time.Time) {
 	}
 	for _, sv := range s.Services {
 		overlay(w, sv)
+		breaker(w, sv)
 	}
 	if a := s.Config.LastReload; a != nil && !a.OK {
 		fmt.Fprintf(w, "last reload (%s, %s) was refused, the configuration before it is in force:\n", clean(a.Trigger), stamp(a.At))
@@ -149,6 +150,13 @@ func services(w io.Writer, list []admin.Service) {
 		}
 	}
 	_ = t.Flush()
+}
+
+// breaker prints how full a service is, if it is bounded.
+func breaker(w io.Writer, s admin.Service) {
+	if b := s.Breaker; b != nil {
+		fmt.Fprintf(w, "service %s: breaker %s, %d of %d requests in flight, %d of %d waiting\n", clean(s.Name), clean(b.State), b.InFlight, b.MaxRequests, b.Queued, b.MaxQueue)
+	}
 }
 
 // overlay prints the line the contract promises while an overlay exists.

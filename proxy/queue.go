@@ -1,0 +1,137 @@
+package proxy
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/valor-ivx/weir/proxy/message"
+	"github.com/valor-ivx/weir/upstream"
+)
+
+// queue takes a slot of the service's breaker. It is the one place where a request waits for others; leave gives the slot back.
+func (x *Exchange) queue() *Error {
+	s := x.service
+	if s.Breaker == nil {
+		return nil
+	}
+	p := x.route.PriorityOf(&x.req.Header)
+	if !s.Breaker.Enter(p) {
+		return x.wait(p)
+	}
+	x.slot = s.Breaker
+	return nil
+}
+
+// leave gives the slot back and lets the next one in. An event stream or a tunnel does so when it begins: it holds a connection, of which a service has many more than
+// it can work on requests, and would hold the slot for hours.
+func (x *Exchange) leave() {
+	b := x.slot
+	if b == nil {
+		return
+	}
+	x.slot = nil
+	if b.Leave() {
+		b.Call(x.proxy.options.Now())
+	}
+}
+
+// PriorityOf is the route's priority, but low for those who say that they are no people. They may lie, and be served as everybody is.
+func (r *Route) PriorityOf(h *message.Header) upstream.Priority {
+	if r.Priority != upstream.Critical && r.Service.LowAgents.match(h) {
+		return upstream.Low
+	}
+	return r.Priority
+}
+
+// glance is how often a request that waits looks whether its client is still there. A look costs a system call: 16,000 that wait make 64,000 a second of them,
+// a few percent of one core.
+const glance = 250 * time.Millisecond
+
+// wait takes a place in the queue until it is called, its time is over or its client leaves.
+func (x *Exchange) wait(p upstream.Priority) *Error {
+	b, m := x.service.Breaker, x.service.Queue
+	if x.waiter == nil {
+		x.waiter = upstream.NewWaiter()
+	}
+	from := x.proxy.options.Now()
+	switch b.Queue(x.waiter, p, from) {
+	case upstream.Entered:
+		x.slot = b
+		return nil
+	case upstream.QueueFull:
+		return x.shed(p, errQueueFull)
+	}
+	until, late := from+int64(b.QueueTimeout()), errQueueTimeout
+	if x.deadline > 0 && x.deadline < until {
+		until, late = x.deadline, errTotalTimeout
+	}
+	timer := time.NewTimer(min(glance, time.Duration(until-from)))
+	defer timer.Stop()
+	for {
+		select {
+		case entered := <-x.waiter.Called:
+			if entered {
+				x.slot = b
+			}
+			m.Waited(time.Duration(x.proxy.options.Now() - from))
+			if !entered {
+				return x.shed(p, errOverloaded)
+			}
+			return nil
+		case <-timer.C:
+		}
+		now := x.proxy.options.Now()
+		gone := x.down.ClientGone()
+		if !gone && now < until {
+			timer.Reset(min(glance, time.Duration(until-now)))
+			continue
+		}
+		if !b.Withdraw(x.waiter, now) {
+			entered := <-x.waiter.Called // the call was faster
+			if entered {
+				x.slot = b // to be left at once when nobody is there to be served
+			}
+			if entered && !gone {
+				late = nil
+			}
+		}
+		m.Waited(time.Duration(now - from))
+		if gone {
+			return &Error{499, ClientGone, nil}
+		}
+		return x.shed(p, late)
+	}
+}
+
+var (
+	errQueueFull    = &Error{503, QueueFull, nil}
+	errQueueTimeout = &Error{503, QueueTimeout, nil}
+	errOverloaded   = &Error{503, Overloaded, nil}
+	errTotalTimeout = &Error{504, TotalTimeout, nil}
+)
+
+// shed counts a request that is sent away; with nil it is not.
+func (x *Exchange) shed(p upstream.Priority, why *Error) *Error {
+	if why != nil && why.Status == 503 {
+		x.service.Queue.Shed(int(p), why.Reason.String())
+	}
+	return why
+}
+
+// unqueue ends a wait that its goroutine will not see the end of.
+func (x *Exchange) unqueue() {
+	b := x.service.Breaker
+	if x.slot != nil || b == nil || b.Withdraw(x.waiter, x.proxy.options.Now()) {
+		return
+	}
+	select {
+	case entered := <-x.waiter.Called:
+		if entered {
+			x.slot = b
+		}
+	default: // it did not wait
+	}
+}
+
+// retryAfter is what a 503 asks for, in seconds: they who were sent away together are not to come back together.
+func retryAfter() int { return 1 + rand.IntN(4) }
