@@ -300,9 +300,9 @@ func (c *ServerConn) EndExchange() bool {
 // Closing reports whether the response announced the connection's end.
 func (c *ServerConn) Closing() bool { return c.closing }
 
-// ClientGone reports, without waiting, whether the client has closed its side while a response is being prepared. Pipelined bytes are no sign of it.
+// ClientGone reports, without waiting to speak of, whether the client has closed its side while a response is being prepared. Pipelined bytes are no sign of it.
 // It looks at the input, so it is not for the time when another goroutine reads Body: that one learns of the end by itself.
-func (c *ServerConn) ClientGone() bool { return c.in.ended() }
+func (c *ServerConn) ClientGone() bool { return c.in.gone() }
 
 // Readable reports, without waiting, whether bytes, an end or an error stand at the connection.
 func (c *ServerConn) Readable() bool { return c.in.readable() }

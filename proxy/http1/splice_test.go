@@ -86,15 +86,16 @@ func TestSpliceBlames(t *testing.T) {
 		act    func(client, up *net.TCPConn)
 		source bool
 		err    error
+		wait   time.Duration // for the upstream: short only where its silence is the case
 	}{
-		{"upstream resets, length", "HTTP/1.1 200 OK\r\nContent-Length: 1048576\r\n\r\n", func(_, up *net.TCPConn) { _ = up.SetLinger(0); _ = up.Close() }, true, http1.ErrTruncated},
-		{"upstream resets, until close", "HTTP/1.0 200 OK\r\n\r\n", func(_, up *net.TCPConn) { _ = up.SetLinger(0); _ = up.Close() }, true, http1.ErrTruncated},
-		{"upstream is silent", "HTTP/1.1 200 OK\r\nContent-Length: 1048576\r\n\r\n", func(_, _ *net.TCPConn) {}, true, os.ErrDeadlineExceeded},
+		{"upstream resets, length", "HTTP/1.1 200 OK\r\nContent-Length: 1048576\r\n\r\n", func(_, up *net.TCPConn) { _ = up.SetLinger(0); _ = up.Close() }, true, http1.ErrTruncated, time.Minute},
+		{"upstream resets, until close", "HTTP/1.0 200 OK\r\n\r\n", func(_, up *net.TCPConn) { _ = up.SetLinger(0); _ = up.Close() }, true, http1.ErrTruncated, time.Minute},
+		{"upstream is silent", "HTTP/1.1 200 OK\r\nContent-Length: 1048576\r\n\r\n", func(_, _ *net.TCPConn) {}, true, os.ErrDeadlineExceeded, 100 * time.Millisecond},
 		{"client resets", "HTTP/1.1 200 OK\r\nContent-Length: 10485760\r\n\r\n", func(client, up *net.TCPConn) {
 			_ = client.SetLinger(0)
 			_ = client.Close()
 			go func() { _, _ = io.Copy(up, strings.NewReader(strings.Repeat(part, 20))) }()
-		}, false, nil},
+		}, false, nil, time.Minute},
 	} {
 		client, s, u, up := dial(t)
 		_, resp := ask(t, client, up, s, u, "GET / HTTP/1.0\r\n\r\n", c.head)
@@ -106,7 +107,7 @@ func TestSpliceBlames(t *testing.T) {
 		}()
 		moved, err := s.Splice(u.Body(), func(now time.Time) {
 			s.AwaitWrite(now)
-			_ = u.Await(now, 100*time.Millisecond)
+			_ = u.Await(now, c.wait)
 		})
 		if c.err != nil && !errors.Is(err, c.err) || !moved || err == nil {
 			t.Errorf("%s: %t, %v", c.name, moved, err)

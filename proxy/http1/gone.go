@@ -1,0 +1,53 @@
+package http1
+
+import (
+	"net"
+	"time"
+)
+
+// recordTime is how long a look behind TLS waits for the rest of a record whose beginning stands at the socket.
+const recordTime = 10 * time.Millisecond
+
+// gone reports whether the peer has ended its side or the connection broke, as far as that can be known without waiting for it; behind TLS up to recordTime for
+// a record that is arriving. Bytes that come on the way are kept for the next read. Behind TLS a close_notify stands before the socket's end, so
+// the socket shows something to read where it means an end: the record must be opened.
+func (in *input) gone() bool {
+	if in.raw != nil || in.conn == nil {
+		return in.ended()
+	}
+	under, ok := in.conn.(interface{ NetConn() net.Conn })
+	if !ok {
+		return false
+	}
+	beneath := input{}
+	beneath.init(under.NetConn())
+	if beneath.raw == nil {
+		return false
+	}
+	switch n, failed := beneath.peek(); {
+	case failed || n == 0:
+		return in.r == in.w
+	case n < 0:
+		return false
+	}
+	if in.r < in.w && !in.spare() {
+		return false // pipelined requests fill the buffer: somebody is there
+	}
+	in.alarm.at = time.Time{}
+	if in.conn.SetReadDeadline(time.Now().Add(recordTime)) != nil {
+		return true
+	}
+	err := in.fill()
+	if in.conn.SetReadDeadline(time.Time{}) != nil {
+		return true
+	}
+	return err != nil && !timedOut(err) && err != errFull && in.r == in.w
+}
+
+// spare reports room for a read.
+func (in *input) spare() bool { return in.w < len(in.buf) }
+
+func timedOut(err error) bool {
+	timeout, ok := err.(net.Error) // crypto/tls hands the socket's own error on
+	return ok && timeout.Timeout()
+}
