@@ -41,6 +41,7 @@ type Server struct {
 	overlay  overlayFile
 	secret   []byte
 	http2    *http2.Counters // of clients' connections
+	turns    *turns          // of handshakes, on all listeners
 
 	acme      atomic.Pointer[acme] // nil: none; written by apply, read by the data path and the admin API
 	exporting sync.Mutex           // one export of certificates' metrics at a time, so that none overwrites a newer one
@@ -122,8 +123,8 @@ func start(o Options) (s *Server, err error) {
 	s = &Server{
 		options: o, started: time.Now(), level: zap.NewAtomicLevelAt(level(cfg.Log.Level)),
 		certs: edgetls.NewManager(), stops: make(chan admin.StopMode, 2), hangups: make(chan struct{}, 1),
-		limits:  limit.NewRegistry(limit.DefaultKeys),
-		http2:   new(http2.Counters),
+		limits: limit.NewRegistry(limit.DefaultKeys),
+		http2:  new(http2.Counters), turns: newTurns(),
 		indexes: map[string]int{}, counters: map[string]*serviceCounters{},
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
