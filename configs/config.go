@@ -104,4 +104,32 @@ type Listener struct {
 	// Fields of responses where the route names none, and of those that no route made (400, 404, 408): a [headers.NAME], or a
 	// preset: basic, strict, off.
 	Headers string `toml:"headers" default:"basic"`
+
+	// What follows bounds clients. A reload changes it for new connections without touching the socket or those that are open.
+
+	// From the first byte of a request's head (on HTTP/2: of a frame or header block) to its last. Beyond it: 408, or GOAWAY.
+	HeaderTimeout time.Duration `toml:"header_timeout" default:"10s" min:"100ms" max:"10m"`
+	// How long a connection may rest between two requests, and before the first.
+	IdleTimeout time.Duration `toml:"idle_timeout" default:"75s" min:"100ms" max:"24h"`
+	// How long a request's body may rest between two arrivals. Beyond it: 408.
+	BodyTimeout time.Duration `toml:"body_timeout" default:"60s" min:"100ms" max:"24h"`
+	// How long a client may take for one write (32 KiB at most), or, on HTTP/2, leave a stream without a window. Beyond it the connection or
+	// the stream is reset.
+	WriteTimeout time.Duration `toml:"write_timeout" default:"60s" min:"100ms" max:"24h"`
+	// Bytes per second that a request's body must bring while weir waits for it: in each body_timeout of waiting at least this many times its
+	// seconds, else 408. What the upstream holds up does not count, nor what comes after it began to answer. 0: no such bound.
+	MinBodyRate int `toml:"min_body_rate" default:"250" min:"0" max:"1000000000"`
+	// Bytes per second of a response that a client must take while weir waits for it, in each write_timeout of waiting likewise; responses of up
+	// to 64 KiB are left to write_timeout alone. 0: no such bound.
+	MinSendRate int `toml:"min_send_rate" default:"250" min:"0" max:"1000000000"`
+	// Connections at a time. One more takes the place of the connection that has been idle for longest; where none is idle it is closed.
+	// Default: "0", what the limit of open files leaves room for, two for each connection, all listeners together.
+	MaxConnections int `toml:"max_connections" default:"0" min:"0" max:"10000000"`
+	// Connections at a time from one client address (IPv6: from one /64); more are closed. 0: any number, because behind one address may be a whole
+	// company.
+	MaxConnectionsPerIP int `toml:"max_connections_per_ip" default:"0" min:"0" max:"10000000"`
+	// Longest request head, at most 32KiB; longer ones are 431.
+	MaxHeader Size `toml:"max_header" default:"32KiB"`
+	// Longest request target, at most max_header; longer ones are 414. Default: "8KiB", or max_header if that is less.
+	MaxURI Size `toml:"max_uri" default:"8KiB"`
 }

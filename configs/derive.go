@@ -13,6 +13,11 @@ func derive(cfg *Config, r *report, f *files) {
 	}
 	cfg.Admin.StateDir = f.path(cfg.Admin.StateDir)
 	cfg.Log.Output = outputPath(cfg.Log.Output, f)
+	for i := range cfg.Listeners {
+		if l := &cfg.Listeners[i]; !r.pos.has(joinKey(joinIndex("listener", i), "max_uri")) && l.MaxHeader > 0 {
+			l.MaxURI = min(l.MaxURI, l.MaxHeader)
+		}
+	}
 	for i := range cfg.Services {
 		s := &cfg.Services[i]
 		group := joinKey(joinKey("service", s.Name), "group")

@@ -133,7 +133,7 @@ func TestPipeliningWithoutReading(t *testing.T) {
 	c.send(strings.Repeat(get, 5000)) // ends with an error when the proxy hangs up
 	for {
 		if l := e.line(); l.Reason != "" {
-			if l.Reason != "client_gone" {
+			if l.Reason != "client_write_timeout" {
 				t.Errorf("logged %+v", l)
 			}
 			break

@@ -133,7 +133,7 @@ func TestSlowHeadIsRefused(t *testing.T) {
 		t.Errorf("head %q", h)
 	}
 	_ = c.Close()
-	e.logged(408, "client_timeout", 0)
+	e.logged(408, "client_header_timeout", 0)
 }
 
 // The upload goes on for longer than the proxy's patience with a silent upstream: its look at the client must not disturb the reading of the body.
@@ -195,7 +195,7 @@ func TestDeafClient(t *testing.T) {
 			c := e.dial()
 			_ = c.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
 			c.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n")
-			if l := e.line(); l.Status != 200 || l.Reason != "client_gone" {
+			if l := e.line(); l.Status != 200 || l.Reason != "client_write_timeout" {
 				t.Errorf("logged %+v", l)
 			}
 			if n := e.failures(); n != 0 {

@@ -131,7 +131,7 @@ func (x *Exchange) read() *Error {
 	case status == 0:
 		return &Error{499, ClientGone, err}
 	case status == 408:
-		return &Error{408, BodyTimeout, err}
+		return &Error{408, HeaderTimeout, err}
 	}
 	return &Error{status, BadRequest, err}
 }

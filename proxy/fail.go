@@ -10,6 +10,7 @@ import (
 // fail is the only writer of error responses. Where a response has begun it can only break the connection, visibly.
 func (x *Exchange) fail(err *Error) {
 	x.reason, x.cause = err.Reason, err
+	x.client.listener.Metrics.Ended(uint8(err.Reason))
 	c := x.down
 	switch {
 	case x.began:

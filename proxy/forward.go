@@ -255,6 +255,7 @@ func (t *attempt) answer() *Error {
 		}
 	}
 	x.headAt = x.proxy.options.Now()
+	x.upload.slow.answered.Store(true)
 	t.learnIdle()
 	x.eventStream = isEventStream(&x.resp.Header)
 	t.group.Metrics.Header(time.Duration(x.headAt - t.began))
@@ -279,7 +280,7 @@ func (x *Exchange) interim() *Error {
 	c.AwaitWrite(x.proxy.wall(x.proxy.options.Now()))
 	c.WriteInterim(&x.resp)
 	if err := c.Err(); err != nil {
-		return &Error{499, ClientGone, err}
+		return unwritten(err)
 	}
 	return nil
 }

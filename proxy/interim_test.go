@@ -75,7 +75,7 @@ func TestInterimFloodToDeafClient(t *testing.T) {
 	o.http1.WriteTimeout = 200 * time.Millisecond
 	e := newEdge(t, o)
 	e.say(get)
-	e.logged(499, "client_gone", 1)
+	e.logged(499, "client_write_timeout", 1)
 	if n := e.failures(); n != 0 {
 		t.Errorf("the peer was blamed %d times", n)
 	}

@@ -76,7 +76,7 @@ func (x *Exchange) reply(status int, body []byte) *Error {
 	c.Finish(nil)
 	x.sent = int64(len(body))
 	if err := c.Err(); err != nil {
-		return &Error{499, ClientGone, err}
+		return unwritten(err)
 	}
 	return nil
 }

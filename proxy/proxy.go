@@ -18,8 +18,9 @@ import (
 // Options is what the data path needs for its whole life.
 type Options struct {
 	Logger *zap.Logger
-	HTTP1  http1.ServerOptions
-	HTTP2  http2.Options
+	// HTTP1 and HTTP2 bound the clients of listeners that have no bounds of their own (Listener.Bind).
+	HTTP1 http1.ServerOptions
+	HTTP2 http2.Options
 	// Now is the clock shared with the upstream registry: ns, monotonic, greater than 0.
 	Now func() int64
 	// Challenge is asked for the body that answers a CA's validation of host (as received) at path, on plain listeners only. It may read a file. nil:
@@ -34,6 +35,7 @@ type Options struct {
 type Proxy struct {
 	options  Options
 	snapshot atomic.Pointer[Snapshot] // written by Publish, loaded once per request
+	unbound  Bounds                   // of Options
 	base     time.Time                // wall clock and monotonic reading where Now was zero; turns ns into deadlines
 
 	exchanges sync.Pool
@@ -51,7 +53,7 @@ type Proxy struct {
 
 // New makes a proxy that serves from first.
 func New(o Options, first *Snapshot) *Proxy {
-	p := &Proxy{options: o, clients: map[*client]struct{}{}}
+	p := &Proxy{options: o, unbound: Bounds{HTTP1: o.HTTP1, HTTP2: o.HTTP2}, clients: map[*client]struct{}{}}
 	p.base = time.Now().Add(-time.Duration(o.Now()))
 	p.gone.L = &p.mu
 	p.snapshot.Store(first)
@@ -72,6 +74,7 @@ type client struct {
 	side     downstream        // conn as one
 	http2    *http2.Conn       // nil on HTTP/1
 	listener *Listener
+	bounds   *Bounds
 	ip       netip.Addr
 	address  []byte                  // ip as text
 	lines    []byte                  // request fields that are the same for all its requests, each with CRLF
@@ -80,8 +83,9 @@ type client struct {
 
 	running *Exchange // of an HTTP/1 connection, for the goroutine's own recovery; nil between two
 
-	idle atomic.Bool // written by the connection's goroutine, read by Shutdown
-	// mu orders Shutdown's interruption of an idle wait before the goroutine's lifting of it, and guards peers.
+	idle    atomic.Int64 // since when, ns; 0: busy. Written by the connection's goroutine, read by Shutdown and MakeRoom
+	evicted atomic.Bool  // set by MakeRoom, taken back by the connection's goroutine where a request has come
+	// mu orders Shutdown's or MakeRoom's interruption of an idle wait before the goroutine's lifting of it, and guards peers.
 	mu sync.Mutex
 	// peers are the upstream sides of running attempts, one on HTTP/1, one per stream on HTTP/2: broken by Shutdown at its deadline.
 	peers []upside
@@ -91,7 +95,8 @@ type client struct {
 // done; its address is the client's, or it is a *Claimed.
 func (p *Proxy) Serve(conn net.Conn, l *Listener, session *edgetls.Session) {
 	conn, from := whose(conn)
-	c := &client{proxy: p, socket: conn, conn: http1.NewServerConn(conn, &p.options.HTTP1), listener: l, session: session}
+	bounds := p.boundsOf(l)
+	c := &client{proxy: p, socket: conn, conn: http1.NewServerConn(conn, &bounds.HTTP1), listener: l, bounds: bounds, session: session}
 	c.side = plainConn{c.conn}
 	c.identify(from)
 	l.Metrics.Accepted()
@@ -140,13 +145,14 @@ func (c *client) next() bool {
 // await waits for the first byte of a request; false: none will come. While it waits nothing is held but the connection itself.
 func (c *client) await() bool {
 	p := c.proxy
-	c.idle.Store(true)
+	now := p.options.Now()
+	c.idle.Store(now)
 	if p.draining.Load() && !c.conn.Readable() {
 		return false
 	}
-	err := c.conn.Wait(p.wall(p.options.Now()))
-	c.idle.Store(false)
-	if p.draining.Load() {
+	err := c.conn.Wait(p.wall(now))
+	c.idle.Store(0)
+	if p.draining.Load() || c.evicted.Load() {
 		err = c.resume(err)
 	}
 	return err == nil
@@ -167,6 +173,7 @@ func (p *Proxy) exchange() *Exchange {
 func (c *client) resume(err error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.evicted.Store(false)
 	if c.conn.ResumeReading() != nil {
 		return http1.ErrIdle
 	}
@@ -261,7 +268,7 @@ func (c *client) interrupt() {
 		return
 	}
 	c.mu.Lock()
-	if c.idle.Load() {
+	if c.idle.Load() != 0 {
 		_ = c.conn.StopReading() // fails only when the connection is closed already
 	}
 	c.mu.Unlock()

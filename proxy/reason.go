@@ -16,7 +16,11 @@ const (
 	BodyTooLarge
 	RateLimited
 	Misdirected
+	HeaderTimeout
 	BodyTimeout
+	SlowBody
+	WriteTimeout
+	SlowReader
 	ClientGone
 	QueueFull
 	QueueTimeout
@@ -49,7 +53,11 @@ var reasonNames = [reasons]string{
 	BodyTooLarge:      "body_too_large",
 	RateLimited:       "rate_limited",
 	Misdirected:       "misdirected_request",
+	HeaderTimeout:     "client_header_timeout",
 	BodyTimeout:       "client_timeout",
+	SlowBody:          "client_body_slow",
+	WriteTimeout:      "client_write_timeout",
+	SlowReader:        "client_read_slow",
 	ClientGone:        "client_gone",
 	QueueFull:         "queue_full",
 	QueueTimeout:      "queue_timeout",
@@ -74,6 +82,9 @@ var reasonNames = [reasons]string{
 
 // String is the reason as metrics and logs name it; empty for none.
 func (r Reason) String() string { return reasonNames[r] }
+
+// Reasons are all reasons by their number, for metrics that want them ahead.
+func Reasons() []string { return append([]string(nil), reasonNames[:]...) }
 
 // RetryReasons are the reasons that an attempt can be followed by another for, for metrics that want them ahead.
 func RetryReasons() []string {

@@ -53,7 +53,7 @@ func (t *attempt) relay() *Error {
 	}
 	c.Finish(body.Trailers())
 	if err := c.Err(); err != nil {
-		return &Error{499, ClientGone, err}
+		return unwritten(err)
 	}
 	return nil
 }
@@ -80,7 +80,7 @@ func (t *attempt) copy(body responseBody) *Error {
 			x.sent = body.Received()
 		}
 		if c.Err() != nil {
-			return &Error{499, ClientGone, c.Err()}
+			return unwritten(c.Err())
 		}
 		if err != nil && !body.Complete() {
 			return t.bodyError(err)
@@ -141,7 +141,7 @@ func (t *attempt) spliceError(err error) *Error {
 	if t.x.down.Err() == nil {
 		return t.bodyError(err)
 	}
-	return &Error{499, ClientGone, err}
+	return unwritten(err)
 }
 
 // totalTimeout reports that the route's timeout has passed and applies.
@@ -167,7 +167,7 @@ func (t *attempt) tunnel() *Error {
 	x.down.Flush()
 	x.tunneled = true
 	if err := x.down.Err(); err != nil {
-		return &Error{499, ClientGone, err}
+		return unwritten(err)
 	}
 	keepAlive(own.Conn.Conn())
 	if x.client.conn.Conn().SetDeadline(time.Time{}) != nil || own.Conn.Conn().SetDeadline(time.Time{}) != nil {

@@ -98,4 +98,6 @@ type Listener struct {
 	// HTTP2 says that a connection without TLS may begin with HTTP/2's preface (RFC 9113 §3.3); over TLS the handshake decides.
 	HTTP2   bool
 	Metrics *observe.Listener
+
+	bounds atomic.Pointer[Bounds] // written by Bind, read once per connection; nil: those of Options
 }

@@ -36,8 +36,8 @@ func (p *Proxy) ServeHTTP2(conn net.Conn, l *Listener, session *edgetls.Session)
 
 // streaming is the client of an HTTP/2 connection.
 func (p *Proxy) streaming(conn net.Conn, l *Listener, session *edgetls.Session) *client {
-	c := &client{proxy: p, listener: l, session: session, socket: conn}
-	c.http2 = http2.New(conn, &p.options.HTTP2, c.stream)
+	c := &client{proxy: p, listener: l, bounds: p.boundsOf(l), session: session, socket: conn}
+	c.http2 = http2.New(conn, &c.bounds.HTTP2, c.stream)
 	return c
 }
 

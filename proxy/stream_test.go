@@ -44,7 +44,7 @@ func certificate(t testing.TB) (tls.Certificate, *x509.CertPool) {
 }
 
 // http2Client serves the edge by HTTP/2 on a listener of its own and returns a client that speaks nothing else.
-func http2Client(t testing.TB, e *edge) (*http.Client, string) {
+func http2Client(t testing.TB, e *edge, bounds ...*proxy.Bounds) (*http.Client, string) {
 	t.Helper()
 	cert, pool := certificate(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -53,6 +53,9 @@ func http2Client(t testing.TB, e *edge) (*http.Client, string) {
 	}
 	t.Cleanup(func() { _ = l.Close() })
 	listener := &proxy.Listener{Name: "https", Scheme: "https", Port: "443", Metrics: e.metrics.Listener("http")}
+	for _, b := range bounds {
+		listener.Bind(b)
+	}
 	go func() {
 		for {
 			conn, err := l.Accept()

@@ -33,6 +33,7 @@ type upload struct {
 	taken   atomic.Bool   // set when the body was read to its end, before it sends the last of it: an answer may follow that at once
 	ended   atomic.Bool   // set by the pump at its end
 	cause   atomic.Pointer[Error]
+	slow    slowBody
 }
 
 // begin looks at the request's body.
@@ -50,6 +51,7 @@ func (u *upload) begin(x *Exchange) {
 		return
 	}
 	u.stream = true
+	u.slow.begin(x)
 	u.buf, _ = x.proxy.bodies.Get().(*[replayLimit]byte)
 	if u.buf == nil {
 		u.buf = new([replayLimit]byte)
@@ -179,6 +181,7 @@ func (u *upload) end(conn upside) {
 func (u *upload) move(conn upside) *Error {
 	x := u.t.x
 	for !u.body.Complete() {
+		begin := x.proxy.options.Now()
 		if err := x.awaitBody(); err != nil {
 			return clientError(err)
 		}
@@ -192,12 +195,16 @@ func (u *upload) move(conn upside) *Error {
 			u.lost, u.held = true, 0
 		}
 		n, err := u.body.Read(u.buf[u.held:])
-		conn.AwaitWrite(x.proxy.wall(x.proxy.options.Now()), x.service.IdleTimeout) // the time to write begins when there is something to write
+		now := x.proxy.options.Now()
+		conn.AwaitWrite(x.proxy.wall(now), x.service.IdleTimeout) // the time to write begins when there is something to write
 		if err != nil && !u.body.Complete() {
 			return clientError(err)
 		}
 		if u.limit >= 0 && u.body.Received() > u.limit {
 			return errBodyLarge
+		}
+		if u.slow.waited(time.Duration(now-begin), int64(n)) && !u.body.Complete() {
+			return errSlowBody
 		}
 		conn.Write(u.buf[u.held : u.held+n])
 		if !u.lost {
@@ -233,6 +240,9 @@ func (u *upload) spliced(err error) *Error {
 		u.t.conn.Finish(nil)
 		return nil
 	}
+	if u.slow.cut {
+		return errSlowBody
+	}
 	if u.t.conn.Err() == nil {
 		return clientError(err)
 	}
@@ -243,4 +253,8 @@ func (u *upload) spliced(err error) *Error {
 func (u *upload) renewBoth(now time.Time) {
 	u.t.conn.AwaitWrite(now, u.t.x.service.IdleTimeout)
 	_ = u.t.x.down.AwaitBody(now) // a closed connection shows at the next move
+	if u.slow.turn(now, u.body.Received()) {
+		u.slow.cut = true
+		_ = u.t.x.down.StopReading() // the next wait is over at once
+	}
 }

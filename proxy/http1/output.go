@@ -16,6 +16,7 @@ type output struct {
 	alarm alarm
 	err   error
 	sent  int64 // bytes accepted by the kernel
+	pace  pace
 
 	vec   net.Buffers
 	parts [3][]byte
@@ -64,10 +65,19 @@ func (o *output) flush() {
 		o.buf = o.buf[:0]
 		return
 	}
+	from := o.pace.begin(o.sent)
 	n, err := o.conn.Write(o.buf)
-	o.sent += int64(n)
-	o.err = err
+	o.count(from, int64(n), err)
 	o.buf = o.buf[:0]
+}
+
+// count books a write.
+func (o *output) count(from time.Time, n int64, err error) {
+	o.sent += n
+	if err == nil {
+		err = o.pace.end(from, n)
+	}
+	o.err = err
 }
 
 func (o *output) writev(b, tail []byte) {
@@ -80,9 +90,9 @@ func (o *output) writev(b, tail []byte) {
 		if len(tail) > 0 {
 			o.vec = append(o.vec, tail)
 		}
+		from := o.pace.begin(o.sent)
 		n, err := o.vec.WriteTo(o.conn)
-		o.sent += n
-		o.err = err
+		o.count(from, n, err)
 		o.parts = [3][]byte{}
 	}
 	o.buf = o.buf[:0]

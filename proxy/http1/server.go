@@ -19,6 +19,7 @@ type ServerOptions struct {
 	HeaderTimeout time.Duration // from the first byte of a head to its last
 	BodyTimeout   time.Duration // between two reads of a request body
 	WriteTimeout  time.Duration // for one write to make progress
+	MinSendRate   int           // bytes per second of a response, in each WriteTimeout spent writing, behind its first 64 KiB; 0: any
 }
 
 // ServerConn is a client's connection. One goroutine owns it; while that goroutine writes the response, one other may read Body.
@@ -73,6 +74,7 @@ func (c *ServerConn) ReadRequest(req *message.Request) error {
 	c.proto, c.method, c.chunked, c.closing = message.HTTP11, message.MethodOther, false, false
 	c.body.reset(&c.in, message.UntilClose, 0, 0) // until the head says more: nothing that follows may be taken for a request
 	c.before = c.out.sent
+	c.out.pace.reset(c.options, c.before)
 	head, err := c.readHead()
 	if err != nil {
 		return err

@@ -13,9 +13,13 @@ import (
 const (
 	// SpliceMin is the size from which a body is moved inside the kernel: below it, setting up a pipe costs more than copying does.
 	SpliceMin = 128 << 10
-	// spliceStep is how much is spliced under one write deadline at most. Smaller steps cost calls; larger ones would demand a higher rate of a slow
-	// peer (256 KiB within a 60 s timeout is 4.4 kB/s).
-	spliceStep = 256 << 10
+	// What is spliced under one write deadline: at first, at least and at most. Smaller steps cost calls, larger ones demand a higher rate of a slow
+	// peer (64 KiB within a 60 s timeout are 1.1 kB/s, 256 KiB 4.4 kB/s), so a peer that is slow with one gets smaller ones.
+	spliceFirst = 64 << 10
+	spliceLeast = 8 << 10
+	spliceMost  = 256 << 10
+	// spliceSlow is what tells a slow peer: the least step in this time is 1.6 kB/s, and then the timeout leaves it a tenth of that.
+	spliceSlow = 5 * time.Second
 )
 
 // Splice moves the rest of body to the client without bringing it into this process (splice(2) between two plain sockets). It reports false, having
@@ -51,19 +55,29 @@ func splice(o *output, b *Body, renew func(now time.Time)) (bool, error) {
 		o.append(p)
 	}
 	o.flush()
-	limit := io.LimitedReader{R: src}
+	m := mover{o: o, dst: dst, from: io.LimitedReader{R: src}, renew: renew, size: spliceFirst}
 	for b.err == nil && o.err == nil {
-		if err := b.step(o, dst, &limit, renew); err != nil {
+		if err := b.step(&m); err != nil {
 			return true, err
 		}
 	}
 	return true, o.err
 }
 
+// mover is one splice under way.
+type mover struct {
+	o     *output
+	dst   *net.TCPConn
+	from  io.LimitedReader
+	renew func(now time.Time)
+	size  int64 // of the next step
+}
+
 // step waits for the source and then moves what has arrived, never more: a step that waited for the source in the middle could not tell whose
 // deadline ran out.
-func (b *Body) step(o *output, dst *net.TCPConn, limit *io.LimitedReader, renew func(now time.Time)) error {
-	renew(time.Now())
+func (b *Body) step(m *mover) error {
+	o := m.o
+	m.renew(time.Now())
 	n, err := b.in.available()
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -74,11 +88,13 @@ func (b *Body) step(o *output, dst *net.TCPConn, limit *io.LimitedReader, renew 
 	if n == 0 {
 		return b.end()
 	}
-	if limit.N = min(spliceStep, int64(n)); b.framing == message.Length {
-		limit.N = min(limit.N, b.left)
+	if m.from.N = min(m.size, int64(n)); b.framing == message.Length {
+		m.from.N = min(m.from.N, b.left)
 	}
-	renew(time.Now())
-	moved, err := dst.ReadFrom(limit)
+	begin := time.Now()
+	m.renew(begin)
+	moved, err := m.dst.ReadFrom(&m.from)
+	slow := m.adapt(time.Since(begin), moved)
 	o.sent += moved
 	b.received += moved
 	b.left -= moved
@@ -90,8 +106,25 @@ func (b *Body) step(o *output, dst *net.TCPConn, limit *io.LimitedReader, renew 
 	case err != nil:
 		o.err = err
 		return err
+	case slow:
+		o.err = ErrSlowReader
+		return o.err
 	}
 	return nil
+}
+
+// adapt chooses the next step by how long this one took, and reports a peer that is too slow altogether.
+func (m *mover) adapt(took time.Duration, moved int64) bool {
+	if took < spliceSlow {
+		m.size = min(2*m.size, spliceMost)
+	} else {
+		m.size = max(m.size/4, spliceLeast)
+	}
+	p := &m.o.pace
+	if p.least == 0 || m.o.sent < p.free {
+		return false
+	}
+	return p.add(took, moved) != nil
 }
 
 // end is an end of the stream where the socket ended.

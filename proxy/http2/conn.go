@@ -59,6 +59,7 @@ type Conn struct {
 	askedAt  int64 // when the oldest of them was sent
 	lastUsed int64 // end of the last stream
 	watcher  watcher
+	pace     pace // of the connection's window
 	drain    drain
 
 	since atomic.Int64 // when the frame or block that is incomplete began, 0: none. Written by the reader, read by the watcher

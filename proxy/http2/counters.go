@@ -35,6 +35,7 @@ type Counters struct {
 	HeadsRefused  atomic.Uint64 // heads beyond a limit, answered 4xx
 	Malformed     atomic.Uint64 // requests reset as malformed
 	Stalls        atomic.Uint64 // streams reset because their client opened no window for WriteTimeout
+	SlowReaders   atomic.Uint64 // streams reset and connections ended because of MinSendRate
 	WriteTimeouts atomic.Uint64 // connections ended because the socket took nothing for WriteTimeout
 	SlowFrames    atomic.Uint64 // connections ended by HeaderTimeout
 	Idle          atomic.Uint64 // connections ended by IdleTimeout

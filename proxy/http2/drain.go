@@ -1,5 +1,7 @@
 package http2
 
+import "time"
+
 // drain is how a connection comes to its end. Guarded by Conn.mu.
 type drain struct {
 	begun  bool
@@ -53,4 +55,11 @@ func (c *Conn) drained() {
 	if len(c.live) == 0 {
 		c.stop(errStopped)
 	}
+}
+
+// Idle is since when no stream is open; false: one is, or the connection is ending already.
+func (c *Conn) Idle() (since time.Time, idle bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.base.Add(time.Duration(c.lastUsed)), len(c.live) == 0 && !c.drain.begun && c.err == nil
 }

@@ -36,7 +36,11 @@ type GoneError struct {
 	Code   Code
 	Remote bool // the client's doing
 	Text   string
+	Cause  error // ErrSlowReader or ErrWriteTimeout, where a bound on writing was what ended it; else nil
 }
+
+// Unwrap gives the cause.
+func (e *GoneError) Unwrap() error { return e.Cause }
 
 // Error makes it an error.
 func (e *GoneError) Error() string {
@@ -45,6 +49,12 @@ func (e *GoneError) Error() string {
 
 // ErrClosed says that the connection ended under a stream.
 var ErrClosed = errors.New("connection closed")
+
+// ErrWriteTimeout says that the client took nothing for WriteTimeout: no byte, or no frame of a stream that has something to say.
+var ErrWriteTimeout = errors.New("client takes nothing")
+
+// ErrSlowReader says that a client opened its windows more slowly than MinSendRate asks for.
+var ErrSlowReader = errors.New("client reads too slowly")
 
 // errTruncated says that a request's body broke off.
 var errTruncated = errors.New("body broke off")
@@ -90,4 +100,5 @@ var (
 	failSlow         = &connError{EnhanceYourCalm, "frame took too long"}
 	failBacklog      = &connError{EnhanceYourCalm, "control frames not read"}
 	failFlood        = &connError{EnhanceYourCalm, "flood"}
+	failSlowReader   = &connError{EnhanceYourCalm, "windows opened too slowly"}
 )

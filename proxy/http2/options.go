@@ -19,7 +19,10 @@ type Options struct {
 	BodyTimeout     time.Duration // between two arrivals of a request body; 60 s
 	WriteTimeout    time.Duration // for one write, or a stream that has something to say, to make progress; 60 s
 	SettingsTimeout time.Duration // for the client to acknowledge ours; 10 s
-	DrainGrace      time.Duration // between the two GOAWAYs of Drain at most; 1 s
+	// MinSendRate is how many bytes per second of response a client must make room for, in each WriteTimeout that a stream waits for its window, or streams
+	// for the connection's; 0: any.
+	MinSendRate int
+	DrainGrace  time.Duration // between the two GOAWAYs of Drain at most; 1 s
 
 	// Window is the receive window, in bytes, of a stream and of the connection at first (64 KiB), MaxWindow what it grows to when the path is
 	// long enough to want it (1 MiB). MaxWindow is also what one connection's unread request bodies can occupy.

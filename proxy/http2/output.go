@@ -184,12 +184,20 @@ func (o *output) write() {
 	c.ended.Broadcast()
 }
 
+// unwritable is what streams hear of a socket that failed.
+func unwritable(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return ErrWriteTimeout
+	}
+	return ErrClosed
+}
+
 // broke is a write that failed. A client that takes nothing is given up. An upstream may have answered before it closed: what it said is read first, for lingerTime.
 func (o *output) broke(err error) {
 	c := o.c
 	c.drain.broken = true
 	if c.client == nil {
-		c.abort(ErrClosed)
+		c.abort(unwritable(err))
 		c.stop(err)
 		return
 	}

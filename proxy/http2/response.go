@@ -140,6 +140,8 @@ func (s *Stream) data(p []byte) {
 	c.out.data, c.out.dataAt = s, c.out.open
 	c.sendWin -= int64(len(p))
 	s.sendWin -= int64(len(p))
+	s.pace.took += int64(len(p))
+	c.pace.took += int64(len(p))
 	s.sent += int64(len(p)) + frameHeader
 	c.turn++
 	s.turn = c.turn

@@ -59,7 +59,9 @@ type Stream struct {
 	bodyAt    int64  // when a wait for body fails, 0: nobody waits
 	bodyWait  int64
 	bodyLate  bool
-	forever   bool // a tunnel: no wait is bounded
+	forever   bool  // a tunnel: no wait is bounded
+	late      error // why our own reset is for being slow, for the GoneError
+	pace      pace  // of its own window
 }
 
 // streams is memory only: what it holds may vanish at any time.
@@ -95,6 +97,7 @@ func (s *Stream) open(id uint32, refused *Error) {
 	s.waits, s.waitHead, s.turn, s.writeAt = false, false, 0, 0
 	s.writeWait, s.muted, s.whenGone = int64(c.o.WriteTimeout), false, nil
 	s.bodyAt, s.bodyWait, s.bodyLate, s.forever = 0, int64(c.o.BodyTimeout), false, false
+	s.pace, s.late = pace{}, nil
 	s.body.lent, s.body.kept, s.body.arrived, s.body.received = 0, false, 0, 0
 }
 
@@ -135,7 +138,7 @@ func (s *Stream) close(code Code, text string) {
 	c := s.conn
 	c.out.reset(s.id, code)
 	c.remember(s.id)
-	s.gone(&GoneError{Code: code, Text: text})
+	s.gone(&GoneError{Code: code, Text: text, Cause: s.late})
 }
 
 // gone marks a stream as reset, by either side, and wakes who waits.

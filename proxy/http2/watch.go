@@ -12,6 +12,7 @@ type watcher struct {
 	timer *time.Timer
 	far   bool // the timer waits for the idle timeout
 	over  bool
+	last  int64          // when it fired last
 	done  sync.WaitGroup // the callback that runs
 }
 
@@ -56,6 +57,8 @@ func (w *watcher) fire() {
 	defer w.done.Done()
 	now := c.now()
 	c.watchStreams(now)
+	c.watchPace(min(now-w.last, 2*int64(w.tick()))) // the tick that follows a long rest is a tick
+	w.last = now
 	c.watchConn(now)
 	idle := c.lastUsed + int64(c.o.IdleTimeout) - now
 	switch {
@@ -74,6 +77,7 @@ func (c *Conn) watchStreams(now int64) {
 	for _, s := range c.live {
 		if s.fault == nil && s.writeAt > 0 && now > s.writeAt {
 			c.o.Counters.Stalls.Add(1)
+			s.late = ErrWriteTimeout
 			s.close(Cancel, "peer opened no window")
 			stalled = true
 		}

@@ -31,7 +31,7 @@ func newHTTP2Collector() *http2Collector {
 		streams:     desc("weir_http2_streams_total", "HTTP/2 streams that clients opened."),
 		resets:      desc("weir_http2_resets_total", "HTTP/2 streams reset, by client or by weir.", "by"),
 		errors: desc("weir_http2_errors_total", "HTTP/2 faults, by kind: goaway (connections ended for one), head_refused (answered 414 or 431), "+
-			"malformed (requests reset), stalled (streams whose client opened no window), write_timeout, slow_frame, idle (connections ended).", "kind"),
+			"malformed (requests reset), stalled (streams whose client opened no window), slow_reader (streams reset, connections ended: min_send_rate), write_timeout, slow_frame, idle (connections ended).", "kind"),
 		floods: desc("weir_http2_floods_total", "HTTP/2 connections ended because they flooded, by kind.", "kind"),
 	}
 }

@@ -13,11 +13,13 @@ import (
 type Listener struct {
 	name string
 
-	accepted atomic.Uint64           // connections ever, written by Accepted
-	open     atomic.Int64            // connections now, written by Accepted and Closed
-	refused  [refusals]atomic.Uint64 // written by Refused
-	_        [64]byte                // keeps what every request writes off the cache line that every accept writes
-	busy     atomic.Int64            // requests now, written by RequestBegin and RequestEnd
+	accepted atomic.Uint64              // connections ever, written by Accepted
+	open     atomic.Int64               // connections now, written by Accepted and Closed
+	refused  [refusals]atomic.Uint64    // written by Refused
+	evicted  atomic.Uint64              // written by Evicted
+	ended    [mostReasons]atomic.Uint64 // written by Ended
+	_        [64]byte                   // keeps what every request writes off the cache line that every accept writes
+	busy     atomic.Int64               // requests now, written by RequestBegin and RequestEnd
 
 	tls handshakes
 
@@ -45,8 +47,9 @@ func (l *Listener) RequestEnd() { l.busy.Add(-1) }
 // listenerCollector turns the listeners' atomics into metrics when they are scraped, so that a request pays for an integer add and not for a
 // gauge's compare-and-swap loop on a float.
 type listenerCollector struct {
-	connections, accepted, refused, inFlight *prometheus.Desc
-	handshakes                               handshakeDescs
+	connections, accepted, refused, evicted, ended, inFlight *prometheus.Desc
+	handshakes                                               handshakeDescs
+	reasons                                                  []string // set once, before the first scrape
 
 	// mu guards the list and the leaving flags. Held by scrapes and configuration changes, never by a request.
 	mu     sync.Mutex
@@ -60,8 +63,12 @@ func newListenerCollector() *listenerCollector {
 		accepted: prometheus.NewDesc("weir_connections_accepted_total",
 			"Client connections accepted.", []string{"listener"}, nil),
 		refused: prometheus.NewDesc("weir_connections_refused_total",
-			"Client connections closed before they could carry a request, by reason: proxy_protocol (a sender of PROXY headers began without a valid one).",
+			"Client connections closed before they could carry a request, by reason: proxy_protocol (a sender of PROXY headers began without a valid one), max_connections, max_connections_per_ip.",
 			[]string{"listener", "reason"}, nil),
+		evicted: prometheus.NewDesc("weir_connections_evicted_total",
+			"Idle client connections that were closed to make room for new ones.", []string{"listener"}, nil),
+		ended: prometheus.NewDesc("weir_http_errors_total",
+			"Requests that weir ended other than by passing an answer on, by the reason that the access log has as weir.reason.", []string{"listener", "reason"}, nil),
 		inFlight: prometheus.NewDesc("weir_http_requests_in_flight",
 			"Requests being served now, on all listeners.", nil, nil),
 		handshakes: newHandshakeDescs(),
@@ -106,6 +113,8 @@ func (c *listenerCollector) Describe(out chan<- *prometheus.Desc) {
 	out <- c.connections
 	out <- c.accepted
 	out <- c.refused
+	out <- c.evicted
+	out <- c.ended
 	out <- c.inFlight
 	c.handshakes.describe(out)
 }
@@ -127,6 +136,12 @@ func (c *listenerCollector) Collect(out chan<- prometheus.Metric) {
 		c.handshakes.collect(out, l)
 		for why := range l.refused {
 			out <- prometheus.MustNewConstMetric(c.refused, prometheus.CounterValue, float64(l.refused[why].Load()), name, refusalNames[why])
+		}
+		out <- prometheus.MustNewConstMetric(c.evicted, prometheus.CounterValue, float64(l.evicted.Load()), name)
+		for i, reason := range c.reasons {
+			if reason != "" {
+				out <- prometheus.MustNewConstMetric(c.ended, prometheus.CounterValue, float64(l.ended[i].Load()), name, reason)
+			}
 		}
 	}
 	out <- prometheus.MustNewConstMetric(c.inFlight, prometheus.GaugeValue, float64(total))

@@ -20,6 +20,7 @@ import (
 func populated() *observe.Metrics {
 	m := observe.NewMetrics(observe.Build{Version: "1.2.3", Revision: "abc", GoVersion: "go1.26"})
 	m.Listener("https").Secure()
+	m.SetReasons([]string{"", "no_route"})
 	kinds := []observe.HTTP2Stat{{Kind: "reset", Count: 5}}
 	m.SetHTTP2Stats(func() observe.HTTP2Stats { return observe.HTTP2Stats{Streams: 7, Errors: kinds, Floods: kinds} })
 	m.Route("https", "login")

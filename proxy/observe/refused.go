@@ -6,12 +6,30 @@ type Refusal uint8
 // The refusals.
 const (
 	RefusedProxyProtocol Refusal = iota // a sender of PROXY headers began without a valid one
+	RefusedFull                         // max_connections, or what files allow, and nobody idle to make room
+	RefusedPerIP                        // max_connections_per_ip
 	refusals
 )
 
 var refusalNames = [refusals]string{
 	RefusedProxyProtocol: "proxy_protocol",
+	RefusedFull:          "max_connections",
+	RefusedPerIP:         "max_connections_per_ip",
 }
 
 // Refused counts a connection that was closed before Accepted could count it.
 func (l *Listener) Refused(why Refusal) { l.refused[why].Add(1) }
+
+// Evicted counts an idle connection that was told to close to make room.
+func (l *Listener) Evicted() { l.evicted.Add(1) }
+
+// mostReasons is room for the reasons of Ended: a closed set of the data path's, some dozens.
+const mostReasons = 64
+
+// SetReasons names the reasons that Ended is called with, by their index; "" is one that has no series. It is called once, before the first scrape.
+func (m *Metrics) SetReasons(names []string) {
+	m.listeners.reasons = names[:min(len(names), mostReasons)]
+}
+
+// Ended counts a request that ended for a reason other than a forwarded answer.
+func (l *Listener) Ended(reason uint8) { l.ended[reason%mostReasons].Add(1) }

@@ -83,7 +83,7 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 	if p.plan, err = compile(cfg); err != nil {
 		return p, err
 	}
-	p.warnings = slices.Concat(p.warnings, p.plan.table.Shadowed(), limitWarnings(cfg), transportWarnings(cfg))
+	p.warnings = slices.Concat(p.warnings, p.plan.table.Shadowed(), limitWarnings(cfg), transportWarnings(cfg), crowdWarnings(cfg, openFilesLimit()))
 	var pairs []edgetls.Pair
 	for _, c := range cfg.TLS.Certificates {
 		pairs = append(pairs, edgetls.Pair{Cert: c.Cert, Key: c.Key})
@@ -262,6 +262,7 @@ func (s *Server) commit(p *prepared, old *generation, digest [32]byte) *generati
 	g.build(s, old)
 	s.current.Store(g)
 	s.proxy.Publish(g.snapshot)
+	p.bound(s.http2)
 	for _, l := range s.listeners {
 		if l.successor(p.opened) {
 			l.handOver()

@@ -22,11 +22,13 @@ const handshakeTimeout = 10 * time.Second
 
 // handshake agrees on TLS with the client of an accepted connection and counts how that went. nil: the connection was closed.
 func (l *listener) handshake(conn net.Conn) (*tls.Conn, *edgetls.Session) {
-	secure := tls.Server(conn, l.tls)
 	l.begin(conn)
 	ctx, cancel := context.WithTimeout(context.Background(), handshakeTimeout)
 	ctx, session := edgetls.Observe(ctx)
+	turn := &turnConn{Conn: conn, ctx: ctx, turns: l.server.turns}
+	secure := tls.Server(turn, l.tls)
 	err := secure.HandshakeContext(ctx)
+	turn.end()
 	cancel()
 	l.begun(conn)
 	if err == nil {
@@ -56,6 +58,8 @@ func handshakeResult(err error) observe.HandshakeResult {
 	var verification *tls.CertificateVerificationError
 	var broken *net.OpError
 	switch {
+	case errors.Is(err, errOverload):
+		return observe.HandshakeOverload
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return observe.HandshakeTimeout
 	case errors.As(err, &header):

@@ -12,7 +12,7 @@ func (s *Server) http2Stats() observe.HTTP2Stats {
 		Connections: c.Connections.Load(), Streams: c.Streams.Load(), ResetsIn: c.ResetsIn.Load(), ResetsOut: c.ResetsOut.Load(),
 		Errors: []observe.HTTP2Stat{
 			{Kind: "goaway", Count: c.GoAways.Load()}, {Kind: "head_refused", Count: c.HeadsRefused.Load()},
-			{Kind: "malformed", Count: c.Malformed.Load()}, {Kind: "stalled", Count: c.Stalls.Load()},
+			{Kind: "malformed", Count: c.Malformed.Load()}, {Kind: "stalled", Count: c.Stalls.Load()}, {Kind: "slow_reader", Count: c.SlowReaders.Load()},
 			{Kind: "write_timeout", Count: c.WriteTimeouts.Load()}, {Kind: "slow_frame", Count: c.SlowFrames.Load()}, {Kind: "idle", Count: c.Idle.Load()},
 		},
 	}

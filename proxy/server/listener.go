@@ -26,11 +26,14 @@ type listener struct {
 	config    configs.Listener
 	socket    net.Listener
 	data      *proxy.Listener
-	tls       *tls.Config    // nil: plain
-	senders   clientip.Trust // who must begin with a PROXY header
-	muttered  atomic.Bool    // a sender without one has been told of in the log
-	inherited bool           // the socket was another listener's: taking this one back must not close it
-	open      atomic.Int64
+	tls       *tls.Config          // nil: plain
+	senders   clientip.Trust       // who must begin with a PROXY header
+	muttered  atomic.Bool          // a sender without one has been told of in the log
+	inherited bool                 // the socket was another listener's: taking this one back must not close it
+	open      atomic.Int64         // connections, handshakes included
+	caps      atomic.Pointer[caps] // written by commit, read at accept
+	perIP     perIP
+	door      door
 	done      chan struct{} // closed when the accept loop has ended
 
 	// mu guards handshakes (PROXY headers included), so that shutdown can end those that have not become connections of the proxy yet.
@@ -112,7 +115,11 @@ func (l *listener) accept() {
 		switch {
 		case err == nil:
 			pause = 0
-			go l.serve(conn)
+			if l.enter(time.Now()) {
+				go l.serve(conn)
+			} else {
+				_ = conn.Close() // it was given nothing that could be lost
+			}
 		case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded): // closed, or handed over
 			return
 		default:
@@ -124,13 +131,18 @@ func (l *listener) accept() {
 }
 
 func (l *listener) serve(conn net.Conn) {
-	l.open.Add(1)
-	defer l.open.Add(-1)
+	defer l.leave()
 	from, ok := l.introduced(conn)
 	if !ok {
 		_ = conn.Close()
 		return
 	}
+	leave, ok := l.alone(conn, from)
+	if !ok {
+		_ = conn.Close()
+		return
+	}
+	defer leave()
 	if l.tls == nil {
 		l.servePlain(claimed(conn, from))
 		return

@@ -17,7 +17,6 @@ import (
 	"github.com/valor-ivx/weir/configs"
 	"github.com/valor-ivx/weir/proxy"
 	"github.com/valor-ivx/weir/proxy/admin"
-	"github.com/valor-ivx/weir/proxy/http1"
 	"github.com/valor-ivx/weir/proxy/http2"
 	"github.com/valor-ivx/weir/proxy/limit"
 	"github.com/valor-ivx/weir/proxy/observe"
@@ -40,7 +39,9 @@ type Server struct {
 	admin    *admin.Server
 	overlay  overlayFile
 	secret   []byte
+	crowd    crowd
 	http2    *http2.Counters // of clients' connections
+	turns    *turns          // of handshakes, on all listeners
 
 	acme      atomic.Pointer[acme] // nil: none; written by apply, read by the data path and the admin API
 	exporting sync.Mutex           // one export of certificates' metrics at a time, so that none overwrites a newer one
@@ -93,26 +94,6 @@ type generation struct {
 
 type poolKey struct{ service, group string }
 
-// http1Options bound clients. They are not configurable yet; the values are what nginx users have by default (client_header_timeout 60 s is
-// theirs; 10 s is what a head of one packet needs at most, and slow heads are an attack far more often than a modem).
-func http1Options() http1.ServerOptions {
-	return http1.ServerOptions{
-		Limits:      http1.DefaultLimits(),
-		IdleTimeout: 75 * time.Second, HeaderTimeout: 10 * time.Second,
-		BodyTimeout: 60 * time.Second, WriteTimeout: 60 * time.Second,
-	}
-}
-
-// http2Options are the same bounds for HTTP/2, whose other defaults are package http2's.
-func http2Options(counters *http2.Counters) http2.Options {
-	o := http1Options()
-	return http2.Options{
-		Limits:      http2.Limits{Head: o.Limits.Head, Fields: o.Limits.Fields, Target: o.Limits.Target},
-		IdleTimeout: o.IdleTimeout, HeaderTimeout: o.HeaderTimeout, BodyTimeout: o.BodyTimeout, WriteTimeout: o.WriteTimeout,
-		Counters: counters, ExtendedConnect: true,
-	}
-}
-
 // start brings the edge up: state, configuration, listeners, admin. On error nothing is left open.
 func start(o Options) (s *Server, err error) {
 	cfg, seen, err := load(o.ConfigPath)
@@ -122,13 +103,14 @@ func start(o Options) (s *Server, err error) {
 	s = &Server{
 		options: o, started: time.Now(), level: zap.NewAtomicLevelAt(level(cfg.Log.Level)),
 		certs: edgetls.NewManager(), stops: make(chan admin.StopMode, 2), hangups: make(chan struct{}, 1),
-		limits:  limit.NewRegistry(limit.DefaultKeys),
-		http2:   new(http2.Counters),
+		limits: limit.NewRegistry(limit.DefaultKeys), crowd: crowd{most: connectionsFor(openFilesLimit())},
+		http2: new(http2.Counters), turns: newTurns(),
 		indexes: map[string]int{}, counters: map[string]*serviceCounters{},
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.metrics = observe.NewMetrics(observe.Build{Version: o.Version})
 	s.metrics.SetLimitStats(s.limitStats)
+	s.metrics.SetReasons(proxy.Reasons())
 	s.metrics.SetQueueStats(priorityNames(), s.queueStats)
 	s.metrics.SetHTTP2Stats(s.http2Stats)
 	s.log = observe.NewLogger(observe.LoggerOptions{Level: s.level, Output: output{s}, OnDrop: s.metrics.LogDropped})
@@ -151,7 +133,7 @@ func start(o Options) (s *Server, err error) {
 		s.aside = fmt.Sprintf("the runtime overlay was set aside as %s, the file's weights are in force: %v", s.overlay.asidePath(), unreadable)
 	}
 	s.registry = upstream.NewRegistry(upstream.Options{Logger: s.log, Events: s.targets.events()})
-	s.proxy = proxy.New(proxy.Options{Logger: s.log, HTTP1: http1Options(), HTTP2: http2Options(s.http2), Now: s.registry.Now, Challenge: s.answerChallenge, Certificates: s.certs.Store}, nil)
+	s.proxy = proxy.New(proxy.Options{Logger: s.log, Now: s.registry.Now, Challenge: s.answerChallenge, Certificates: s.certs.Store}, nil)
 	control, err := s.openAdmin(cfg)
 	if err != nil {
 		return s, err
