@@ -60,6 +60,7 @@ type Exchange struct {
 	entry       observe.Entry // scratch for finish
 
 	refusal    refusal // of a 429
+	passage    passage // at gates, until countOut
 	scratchKey []byte  // what a limit counts by
 
 	scratch []byte // canonical path when it differs from the received one
@@ -74,6 +75,7 @@ func (x *Exchange) run(c *client, down downstream) (keep bool) {
 	}
 	x.upload.release(x)
 	x.leave()
+	x.countOut()
 	x.finish()
 	return down.EndExchange() && !x.broken && !x.tunneled
 }

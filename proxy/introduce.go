@@ -24,18 +24,28 @@ func (t *attempt) opened(timeout time.Duration) (*upstream.Conn, error) {
 	return t.peer.DialFor(t.x.introduction(), timeout)
 }
 
-// introduction is the client as a PROXY header names it: the one address that everything uses, with its port where it is the socket's own.
+// introduction is the client as a PROXY header names it: the one address that everything uses, with its port where it is the socket's own. What it spoke to is
+// unspecified (0.0.0.0 or ::) where no socket of its own says so.
 func (x *Exchange) introduction() upstream.Client {
-	socket := x.client.socket
-	if socket == nil || !x.who.ip.IsValid() {
+	ip := x.who.ip
+	if !ip.IsValid() {
 		return upstream.Client{}
 	}
-	remote, local := endpoint(socket.RemoteAddr()), endpoint(socket.LocalAddr())
-	port := uint16(0)
-	if remote.Addr() == x.who.ip {
-		port = remote.Port()
+	client := upstream.Client{Source: netip.AddrPortFrom(ip, 0)}
+	if socket := x.client.socket; socket != nil {
+		if remote := endpoint(socket.RemoteAddr()); remote.Addr() == ip {
+			client.Source = remote
+		}
+		client.Destination = endpoint(socket.LocalAddr())
 	}
-	return upstream.Client{Source: netip.AddrPortFrom(x.who.ip, port), Destination: local}
+	if !client.Destination.IsValid() {
+		nowhere := netip.IPv4Unspecified()
+		if ip.Is6() {
+			nowhere = netip.IPv6Unspecified()
+		}
+		client.Destination = netip.AddrPortFrom(nowhere, 0)
+	}
+	return client
 }
 
 // endpoint is a TCP address with IPv4 as IPv4 and without zone, the zero value for any other.

@@ -20,3 +20,14 @@ func TestKeepAliveTimeout(t *testing.T) {
 		}
 	}
 }
+
+func FuzzKeepAliveTimeout(f *testing.F) {
+	for _, seed := range []string{"timeout=5, max=100", "timeout=", "TIMEOUT=0,", ",,=", "timeout=99999999999999999999"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, value []byte) {
+		if d, ok := keepAliveTimeout(value); d < 0 || d > 24*time.Hour || !ok && d != 0 {
+			t.Errorf("%q: %v, %t", value, d, ok)
+		}
+	})
+}

@@ -37,6 +37,7 @@ var contract = []struct {
 	{"weir_limit_decisions_total", "counter", []string{"decision", "limit"}},
 	{"weir_limit_evictions_total", "counter", []string{"limit"}},
 	{"weir_limit_keys", "gauge", []string{"limit"}},
+	{"weir_limit_requests_in_flight", "gauge", []string{"limit"}},
 	{"weir_log_dropped_total", "counter", nil},
 	{"weir_queue_length", "gauge", []string{"priority", "service"}},
 	{"weir_queue_wait_seconds", "histogram", []string{"service"}},

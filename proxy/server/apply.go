@@ -83,7 +83,7 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 	if p.plan, err = compile(cfg); err != nil {
 		return p, err
 	}
-	p.warnings = slices.Concat(p.warnings, p.plan.table.Shadowed(), limitWarnings(cfg), transportWarnings(cfg), crowdWarnings(cfg, openFilesLimit()))
+	p.warnings = slices.Concat(p.warnings, p.plan.table.Shadowed(), limitWarnings(cfg), transportWarnings(cfg, time.Now()), crowdWarnings(cfg, openFilesLimit()))
 	var pairs []edgetls.Pair
 	for _, c := range cfg.TLS.Certificates {
 		pairs = append(pairs, edgetls.Pair{Cert: c.Cert, Key: c.Key})

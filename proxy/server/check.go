@@ -34,7 +34,7 @@ func Check(path string, w io.Writer) bool {
 	if err != nil {
 		return refuse(w, err)
 	}
-	for _, warning := range slices.Concat(p.table.Shadowed(), limitWarnings(cfg), transportWarnings(cfg), crowdWarnings(cfg, openFilesLimit()), store.Warnings(), authWarnings) {
+	for _, warning := range slices.Concat(p.table.Shadowed(), limitWarnings(cfg), transportWarnings(cfg, time.Now()), crowdWarnings(cfg, openFilesLimit()), store.Warnings(), authWarnings) {
 		_, _ = fmt.Fprintf(w, "%s: warning: %s\n", path, warning)
 	}
 	for _, line := range append(acmeNote(cfg), overlayLines(cfg)...) {

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"crypto/tls"
 	"fmt"
+	"time"
 
 	"github.com/valor-ivx/weir/configs"
 	"github.com/valor-ivx/weir/upstream"
@@ -22,11 +24,19 @@ func transport(s *configs.Service) upstream.Transport {
 	return t
 }
 
-// transportWarnings are what works and should not stay.
-func transportWarnings(cfg *configs.Config) (list []string) {
+// transportWarnings are what works, or may, and should not stay.
+func transportWarnings(cfg *configs.Config, now time.Time) (list []string) {
 	for i := range cfg.Services {
-		if s := &cfg.Services[i]; transport(s).Insecure {
+		s := &cfg.Services[i]
+		if s.TLS == nil {
+			continue
+		}
+		if s.TLS.InsecureSkipVerify {
 			list = append(list, fmt.Sprintf("service %s: insecure_skip_verify takes any certificate: whoever is on the way to its targets can pose as them", s.Name))
+		}
+		pair, err := tls.X509KeyPair(s.TLS.CertPEM, []byte(s.TLS.KeyPEM.Reveal()))
+		if err == nil && now.After(pair.Leaf.NotAfter) { // an error: there is none, or the check has refused it
+			list = append(list, fmt.Sprintf("service %s: its client certificate %s expired on %s", s.Name, s.TLS.Cert, pair.Leaf.NotAfter.UTC().Format(time.RFC3339)))
 		}
 	}
 	return list

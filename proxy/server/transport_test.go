@@ -358,6 +358,14 @@ func TestInsecureUpstreamIsWarnedOf(t *testing.T) {
 	if !server.Check(filepath.Join(r.dir, "weir.toml"), &out) || !strings.Contains(out.String(), "warning: "+want) {
 		t.Errorf("check: %s", out.String())
 	}
+	cert, key := newAuthority(t).pair(t, "weir", time.Now().Add(-time.Minute))
+	if err := os.WriteFile(filepath.Join(r.dir, "pair.pem"), slices.Concat(cert, key), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.write(secureText(r.dir, up.address, "[service.api.tls]\ncert = \"pair.pem\"\nkey = \"pair.pem\"\n"))
+	if w := reloadWarnings(t, r); len(w) != 1 || !strings.Contains(w[0], "pair.pem expired on") {
+		t.Errorf("a client certificate that has expired: %q", w)
+	}
 	r.write(secureText(r.dir, up.address, ""))
 	if w := reloadWarnings(t, r); len(w) != 0 {
 		t.Errorf("still warned: %q", w)
