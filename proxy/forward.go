@@ -53,6 +53,7 @@ func (x *Exchange) prepare() {
 		x.req.Header.DropNominated()
 	}
 	b := x.appendClientCert(x.appendIdentity(x.lines[:0]))
+	b = x.appendEarly(b)
 	b = line(b, "X-Request-ID: ", x.id)
 	if x.req.Upgrade {
 		b = x.appendHandshake(b)

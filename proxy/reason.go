@@ -16,6 +16,7 @@ const (
 	BodyTooLarge
 	RateLimited
 	Misdirected
+	TooEarly
 	ConcurrencyLimited
 	HeaderTimeout
 	BodyTimeout
@@ -55,6 +56,7 @@ var reasonNames = [reasons]string{
 	RateLimited:        "rate_limited",
 	Misdirected:        "misdirected_request",
 	ConcurrencyLimited: "concurrency_limited",
+	TooEarly:           "too_early",
 	HeaderTimeout:      "client_header_timeout",
 	BodyTimeout:        "client_timeout",
 	SlowBody:           "client_body_slow",

@@ -90,7 +90,7 @@ func (m *Manager) Config(protocols []string, minVersion uint16) *tls.Config {
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			cert, err := m.store.Load().certificate(hello)
 			if err == nil {
-				observed(hello).leaf = cert.Leaf
+				SessionOf(hello.Context()).leaf = cert.Leaf
 			}
 			return cert, err
 		},
@@ -110,7 +110,7 @@ func (m *Manager) choose(c *tls.Config, hello *tls.ClientHelloInfo) (*tls.Config
 	if challenge := m.validation(hello); challenge != nil {
 		return challenge, nil
 	}
-	store, session := m.store.Load(), observed(hello)
+	store, session := m.store.Load(), SessionOf(hello.Context())
 	local := localAddress(hello)
 	if candidates := store.candidates(hello.ServerName, local); len(candidates) > 0 {
 		session.leaf = candidates[0].tls.Leaf // for a session that is resumed; a full handshake says which it was

@@ -38,9 +38,9 @@ func Observe(ctx context.Context) (context.Context, *Session) {
 	return context.WithValue(ctx, sessionKey{}, s), s
 }
 
-// observed is the session of a handshake, one of nobody's when it was not begun by Observe.
-func observed(hello *tls.ClientHelloInfo) *Session {
-	if ctx := hello.Context(); ctx != nil {
+// SessionOf is the session of a handshake that was run under ctx, or one derived from it; one that nothing is known of when Observe made none.
+func SessionOf(ctx context.Context) *Session {
+	if ctx != nil {
 		if s, ok := ctx.Value(sessionKey{}).(*Session); ok {
 			return s
 		}

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/quic-go/quic-go/http3"
 )
 
 // tellCert is an upstream that answers what it was told of the client's certificate.
@@ -278,4 +280,49 @@ func TestClientAuthChanges(t *testing.T) {
 		return err != nil
 	})
 	expect("a session of the file before", "alice", alice, false, true)
+}
+
+// TestClientAuthOverHTTP3: the same policies for the handshakes of QUIC and for each request on them.
+func TestClientAuthOverHTTP3(t *testing.T) {
+	dir := tempDir(t)
+	ca, one, two := newIssuer(t, dir, "ca"), newIssuer(t, dir, "one"), newIssuer(t, dir, "two")
+	address := deadPort(t)
+	text := policies(ca.server("open.test", "admin.test"), one, two)
+	text = strings.Replace(text, "[[tls.certificate]]", "[[listener]]\nname = \"quic\"\naddress = \""+address+"\"\ntls = true\nprotocols = [\"http/1.1\", \"h2\", \"h3\"]\n[[tls.certificate]]", 1)
+	newSecureEdge(t, dir, "", text, tellCert)
+	good := one.client("alice")
+	for _, c := range []struct {
+		sni, host string
+		certs     []tls.Certificate
+		status    int // 0: no handshake
+	}{
+		{"open.test", "open.test", nil, http.StatusOK},
+		{"admin.test", "admin.test", []tls.Certificate{good}, http.StatusOK},
+		{"admin.test", "admin.test", nil, 0},
+		{"open.test", "admin.test", []tls.Certificate{good}, http.StatusMisdirectedRequest},
+		{"admin.test", "open.test", []tls.Certificate{good}, http.StatusMisdirectedRequest},
+	} {
+		tr := &http3.Transport{TLSClientConfig: &tls.Config{ServerName: c.sni, RootCAs: ca.pool(), Certificates: c.certs}}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+address+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = c.host
+		resp, err := tr.RoundTrip(req)
+		if c.status == 0 {
+			if err == nil {
+				t.Errorf("%s without a certificate: %s", c.host, resp.Status)
+			}
+			_ = tr.Close()
+			continue
+		}
+		if err != nil {
+			t.Fatalf("%s on a connection for %s: %v", c.host, c.sni, err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		if resp.StatusCode != c.status || strings.Contains(string(body), "CN=alice") != (c.status == http.StatusOK && c.certs != nil) {
+			t.Errorf("%s on a connection for %s: %s %q, want %d", c.host, c.sni, resp.Status, body, c.status)
+		}
+		_ = tr.Close()
+	}
 }
