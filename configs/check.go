@@ -36,6 +36,7 @@ func check(cfg *Config, r *report, f *files) {
 	c.routes()
 	c.clientAuths()
 	c.acme()
+	c.cluster()
 }
 
 func (c checker) admin() {
