@@ -34,6 +34,7 @@ func check(cfg *Config, r *report, f *files) {
 		c.service(&cfg.Services[i])
 	}
 	c.routes()
+	c.clientAuths()
 	c.acme()
 	c.cluster()
 	c.onDemand()

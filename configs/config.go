@@ -64,6 +64,8 @@ type TLS struct {
 	SessionTicketRotation time.Duration `toml:"session_ticket_rotation" default:"12h" min:"1m" max:"168h"`
 	// Certificates served by name (SNI); a client that names none, or one nobody has, gets the first.
 	Certificates []Certificate `toml:"certificate"`
+	// What is asked of clients' certificates, by host; of the others nothing.
+	ClientAuths []ClientAuth `toml:"client_auth"`
 	// Obtains certificates for the hosts of the routes that none of the above covers.
 	ACME *ACME `toml:"acme"`
 	// Obtains certificates for names that clients ask for and nobody has one for.

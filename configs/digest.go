@@ -16,6 +16,9 @@ func (c *Config) Digest() [sha256.Size]byte {
 		// Lengths first, so that no content can pass for the beginning of the next.
 		fmt.Fprintf(h, "\x00%d %d\x00%s%s", len(cert.CertPEM), len(cert.KeyPEM), cert.CertPEM, cert.KeyPEM.Reveal())
 	}
+	for i := range c.TLS.ClientAuths {
+		c.TLS.ClientAuths[i].digest(h)
+	}
 	if a := c.TLS.ACME; a != nil {
 		for _, ca := range a.Authorities() {
 			fmt.Fprintf(h, "\x00%d\x00%s", len(ca.RootPEM), ca.RootPEM)

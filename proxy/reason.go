@@ -15,6 +15,7 @@ const (
 	MethodRefused
 	BodyTooLarge
 	RateLimited
+	Misdirected
 	TooEarly
 	ConcurrencyLimited
 	HeaderTimeout
@@ -53,6 +54,7 @@ var reasonNames = [reasons]string{
 	MethodRefused:      "http_request_denied",
 	BodyTooLarge:       "body_too_large",
 	RateLimited:        "rate_limited",
+	Misdirected:        "misdirected_request",
 	ConcurrencyLimited: "concurrency_limited",
 	TooEarly:           "too_early",
 	HeaderTimeout:      "client_header_timeout",

@@ -74,3 +74,9 @@ func (s *Stapler) Kick() {
 	default:
 	}
 }
+
+// Covers reports whether who asks for serverName ("" for none) is served a certificate that is valid for host.
+func (s *Store) Covers(serverName, host string) bool {
+	candidates := s.candidates(serverName, "")
+	return len(candidates) > 0 && candidates[0].tls.Leaf.VerifyHostname(host) == nil
+}

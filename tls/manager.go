@@ -117,11 +117,16 @@ func (m *Manager) Config(protocols []string, minVersion uint16) *tls.Config {
 			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
 			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 		},
-		GetCertificate:     m.certificate,
-		GetConfigForClient: m.validation,
-
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			cert, err := m.certificate(hello)
+			if err == nil {
+				SessionOf(hello.Context()).leaf = cert.Leaf
+			}
+			return cert, err
+		},
 		GetEncryptedClientHelloKeys: m.echKeys,
 	}
+	c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) { return m.choose(c, hello) }
 	if m.tickets != nil {
 		m.tickets.Seal(c, noClientPolicy)
 	}
@@ -131,17 +136,37 @@ func (m *Manager) Config(protocols []string, minVersion uint16) *tls.Config {
 // noClientPolicy is the policy of configurations that ask nothing of clients' certificates.
 const noClientPolicy = ""
 
+// choose gives a handshake the configuration that its host wants; nil is c, the listener's. What it settles goes to the session that Observe made.
+func (m *Manager) choose(c *tls.Config, hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	if challenge := m.validation(hello); challenge != nil {
+		return challenge, nil
+	}
+	store, session := m.store.Load(), SessionOf(hello.Context())
+	local := localAddress(hello)
+	if candidates := store.candidates(hello.ServerName, local); len(candidates) > 0 {
+		session.leaf = candidates[0].tls.Leaf // for a session that is resumed; a full handshake says which it was
+	}
+	name := hello.ServerName
+	if name == "" {
+		name = local
+	}
+	if session.auth = store.auths.For([]byte(name)); session.auth == nil {
+		return nil, nil
+	}
+	return session.auth.apply(c.Clone(), m.tickets), nil
+}
+
 // validation gives the handshake of a CA's validation a configuration of its own (RFC 8737 §3: "acme-tls/1" alone, and a server name), all others none,
 // which leaves them the listener's. The connection that comes of it carries nothing: see IsValidation.
-func (m *Manager) validation(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+func (m *Manager) validation(hello *tls.ClientHelloInfo) *tls.Config {
 	if len(hello.SupportedProtos) != 1 || hello.SupportedProtos[0] != alpnACME || hello.ServerName == "" {
-		return nil, nil
+		return nil
 	}
 	a := m.acme.Load()
 	if a == nil || a.options.TLSAddress == "" {
-		return nil, nil
+		return nil
 	}
-	return a.challenge, nil
+	return a.challenge
 }
 
 // IsValidation reports a connection that was a CA's validation: it has ended with its handshake and is to be closed.

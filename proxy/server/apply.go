@@ -93,6 +93,9 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 	if p.store, err = s.certs.Prepare(pairs, time.Now()); err != nil {
 		return p, err
 	}
+	if err = p.prepareClientAuth(cfg); err != nil {
+		return p, err
+	}
 	p.warnings = append(p.warnings, p.store.Warnings()...)
 	if p.ech, err = s.prepareECH(cfg); err != nil {
 		return p, err

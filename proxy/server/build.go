@@ -26,6 +26,7 @@ func (g *generation) build(s *Server, old *generation) {
 	if cfg.ClientIP != nil {
 		snap.Trust = trustedProxies(cfg.ClientIP.TrustedProxies)
 	}
+	snap.ClientAuth = g.plan.auths
 	policies := s.policies(cfg)
 	for _, r := range cfg.Routes {
 		snap.Routes = append(snap.Routes, proxy.Route{
