@@ -24,6 +24,7 @@ type Exchange struct {
 	resp message.Response
 	id   []byte // X-Request-ID; in who
 	who  identity
+	user guarded // set by the route's Guard
 
 	route   *Route
 	service *Service
@@ -110,7 +111,7 @@ func (x *Exchange) begin(c *client, down downstream) {
 	x.deadline, x.headAt, x.attempts, x.status = 0, 0, 0, 0
 	x.reason, x.cause, x.began, x.broken, x.tunneled, x.eventStream, x.sent = ReasonNone, nil, false, false, false, false, 0
 	x.ours, x.counted, x.rpc = false, false, rpc{}
-	x.path, x.lines = nil, x.lines[:0]
+	x.path, x.lines, x.user = nil, x.lines[:0], guarded{}
 	x.identify()
 	x.open = true
 	c.listener.Metrics.RequestBegin()
@@ -150,6 +151,7 @@ var (
 	errUnknownHost = &Error{404, UnknownHost, nil}
 	errMethod      = &Error{405, MethodRefused, nil}
 	errBodyLarge   = &Error{413, BodyTooLarge, nil}
+	errAccess      = &Error{403, AccessDenied, nil}
 )
 
 // match finds the route by host and canonical path.
@@ -191,11 +193,19 @@ func (x *Exchange) expire(at int64, why Reason) {
 
 // admit refuses what the route does not want before an upstream hears of it.
 func (x *Exchange) admit() *Error {
+	if x.route.Access != nil && !x.permitted() {
+		return errAccess
+	}
 	if limit := x.route.MaxBody; limit >= 0 && x.req.Framing == message.Length && x.req.ContentLength > limit {
 		return errBodyLarge
 	}
 	if x.route.Limits != nil {
-		return x.limited(x.route.Limits)
+		if err := x.limited(x.route.Limits); err != nil {
+			return err
+		}
+	}
+	if x.route.Guard != nil { // after the limits, which is how logins are limited
+		return x.authenticate(x.route.Guard)
 	}
 	return nil
 }

@@ -15,6 +15,10 @@ const (
 	MethodRefused
 	BodyTooLarge
 	RateLimited
+	AccessDenied
+	CredentialsMissing
+	CredentialsInvalid
+	LoginsBusy
 	HeaderTimeout
 	BodyTimeout
 	SlowBody
@@ -44,38 +48,42 @@ const (
 )
 
 var reasonNames = [reasons]string{
-	ReasonNone:        "",
-	BadRequest:        "http_request_error",
-	NoRoute:           "no_route",
-	UnknownHost:       "unknown_host",
-	MethodRefused:     "http_request_denied",
-	BodyTooLarge:      "body_too_large",
-	RateLimited:       "rate_limited",
-	HeaderTimeout:     "client_header_timeout",
-	BodyTimeout:       "client_timeout",
-	SlowBody:          "client_body_slow",
-	WriteTimeout:      "client_write_timeout",
-	SlowReader:        "client_read_slow",
-	ClientGone:        "client_gone",
-	QueueFull:         "queue_full",
-	QueueTimeout:      "queue_timeout",
-	Overloaded:        "overloaded",
-	NoPeer:            "destination_unavailable",
-	ConnectRefused:    "connection_refused",
-	ConnectTimeout:    "connection_timeout",
-	ConnectFailed:     "destination_ip_unroutable",
-	TLSCertificate:    "tls_certificate_error",
-	TLSAlert:          "tls_alert_received",
-	TLSProtocol:       "tls_protocol_error",
-	UpstreamBroken:    "connection_terminated",
-	UpstreamInvalid:   "http_protocol_error",
-	ResponseTruncated: "http_response_incomplete",
-	ResponseTimeout:   "http_response_timeout",
-	TotalTimeout:      "total_timeout",
-	DeadlineExceeded:  "client_deadline",
-	ConnectionLimit:   "connection_limit_reached",
-	UpgradeFailed:     "http_upgrade_failed",
-	Internal:          "proxy_internal_error",
+	ReasonNone:         "",
+	BadRequest:         "http_request_error",
+	NoRoute:            "no_route",
+	UnknownHost:        "unknown_host",
+	MethodRefused:      "http_request_denied",
+	BodyTooLarge:       "body_too_large",
+	RateLimited:        "rate_limited",
+	AccessDenied:       "access_denied",
+	CredentialsMissing: "credentials_missing",
+	CredentialsInvalid: "credentials_invalid",
+	LoginsBusy:         "logins_busy",
+	HeaderTimeout:      "client_header_timeout",
+	BodyTimeout:        "client_timeout",
+	SlowBody:           "client_body_slow",
+	WriteTimeout:       "client_write_timeout",
+	SlowReader:         "client_read_slow",
+	ClientGone:         "client_gone",
+	QueueFull:          "queue_full",
+	QueueTimeout:       "queue_timeout",
+	Overloaded:         "overloaded",
+	NoPeer:             "destination_unavailable",
+	ConnectRefused:     "connection_refused",
+	ConnectTimeout:     "connection_timeout",
+	ConnectFailed:      "destination_ip_unroutable",
+	TLSCertificate:     "tls_certificate_error",
+	TLSAlert:           "tls_alert_received",
+	TLSProtocol:        "tls_protocol_error",
+	UpstreamBroken:     "connection_terminated",
+	UpstreamInvalid:    "http_protocol_error",
+	ResponseTruncated:  "http_response_incomplete",
+	ResponseTimeout:    "http_response_timeout",
+	TotalTimeout:       "total_timeout",
+	DeadlineExceeded:   "client_deadline",
+	ConnectionLimit:    "connection_limit_reached",
+	UpgradeFailed:      "http_upgrade_failed",
+	Internal:           "proxy_internal_error",
 }
 
 // String is the reason as metrics and logs name it; empty for none.

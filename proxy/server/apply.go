@@ -21,6 +21,7 @@ type prepared struct {
 	plan     *plan
 	store    *edgetls.Store
 	acme     *acme // nil: none
+	guards   *guards
 	logs     *logs
 	opened   []*listener        // new sockets
 	sockets  []*listener        // all, in the file's order
@@ -83,7 +84,7 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 	if p.plan, err = compile(cfg); err != nil {
 		return p, err
 	}
-	p.warnings = slices.Concat(p.warnings, p.plan.table.Shadowed(), limitWarnings(cfg), transportWarnings(cfg, time.Now()), crowdWarnings(cfg, openFilesLimit()))
+	p.warnings = slices.Concat(p.warnings, p.plan.table.Shadowed(), limitWarnings(cfg), transportWarnings(cfg, time.Now()), crowdWarnings(cfg, openFilesLimit()), guardWarnings(cfg))
 	var pairs []edgetls.Pair
 	for _, c := range cfg.TLS.Certificates {
 		pairs = append(pairs, edgetls.Pair{Cert: c.Cert, Key: c.Key})
@@ -92,6 +93,9 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 		return p, err
 	}
 	p.warnings = append(p.warnings, p.store.Warnings()...)
+	if p.guards, err = openGuards(cfg, old, s.logins); err != nil {
+		return p, err
+	}
 	if p.logs, err = s.openLogs(cfg.Log, s.logs.Load()); err != nil {
 		return p, err
 	}
@@ -251,7 +255,7 @@ func (s *Server) commit(p *prepared, old *generation, digest [32]byte) *generati
 	s.level.SetLevel(level(p.plan.config.Log.Level))
 	// Refused only where a public listener would lose its token, which the configuration's own check has refused before.
 	_ = s.admin.SetToken(p.plan.config.Admin.Token.Reveal())
-	g.acme = p.acme
+	g.acme, g.guards = p.acme, p.guards
 	s.certs.Commit(p.store)
 	s.tickets.Use(s.ticketStore(p.plan.config), p.plan.config.TLS.SessionTicketRotation)
 	s.commitACME(p.acme, p.plan.config)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/valor-ivx/weir/configs"
+	"github.com/valor-ivx/weir/proxy/auth"
 	edgetls "github.com/valor-ivx/weir/tls"
 )
 
@@ -22,6 +23,9 @@ func Check(path string, w io.Writer) bool {
 	if err != nil {
 		return refuse(w, err)
 	}
+	if _, err := openGuards(cfg, nil, auth.NewWork(1)); err != nil {
+		return refuse(w, err)
+	}
 	var pairs []edgetls.Pair
 	for _, c := range cfg.TLS.Certificates {
 		pairs = append(pairs, edgetls.Pair{Cert: c.Cert, Key: c.Key})
@@ -30,7 +34,7 @@ func Check(path string, w io.Writer) bool {
 	if err != nil {
 		return refuse(w, err)
 	}
-	for _, warning := range slices.Concat(p.table.Shadowed(), limitWarnings(cfg), transportWarnings(cfg, time.Now()), crowdWarnings(cfg, openFilesLimit()), store.Warnings()) {
+	for _, warning := range slices.Concat(p.table.Shadowed(), limitWarnings(cfg), transportWarnings(cfg, time.Now()), crowdWarnings(cfg, openFilesLimit()), guardWarnings(cfg), store.Warnings()) {
 		_, _ = fmt.Fprintf(w, "%s: warning: %s\n", path, warning)
 	}
 	for _, line := range append(acmeNote(cfg), overlayLines(cfg)...) {

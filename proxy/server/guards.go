@@ -1,0 +1,154 @@
+package server
+
+import (
+	"fmt"
+	"net/netip"
+	"reflect"
+	"runtime"
+	"slices"
+	"sync/atomic"
+
+	"go.uber.org/zap"
+
+	"github.com/valor-ivx/weir/configs"
+	"github.com/valor-ivx/weir/proxy"
+	"github.com/valor-ivx/weir/proxy/auth"
+	"github.com/valor-ivx/weir/proxy/observe"
+)
+
+// guards are the access lists and authentications of a configuration by their names. What two generations have in the same words is the same: its file is
+// followed, and who it knows stays known.
+type guards struct {
+	lists map[string]*followed[configs.AccessList, *auth.AccessList]
+	auths map[string]*followed[configs.Auth, *auth.Basic]
+}
+
+// followed is something that reads files, and how that went last.
+type followed[C any, G interface{ Reload() error }] struct {
+	config C
+	guard  G
+	failed atomic.Bool // written by rereadGuards, read by scrapes
+}
+
+// loginsAtATime leaves half of the processors to everybody else.
+func loginsAtATime() int { return max(1, runtime.GOMAXPROCS(0)/2) }
+
+// openGuards opens what old does not have and reads its files.
+func openGuards(cfg *configs.Config, old *generation, work *auth.Work) (*guards, error) {
+	before := &guards{}
+	if old != nil {
+		before = old.guards
+	}
+	g := &guards{lists: map[string]*followed[configs.AccessList, *auth.AccessList]{}, auths: map[string]*followed[configs.Auth, *auth.Basic]{}}
+	for _, c := range cfg.AccessLists {
+		if same := before.lists[c.Name]; same != nil && reflect.DeepEqual(same.config, c) {
+			g.lists[c.Name] = same
+			continue
+		}
+		l, err := auth.OpenAccessList(auth.AccessOptions{
+			Name: c.Name, Allow: prefixes(c.Allow), Deny: prefixes(c.Deny), AllowFile: c.AllowFile, DenyFile: c.DenyFile,
+		})
+		if err != nil {
+			return nil, err
+		}
+		g.lists[c.Name] = &followed[configs.AccessList, *auth.AccessList]{config: c, guard: l}
+	}
+	for _, c := range cfg.Auths {
+		if same := before.auths[c.Name]; same != nil && reflect.DeepEqual(same.config, c) {
+			g.auths[c.Name] = same
+			continue
+		}
+		b, err := auth.OpenBasic(auth.BasicOptions{Name: c.Name, Realm: c.Realm, UsersFile: c.UsersFile, Work: work})
+		if err != nil {
+			return nil, err
+		}
+		g.auths[c.Name] = &followed[configs.Auth, *auth.Basic]{config: c, guard: b}
+	}
+	return g, nil
+}
+
+func prefixes(networks []configs.Network) []netip.Prefix {
+	list := make([]netip.Prefix, len(networks))
+	for i, n := range networks {
+		list[i] = n.Prefix
+	}
+	return list
+}
+
+// listsOf are the access lists of a route.
+func (g *guards) listsOf(r *configs.Route) (lists []*auth.AccessList) {
+	for _, name := range r.Access {
+		lists = append(lists, g.lists[name].guard)
+	}
+	return lists
+}
+
+// guardOf is the authentication of a route, nil for none.
+func (g *guards) guardOf(r *configs.Route) *proxy.Guard {
+	a := g.auths[r.Auth]
+	if a == nil {
+		return nil
+	}
+	return &proxy.Guard{Authenticator: a.guard, ForwardCredentials: a.config.ForwardCredentials}
+}
+
+// rereadGuards reads the files of everything in force again; what has a mistake goes on with what it has. Under Server.reloading, after each reload, whatever
+// came of it: the file watch knows these files too.
+func (s *Server) rereadGuards() {
+	g := s.current.Load().guards
+	for _, l := range g.lists {
+		l.reread(s.log)
+	}
+	for _, a := range g.auths {
+		a.reread(s.log)
+	}
+}
+
+func (f *followed[C, G]) reread(log *zap.Logger) {
+	err := f.guard.Reload()
+	f.failed.Store(err != nil)
+	if err != nil {
+		log.Error("access file refused, what it said before stays in force", observe.Err(err))
+	}
+}
+
+// exportProtection says where scrapes find what protects routes.
+func (s *Server) exportProtection() {
+	s.metrics.SetLimitStats(s.limitStats)
+	s.metrics.SetGuardStats(s.guardStats)
+}
+
+// guardStats is what scrapes ask for. Before the first configuration there is nothing.
+func (s *Server) guardStats() (stats observe.GuardStats) {
+	current := s.current.Load()
+	if current == nil {
+		return stats
+	}
+	for name, l := range current.guards.lists {
+		stats.Access = append(stats.Access, observe.GuardStat{Name: name, Good: !l.failed.Load()})
+	}
+	for name, a := range current.guards.auths {
+		stats.Auth = append(stats.Auth, observe.GuardStat{Name: name, Good: !a.failed.Load()})
+	}
+	return stats
+}
+
+// guardWarnings are guards that guard nothing, passwords that travel in the clear, and lists that would see a proxy's address only.
+func guardWarnings(cfg *configs.Config) (warnings []string) {
+	behind := privateListener(cfg)
+	for _, l := range cfg.AccessLists {
+		switch {
+		case !slices.ContainsFunc(cfg.Routes, func(r configs.Route) bool { return slices.Contains(r.Access, l.Name) }):
+			warnings = append(warnings, fmt.Sprintf("access %s is named by no route: it keeps nobody out", l.Name))
+		case behind != "":
+			warnings = append(warnings, fmt.Sprintf("access %s goes by the client's address, listener %s is on a private address and client_ip.trusted_proxies names nobody: "+
+				"if a proxy stands in front, all its clients are one", l.Name, behind))
+		}
+	}
+	for _, a := range cfg.Auths {
+		if !slices.ContainsFunc(cfg.Routes, func(r configs.Route) bool { return r.Auth == a.Name }) {
+			warnings = append(warnings, fmt.Sprintf("auth %s is named by no route: it keeps nobody out", a.Name))
+		}
+	}
+	return warnings
+}
