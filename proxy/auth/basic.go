@@ -71,7 +71,7 @@ func OpenBasic(o BasicOptions) (*Basic, error) {
 
 // Authenticate verifies the request's credentials. For those that are known it allocates nothing; otherwise it takes as long as the hash is made to.
 func (b *Basic) Authenticate(r *Request) Verdict {
-	value, found := credentials(r.Header, "Basic")
+	value, found := credentials(r.Header, "Basic", mostCredentials)
 	switch {
 	case !found:
 		return Verdict{Denial: b.missing}

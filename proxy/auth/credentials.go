@@ -11,8 +11,8 @@ import (
 const mostCredentials = 2048
 
 // credentials are what follows the scheme in the request's only Authorization field (RFC 9110 §11.4: one space and a token68, or as nginx reads it,
-// several spaces). found is false where there is no such field; several, or one of another scheme, are nil.
-func credentials(h *message.Header, scheme string) (value []byte, found bool) {
+// several spaces), at most so many bytes. found is false where there is no such field; several, or one of another scheme, are nil.
+func credentials(h *message.Header, scheme string, most int) (value []byte, found bool) {
 	i := h.Find(message.Authorization, 0)
 	if i < 0 {
 		return nil, false
@@ -25,7 +25,7 @@ func credentials(h *message.Header, scheme string) (value []byte, found bool) {
 		return nil, true
 	}
 	value = bytes.TrimLeft(value[len(scheme):], " ")
-	if len(value) == 0 || len(value) > mostCredentials {
+	if len(value) == 0 || len(value) > most {
 		return nil, true
 	}
 	return value, true
