@@ -142,9 +142,7 @@ func (c checker) listeners() {
 		c.headersNamed(joinKey(path, "headers"), l.Headers)
 		c.redirect(l, path)
 		c.listenerSizes(l, path)
-		if protocols := joinKey(path, "protocols"); len(l.Protocols) == 0 && !c.bad(protocols) {
-			c.value(protocols, "protocols is empty: a listener speaks at least one")
-		}
+		c.protocols(l, path)
 	}
 }
 

@@ -8,6 +8,21 @@ func (c checker) limits() {
 		if !isLabel(l.Name) {
 			c.key(joinKey("limit", l.Name), "limit name %q: %s", l.Name, labelRule)
 		}
+		c.limitCounts(joinKey("limit", l.Name))
+	}
+}
+
+// limitCounts: a limit without rate and concurrency limits nothing, and what a rate is made of needs one.
+func (c checker) limitCounts(path string) {
+	rate, burst := joinKey(path, "rate"), joinKey(path, "burst")
+	if c.pos.has(rate) || c.bad(path) || c.bad(rate) {
+		return
+	}
+	switch {
+	case !c.pos.has(joinKey(path, "concurrency")):
+		c.key(path, "rate is missing, or concurrency")
+	case c.pos.has(burst) && !c.bad(burst):
+		c.value(burst, "burst without rate: there is no bucket that could hold it")
 	}
 }
 

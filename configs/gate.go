@@ -15,7 +15,6 @@ func notBuilt() []gate {
 		{path: "cluster"},
 		{path: "limit.*.key", values: []string{"jwt:"}},
 		{path: "limit.*.shared", values: []string{"true"}},
-		{path: "listener.*.protocols.*", values: []string{"h3"}},
 		{path: "service.*.sticky", values: []string{"cookie", "client_ip", "header:", "cookie:"}},
 		{path: "service.*.rollout"},
 		{path: "route.*.files"},

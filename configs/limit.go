@@ -8,15 +8,18 @@ import (
 	"time"
 )
 
-// Limit is a rate limit that routes name in limits: a bucket of burst tokens per key, refilled at rate, a request taking one. An empty bucket is 429 with
-// Retry-After. What a limit remembers outlives reloads, also when rate or burst change, and is bounded: 100,000 keys, those unused for longest go first.
+// Limit is what routes name in limits: a rate, a number of requests at a time, or both. The rate is a bucket of burst tokens per key, refilled at rate, a request
+// taking one. An empty bucket, and one request too many at a time, is 429 with Retry-After. What a limit remembers outlives reloads, also when rate or burst change, and is bounded: 100,000 keys, those unused for longest go first.
 type Limit struct {
 	Name string `toml:"-"` // from the table's name; same letters as a service's
 
 	// Requests that a key is given, as "10/s", "300/m" or "1000/h".
-	Rate Rate `toml:"rate" required:"true"`
+	Rate Rate `toml:"rate" required:"check"`
 	// Requests that a key may make at once. Default: the number in rate.
 	Burst int `toml:"burst" min:"1" max:"1000000"`
+	// Requests of a key that may be under way at a time, from the head to the end of the answer: an event stream or WebSocket counts for its life.
+	// In place of rate or beside it. Default: any number.
+	Concurrency int `toml:"concurrency" min:"1" max:"1000000"`
 	// What is counted apart: client_ip (an IPv6 address by its /64), header:NAME, cookie:NAME, route, or several joined by "+"
 	// as "client_ip+route". A request without the header or cookie is counted by its client address in its place.
 	Key LimitKey `toml:"key" default:"client_ip"`

@@ -29,7 +29,7 @@ type printer struct {
 func (p *printer) table(v reflect.Value, path string) {
 	fields := p.fields(v.Type())
 	for _, f := range fields {
-		if at := v.Field(f.index); !isTable(at.Type()) && !isUnset(at) {
+		if at := v.Field(f.index); !isTable(at.Type()) && !isUnset(at) && !(f.min != "" && at.IsZero() && f.outOfRange(at) != "") {
 			fmt.Fprintf(&p.out, "%s = %s\n", f.key, p.value(at))
 		}
 	}
@@ -88,7 +88,7 @@ func isUnset(v reflect.Value) bool {
 	case reflect.String:
 		return v.Len() == 0
 	}
-	return false
+	return v.Type() == reflect.TypeFor[Rate]() && v.IsZero()
 }
 
 // value prints one value as TOML.

@@ -22,6 +22,7 @@ func (x *Exchange) abandon() {
 		}
 	}()
 	defer x.leave() // whatever happens to the rest
+	defer x.countOut()
 	if x.waiter != nil {
 		x.unqueue()
 	}

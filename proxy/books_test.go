@@ -26,6 +26,8 @@ type entry struct {
 	Upstream int    `json:"weir.upstream.status_code"`
 	Attempts int    `json:"weir.attempts"`
 	Reason   string `json:"weir.reason"`
+	GRPC     string `json:"weir.grpc_status"`
+	Error    string `json:"error.message"`
 }
 
 // books collects the lines of an edge.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/valor-ivx/weir/proxy/http1"
-	"github.com/valor-ivx/weir/proxy/http2"
 	"github.com/valor-ivx/weir/proxy/message"
 	"github.com/valor-ivx/weir/proxy/observe"
 	"github.com/valor-ivx/weir/proxy/route"
@@ -60,6 +59,7 @@ type Exchange struct {
 	entry       observe.Entry // scratch for finish
 
 	refusal    refusal // of a 429
+	passage    passage // at gates, until countOut
 	scratchKey []byte  // what a limit counts by
 
 	scratch []byte // canonical path when it differs from the received one
@@ -74,6 +74,7 @@ func (x *Exchange) run(c *client, down downstream) (keep bool) {
 	}
 	x.upload.release(x)
 	x.leave()
+	x.countOut()
 	x.finish()
 	return down.EndExchange() && !x.broken && !x.tunneled
 }
@@ -136,7 +137,7 @@ func (x *Exchange) read() *Error {
 // refusedWith is the status that a message deserves by the protocol's own verdict, 0 when the connection broke instead.
 func refusedWith(err error) int {
 	var one *http1.Error
-	var two *http2.Error
+	var two *message.Error // HTTP/2's and HTTP/3's
 	switch {
 	case errors.As(err, &one):
 		return one.Status
@@ -195,6 +196,9 @@ func (x *Exchange) expire(at int64, why Reason) {
 func (x *Exchange) admit() *Error {
 	if x.route.Access != nil && !x.permitted() {
 		return errAccess
+	}
+	if x.down.Early() && !x.req.Method.Safe() {
+		return errTooEarly
 	}
 	if limit := x.route.MaxBody; limit >= 0 && x.req.Framing == message.Length && x.req.ContentLength > limit {
 		return errBodyLarge

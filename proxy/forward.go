@@ -56,6 +56,7 @@ func (x *Exchange) prepare() {
 	if x.route.Guard != nil {
 		b = x.presentUser(b)
 	}
+	b = x.appendEarly(b)
 	b = line(b, "X-Request-ID: ", x.id)
 	if x.req.Upgrade {
 		b = append(b, "Connection: Upgrade\r\n"...)

@@ -30,7 +30,11 @@ func (x *Exchange) identify() {
 // believe takes a trusted proxy's word about a request whose head has been read. The request id is the proxy's when it sent exactly one that is valid.
 func (x *Exchange) believe() {
 	w, h := &x.who, &x.req.Header
-	if x.snap.Trust.Empty() || !x.snap.Trust.Trusts(w.ip) {
+	if x.snap.Trust.Empty() {
+		x.suspectProxy()
+		return
+	}
+	if !x.snap.Trust.Trusts(w.ip) {
 		return
 	}
 	w.proxied = true

@@ -14,6 +14,7 @@ import (
 // Limits are the rate limits of a route, sorted by name as limit.Take wants them.
 type Limits struct {
 	list     []RouteLimit
+	gates    []RouteGate
 	registry *limit.Registry
 	policy   string // what RateLimit-Policy says; empty when every limit is a dry run
 }
@@ -43,21 +44,29 @@ const (
 )
 
 // NewLimits prepares the limits of a route: at most limit.MaxChecks, of different names, in the order of their names. Their buckets are in registry.
-func NewLimits(registry *limit.Registry, list []RouteLimit) *Limits {
+func NewLimits(registry *limit.Registry, list []RouteLimit, gates ...RouteGate) *Limits {
 	var policies []string
 	for _, l := range list {
 		if !l.Limit.DryRun() {
 			policies = append(policies, `"`+l.Limit.Name()+`";q=`+strconv.Itoa(l.Limit.Burst())+";w="+strconv.Itoa(l.Limit.Window()))
 		}
 	}
-	return &Limits{list: list, registry: registry, policy: strings.Join(policies, ", ")}
+	return &Limits{list: list, gates: gates, registry: registry, policy: strings.Join(policies, ", ")}
 }
 
-// List is the limits in their order.
+// Gates are the limits of concurrency in their order.
+func (s *Limits) Gates() []RouteGate { return s.gates }
+
+// List is the limits of rate in their order.
 func (s *Limits) List() []RouteLimit { return s.list }
 
 // limited asks the route's limits. What they refuse is 429 with the time to wait in x.refused.
 func (x *Exchange) limited(s *Limits) *Error {
+	if s.gates != nil {
+		if err := x.countIn(s); err != nil || len(s.list) == 0 {
+			return err
+		}
+	}
 	var checks [limit.MaxChecks]limit.Check
 	for i := range s.list {
 		x.scratchKey = x.appendLimitKey(x.scratchKey[:0], s.list[i].Key)
@@ -86,7 +95,7 @@ var errLimited = &Error{429, RateLimited, nil}
 
 // refusal is what a 429 tells the client.
 type refusal struct {
-	by     *limit.Limit
+	by     *limit.Limit // nil: a limit of concurrency
 	retry  time.Duration
 	policy string
 }
@@ -96,6 +105,9 @@ type refusal struct {
 func (r refusal) addTo(h *message.Header) {
 	seconds := strconv.FormatInt(int64((r.retry+time.Second-1)/time.Second), 10)
 	h.Add("Retry-After", seconds)
+	if r.by == nil { // not a rate: the draft's fields have nothing to say
+		return
+	}
 	h.Add("RateLimit", `"`+r.by.Name()+`";r=0;t=`+seconds)
 	h.Add("RateLimit-Policy", r.policy)
 }

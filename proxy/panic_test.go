@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/valor-ivx/weir/proxy/limit"
 	"github.com/valor-ivx/weir/upstream"
 )
 
@@ -61,6 +62,8 @@ func (s strike) at(t *testing.T, n int64, wait bool) bool {
 			}
 		}
 		e := newEdge(t, o)
+		gates := limit.NewRegistry(1000)
+		e.gating(gates, 1, false)
 		b := e.service.Breaker
 		if wait {
 			b.Enter(upstream.Normal)
@@ -80,6 +83,7 @@ func (s strike) at(t *testing.T, n int64, wait bool) bool {
 		_, _ = w.rest()
 		armed.Store(false)
 		e.inFlight(0)
+		e.eventually("an empty gate", func() bool { return gates.Stats()[0].Running == 0 })
 		if e.say(s.request+s.rest).head() == "" {
 			t.Error("the edge does not go on")
 		}

@@ -19,6 +19,8 @@ const (
 	CredentialsMissing
 	CredentialsInvalid
 	LoginsBusy
+	TooEarly
+	ConcurrencyLimited
 	HeaderTimeout
 	BodyTimeout
 	SlowBody
@@ -59,6 +61,8 @@ var reasonNames = [reasons]string{
 	CredentialsMissing: "credentials_missing",
 	CredentialsInvalid: "credentials_invalid",
 	LoginsBusy:         "logins_busy",
+	ConcurrencyLimited: "concurrency_limited",
+	TooEarly:           "too_early",
 	HeaderTimeout:      "client_header_timeout",
 	BodyTimeout:        "client_timeout",
 	SlowBody:           "client_body_slow",

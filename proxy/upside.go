@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"net/http"
 	"time"
 
 	"github.com/valor-ivx/weir/proxy/http1"
@@ -83,12 +84,20 @@ func (s sharedStream) LearnIdle(time.Duration) {}
 // End implements upside.
 func (s sharedStream) End(_, late bool, _ int64) { s.Release(late) }
 
-// adapt gives a head that came by HTTP/2 what HTTP/1 says in a head: the words of a status, and a length where there is no body.
+// adapt readies a head that came by HTTP/2 for the client. To HTTP/1 it says the words of a status, and a length where there is no body.
 func (x *Exchange) adapt() {
-	if x.resp.Proto != message.HTTP2 || x.req.Proto > message.HTTP11 {
+	if x.resp.Proto != message.HTTP2 {
 		return
 	}
-	x.resp.Reason = []byte(http1.StatusText(x.resp.Status))
+	if x.req.Proto > message.HTTP11 {
+		// There may be trailers: the end of the body is told apart from the last byte announced.
+		body := x.attempt.conn.ResponseBody()
+		if x.resp.Status >= 200 && !message.Bodiless(x.resp.Status, x.req.Method) && (!body.Complete() || body.Trailers().Len() > 0) {
+			x.resp.Framing = message.Chunked
+		}
+		return
+	}
+	x.resp.Reason = []byte(http.StatusText(x.resp.Status))
 	if x.resp.Framing == message.None && x.resp.Status >= 200 && !message.Bodiless(x.resp.Status, x.req.Method) && x.resp.Header.Find(message.ContentLength, 0) < 0 {
 		x.resp.Header.Add("Content-Length", "0")
 	}

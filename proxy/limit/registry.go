@@ -16,14 +16,15 @@ type Registry struct {
 	keys  int // per limit
 	seeds [2]maphash.Seed
 
-	// mu guards stores. Taken when the configuration changes and by scrapes; no request takes it.
+	// mu guards stores and gates. Taken when the configuration changes and by scrapes; no request takes it.
 	mu     sync.Mutex
 	stores map[string]*store
+	gates  map[string]*running
 }
 
 // NewRegistry makes a registry whose limits remember up to keys keys each.
 func NewRegistry(keys int) *Registry {
-	return &Registry{keys: keys, seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, stores: map[string]*store{}}
+	return &Registry{keys: keys, seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, stores: map[string]*store{}, gates: map[string]*running{}}
 }
 
 // Acquire makes a limit with these options over what the registry remembers under its name. It cannot fail; a new name remembers nothing yet.
@@ -47,6 +48,11 @@ func (r *Registry) Retain(names []string) {
 			delete(r.stores, name)
 		}
 	}
+	for name := range r.gates {
+		if !slices.Contains(names, name) {
+			delete(r.gates, name)
+		}
+	}
 }
 
 // Key is a hash of what a request is counted by: 128 bits under two secret seeds, so that nobody can aim at another's bucket, and two keys fall together
@@ -63,6 +69,7 @@ type Stat struct {
 	Name    string
 	Keys    int    // remembered now
 	Evicted uint64 // forgotten because the limit was full, since the process started
+	Running int64  // requests under way that its gate counts
 }
 
 // Stats lists the limits by name.
@@ -70,7 +77,16 @@ func (r *Registry) Stats() []Stat {
 	r.mu.Lock()
 	list := make([]Stat, 0, len(r.stores))
 	for name, s := range r.stores {
-		list = append(list, Stat{Name: name, Keys: s.len(), Evicted: s.evicted.Load()})
+		stat := Stat{Name: name, Keys: s.len(), Evicted: s.evicted.Load()}
+		if g := r.gates[name]; g != nil {
+			stat.Running = g.total.Load()
+		}
+		list = append(list, stat)
+	}
+	for name, g := range r.gates {
+		if r.stores[name] == nil {
+			list = append(list, Stat{Name: name, Running: g.total.Load()})
+		}
 	}
 	r.mu.Unlock()
 	slices.SortFunc(list, func(a, b Stat) int { return strings.Compare(a.Name, b.Name) })

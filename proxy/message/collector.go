@@ -1,5 +1,7 @@
 package message
 
+import "strings"
+
 // span is a piece of a head's arena.
 type span struct{ from, to int32 }
 
@@ -144,6 +146,9 @@ func (h *Collector) pseudoField(name, value string) *Error {
 func (h *Collector) regularField(name, value string) *Error {
 	if len(name) == 0 || !All(name, LowerTokenByte) {
 		return badName
+	}
+	if h.Responses { // applications of Go write such values, and net/http sends them; what HTTP/1 allows does no harm here
+		value = strings.Trim(value, " \t")
 	}
 	if !ValidValue(value) {
 		return badValue

@@ -12,6 +12,7 @@ type LimitStat struct {
 	Name    string
 	Keys    int
 	Evicted uint64
+	Running int64 // requests under way that it counts
 }
 
 type limitVecs struct {
@@ -29,6 +30,7 @@ func newLimitVecs() limitVecs {
 			keys: prometheus.NewDesc("weir_limit_keys", "Keys (clients, header values) that a rate limit remembers now.", []string{"limit"}, nil),
 			evicted: prometheus.NewDesc("weir_limit_evictions_total",
 				"Keys that a rate limit forgot because its memory was full; a key that comes back begins with a full burst.", []string{"limit"}, nil),
+			running: prometheus.NewDesc("weir_limit_requests_in_flight", "Requests under way now that a limit with concurrency counts.", []string{"limit"}, nil),
 		},
 	}
 }
@@ -39,14 +41,15 @@ func (v *limitVecs) collectors() []prometheus.Collector {
 
 // limitCollector asks at each scrape, so that requests count nothing for it.
 type limitCollector struct {
-	keys, evicted *prometheus.Desc
-	stats         func() []LimitStat // set once, before the first scrape; nil: no limits
+	keys, evicted, running *prometheus.Desc
+	stats                  func() []LimitStat // set once, before the first scrape; nil: no limits
 }
 
 // Describe implements prometheus.Collector.
 func (c *limitCollector) Describe(out chan<- *prometheus.Desc) {
 	out <- c.keys
 	out <- c.evicted
+	out <- c.running
 }
 
 // Collect implements prometheus.Collector.
@@ -57,6 +60,7 @@ func (c *limitCollector) Collect(out chan<- prometheus.Metric) {
 	for _, s := range c.stats() {
 		out <- prometheus.MustNewConstMetric(c.keys, prometheus.GaugeValue, float64(s.Keys), s.Name)
 		out <- prometheus.MustNewConstMetric(c.evicted, prometheus.CounterValue, float64(s.Evicted), s.Name)
+		out <- prometheus.MustNewConstMetric(c.running, prometheus.GaugeValue, float64(s.Running), s.Name)
 	}
 }
 

@@ -48,6 +48,7 @@ type Metrics struct {
 	guards    *guardCollector
 	queue     queueVecs
 	http2     *http2Collector
+	http3     *http3Collector
 	reloads   map[Result]prometheus.Counter // read-only after NewMetrics
 	lastGood  prometheus.Gauge
 	notAfter  *prometheus.GaugeVec
@@ -91,6 +92,7 @@ func NewMetrics(b Build) *Metrics {
 		guards:   newGuardCollector(),
 		queue:    newQueueVecs(),
 		http2:    newHTTP2Collector(),
+		http3:    newHTTP3Collector(),
 		lastGood: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "weir_config_last_reload_successful",
 			Help: "1 when the last reload took the file, 0 when it was refused and the configuration before it stays in force.",
@@ -132,7 +134,7 @@ func (m *Metrics) register(b Build) {
 	}, []string{"version", "revision", "goversion"})
 	info.WithLabelValues(b.Version, b.Revision, b.GoVersion).Set(1)
 
-	m.registry.MustRegister(m.requests, m.duration, m.lastGood, m.notAfter, m.logDrops, m.listeners, m.http2, reloads, info)
+	m.registry.MustRegister(m.requests, m.duration, m.lastGood, m.notAfter, m.logDrops, m.listeners, m.http2, m.http3, reloads, info)
 	m.registry.MustRegister(m.group.collectors()...)
 	m.registry.MustRegister(m.upstream.collectors()...)
 	m.registry.MustRegister(m.limit.collectors()...)

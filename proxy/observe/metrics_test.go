@@ -22,6 +22,7 @@ func populated() *observe.Metrics {
 	m.Listener("https").Secure()
 	m.SetReasons([]string{"", "no_route"})
 	kinds := []observe.HTTP2Stat{{Kind: "reset", Count: 5}}
+	m.SetHTTP3Stats(func() observe.HTTP3Stats { return observe.HTTP3Stats{Streams: 7, Slow: 1} })
 	m.SetHTTP2Stats(func() observe.HTTP2Stats { return observe.HTTP2Stats{Streams: 7, Errors: kinds, Floods: kinds} })
 	m.Route("https", "login")
 	m.Service("api", "connect_error")

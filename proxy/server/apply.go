@@ -102,6 +102,7 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 	if err = s.openListeners(p, cfg, old); err != nil {
 		return p, err
 	}
+	p.warnings = append(p.warnings, quicWarnings(p.sockets)...)
 	if p.acme, err = s.prepareACME(p, cfg); err != nil {
 		return p, err
 	}
@@ -200,6 +201,7 @@ func (p *prepared) undo(s *Server) {
 		pool.Release()
 	}
 	for _, l := range p.opened {
+		l.undoQUIC()
 		if !l.inherited {
 			_ = l.socket.Close()
 		}
@@ -263,7 +265,7 @@ func (s *Server) commit(p *prepared, old *generation, digest [32]byte) *generati
 	g.build(s, old)
 	s.current.Store(g)
 	s.proxy.Publish(g.snapshot)
-	p.bound(s.http2)
+	p.bound(s)
 	for _, l := range s.listeners {
 		if l.successor(p.opened) {
 			l.handOver()
@@ -297,6 +299,7 @@ func (s *Server) retire(old, g *generation) {
 			}
 		}
 	}
+	s.retireQUIC(g.sockets)
 	s.listeners = g.sockets
 	if old != nil {
 		for _, pool := range old.pools {

@@ -28,6 +28,9 @@ func (s *Server) status() admin.Status {
 			Name: l.config.Name, Address: l.socket.Addr().String(), TLS: l.tls != nil, Protocols: l.config.Protocols, Connections: l.open.Load(),
 		})
 	}
+	if w := s.suspicion(g); w != "" {
+		st.Warnings = append(st.Warnings, w)
+	}
 	if s.aside != "" {
 		st.Warnings = append(st.Warnings, s.aside)
 	}

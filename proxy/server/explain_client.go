@@ -39,15 +39,19 @@ func (e *explanation) limits() {
 		return
 	}
 	for _, c := range e.g.plan.config.Limits {
+		then := "429 with Retry-After beyond that"
+		if c.DryRun {
+			then = "dry run, nothing is refused"
+		}
+		for _, g := range e.route.Limits.Gates() {
+			if g.Gate.Name() == c.Name {
+				e.step("admit", "limit "+c.Name, "%d under way at a time for each %s; %s", c.Concurrency, c.Key, then)
+			}
+		}
 		for _, l := range e.route.Limits.List() {
-			if l.Limit.Name() != c.Name {
-				continue
+			if l.Limit.Name() == c.Name {
+				e.step("admit", "limit "+c.Name, "%s and %d at once for each %s; %s", c.Rate, c.Burst, c.Key, then)
 			}
-			then := "429 with Retry-After beyond that"
-			if c.DryRun {
-				then = "dry run, nothing is refused"
-			}
-			e.step("admit", "limit "+c.Name, "%s and %d at once for each %s; %s", c.Rate, c.Burst, c.Key, then)
 		}
 	}
 }

@@ -14,8 +14,18 @@ import (
 // limitsOf makes the limits of a route over the buckets that the server keeps for their names. Under Server.mu.
 func (s *Server) limitsOf(r *configs.Route, all []configs.Limit) *proxy.Limits {
 	var list []proxy.RouteLimit
+	var gates []proxy.RouteGate
 	for _, l := range all { // sorted by name
 		if !slices.Contains(r.Limits, l.Name) {
+			continue
+		}
+		if l.Concurrency > 0 {
+			gates = append(gates, proxy.RouteGate{
+				Gate: s.limits.Gate(limit.GateOptions{Name: l.Name, Most: l.Concurrency, DryRun: l.DryRun}),
+				Key:  limitKey(l.Key, r.Name), Metrics: s.metrics.Limit(l.Name), Counts: l.Rate.Count == 0,
+			})
+		}
+		if l.Rate.Count == 0 {
 			continue
 		}
 		list = append(list, proxy.RouteLimit{
@@ -24,10 +34,10 @@ func (s *Server) limitsOf(r *configs.Route, all []configs.Limit) *proxy.Limits {
 			Metrics: s.metrics.Limit(l.Name),
 		})
 	}
-	if list == nil {
+	if list == nil && gates == nil {
 		return nil
 	}
-	return proxy.NewLimits(s.limits, list)
+	return proxy.NewLimits(s.limits, list, gates...)
 }
 
 func limitKey(k configs.LimitKey, route string) []proxy.LimitKeyPart {
@@ -51,7 +61,7 @@ func (s *Server) limitStats() []observe.LimitStat {
 	stats := s.limits.Stats()
 	list := make([]observe.LimitStat, len(stats))
 	for i, st := range stats {
-		list[i] = observe.LimitStat{Name: st.Name, Keys: st.Keys, Evicted: st.Evicted}
+		list[i] = observe.LimitStat{Name: st.Name, Keys: st.Keys, Evicted: st.Evicted, Running: st.Running}
 	}
 	return list
 }

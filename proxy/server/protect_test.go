@@ -113,6 +113,27 @@ func TestExplainTellsClientAndLimits(t *testing.T) {
 	}
 }
 
+// TestSuspectedProxy: a peer on a private address that states clients of its own, where nobody is trusted, is a warning of status until a proxy is named.
+func TestSuspectedProxy(t *testing.T) {
+	r, blue, dir := started(t, func(dir, upstream string) string { return protectText(dir, upstream, "", "") })
+	suspicious := func() bool {
+		return slices.ContainsFunc(r.status().Warnings, func(w string) bool { return strings.HasPrefix(w, "127.0.0.1 sends X-Forwarded-For") })
+	}
+	_, _ = r.client.get(t)
+	if suspicious() {
+		t.Error("a client that states nothing is suspected")
+	}
+	say(t, r.address, "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.1\r\nConnection: close\r\n\r\n")
+	if !suspicious() {
+		t.Errorf("no warning in %q", r.status().Warnings)
+	}
+	r.write(protectText(dir, blue.address, "[client_ip]\ntrusted_proxies = [\"127.0.0.1\"]\n", ""))
+	r.call(http.StatusOK, "POST", "/v1/reload", "")
+	if suspicious() {
+		t.Error("suspected although it is trusted")
+	}
+}
+
 // TestCheckWarnsOfLimits: what a reload warns of, check prints.
 func TestCheckWarnsOfLimits(t *testing.T) {
 	dir := t.TempDir()

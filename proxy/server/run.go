@@ -149,6 +149,7 @@ func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin
 		_ = l.close() // a socket that cannot be closed is closed by the end of the process
 		l.abandon()
 	}
+	s.stopQUIC()
 	s.mu.Unlock()
 	limit, cancel := s.deadline(mode)
 	defer cancel()
@@ -171,6 +172,7 @@ func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin
 	clean := s.proxy.Shutdown(limit)
 	cancel()
 	s.mu.Lock()
+	s.awaitQUIC()
 	for _, pool := range s.current.Load().pools {
 		pool.Release()
 	}

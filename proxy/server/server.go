@@ -19,6 +19,7 @@ import (
 	"github.com/valor-ivx/weir/proxy/admin"
 	"github.com/valor-ivx/weir/proxy/auth"
 	"github.com/valor-ivx/weir/proxy/http2"
+	"github.com/valor-ivx/weir/proxy/http3"
 	"github.com/valor-ivx/weir/proxy/limit"
 	"github.com/valor-ivx/weir/proxy/observe"
 	edgetls "github.com/valor-ivx/weir/tls"
@@ -43,6 +44,7 @@ type Server struct {
 	secret   []byte
 	crowd    crowd
 	http2    *http2.Counters // of clients' connections
+	http3    *http3.Counters // the same
 
 	acme      atomic.Pointer[acme] // nil: none; written by apply, read by the data path and the admin API
 	exporting sync.Mutex           // one export of certificates' metrics at a time, so that none overwrites a newer one
@@ -68,6 +70,7 @@ type Server struct {
 	names     []string       // by index
 	counters  map[string]*serviceCounters
 	listeners []*listener
+	fading    []*endpoint // that take no more connections
 	runtime   overlay
 	outgoing  []outgoing
 	aside     string // why the overlay file was set aside at start; never written after
@@ -106,14 +109,14 @@ func start(o Options) (s *Server, err error) {
 		options: o, started: time.Now(), level: zap.NewAtomicLevelAt(level(cfg.Log.Level)),
 		certs: edgetls.NewManager(), stops: make(chan admin.StopMode, 2), hangups: make(chan struct{}, 1),
 		limits: limit.NewRegistry(limit.DefaultKeys), crowd: crowd{most: connectionsFor(openFilesLimit())},
-		http2: new(http2.Counters), logins: auth.NewWork(loginsAtATime()),
+		http2: new(http2.Counters), http3: new(http3.Counters), logins: auth.NewWork(loginsAtATime()),
 		indexes: map[string]int{}, counters: map[string]*serviceCounters{},
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.metrics = observe.NewMetrics(observe.Build{Version: o.Version})
 	s.metrics.SetReasons(proxy.Reasons())
 	s.metrics.SetQueueStats(priorityNames(), s.queueStats)
-	s.metrics.SetHTTP2Stats(s.http2Stats)
+	s.countStreams()
 	s.exportProtection()
 	s.log = observe.NewLogger(observe.LoggerOptions{Level: s.level, Output: output{s}, OnDrop: s.metrics.LogDropped})
 	s.targets.metrics = s.metrics
@@ -135,7 +138,7 @@ func start(o Options) (s *Server, err error) {
 		s.aside = fmt.Sprintf("the runtime overlay was set aside as %s, the file's weights are in force: %v", s.overlay.asidePath(), unreadable)
 	}
 	s.registry = upstream.NewRegistry(upstream.Options{Logger: s.log, Events: s.targets.events()})
-	s.proxy = proxy.New(proxy.Options{Logger: s.log, Now: s.registry.Now, Challenge: s.answerChallenge}, nil)
+	s.proxy = proxy.New(proxy.Options{Logger: s.log, Now: s.registry.Now, Challenge: s.answerChallenge, Suspected: s.suspected}, nil)
 	control, err := s.openAdmin(cfg)
 	if err != nil {
 		return s, err
@@ -201,6 +204,7 @@ func (s *Server) serveAdmin(l net.Listener) {
 // release closes what start opened, when it did not come to the end.
 func (s *Server) release() {
 	s.end()
+	s.stopQUIC()
 	for _, l := range s.listeners {
 		_ = l.socket.Close()
 	}

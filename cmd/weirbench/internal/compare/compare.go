@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -153,7 +154,7 @@ func (b *bench) run(ctx context.Context, s scenario) error {
 	rows := b.result.add(s)
 	for round := 1; round <= b.Rounds; round++ {
 		for _, n := range b.Proxies {
-			if b.binaries[n] == "" || n == peer.GoStd && !s.std {
+			if b.binaries[n] == "" || n == peer.GoStd && !s.std || n == peer.Nginx && s.h2c {
 				continue
 			}
 			label := fmt.Sprintf("%s, round %d, %s", s.name, round, n.Title())
@@ -243,7 +244,10 @@ func (b *bench) job(s scenario, t *trial) (peer.Job, error) {
 		job.Origins = append(job.Origins, o.Addr)
 	}
 	if len(s.slow) == 0 {
-		job.Origins = append(job.Origins, b.origin.Addr)
+		job.Origins, job.H2C = []netip.AddrPort{b.origin.Addr}, s.h2c
+		if s.h2c {
+			job.Origins[0] = b.origin.H2
+		}
 	}
 	if need := uint64(b.win.connections + 2000); b.Files < need {
 		return job, fmt.Errorf("open %d connections: the file limit is %d, want %d", b.win.connections, b.Files, need)

@@ -34,6 +34,7 @@ type scenario struct {
 	figures      []Figure
 	tool         peer.Name       // program that makes the load, empty for ours
 	log, tls, h2 bool            // of the proxy's job
+	h2c          bool            // to an origin that speaks HTTP/2 without TLS; nginx cannot
 	std          bool            // measured beside Go's standard stack too
 	slow         []time.Duration // origins of this process that take so long, instead of nginx
 	measure      func(context.Context, *trial) ([]float64, error)
@@ -96,6 +97,10 @@ func scenarios() []scenario {
 			measure: wrkTrial(gen.Wrk{}, peer.PathSmall), figures: cpu("µs/request", "B", map[peer.Name]float64{peer.Nginx: 1.15})},
 		{name: "h2-get", what: "small GET over HTTP/2 and the same TLS, 16 connections × 8 streams (h2load)", tool: h2load, tls: true, h2: true, std: true,
 			measure: h2Trial, figures: cpu("µs/request", "B", map[peer.Name]float64{peer.Nginx: 0.8, peer.HAProxy: 1.1, peer.GoStd: 0.2})},
+		{name: "h1-to-h2c", what: "small GET, 64 keep-alive connections (wrk), to an origin that speaks HTTP/2 without TLS", tool: wrk, h2c: true,
+			measure: wrkTrial(gen.Wrk{}, peer.PathSmall), figures: cpu("µs/request", "", nil)},
+		{name: "h2-to-h2c", what: "small GET over HTTP/2 and TLS as in h2-get, to an origin that speaks HTTP/2 without TLS", tool: h2load, tls: true, h2: true, h2c: true,
+			measure: h2Trial, figures: cpu("µs/request", "", nil)},
 		{name: "handshake", what: "full TLS 1.3 handshakes (X25519, ECDSA P-256, no resumption) with one GET each, 16 at a time", tls: true,
 			measure: handshakeTrial, figures: cpu("µs/handshake", "B", map[peer.Name]float64{peer.Nginx: 1.2})},
 		{name: "headers30", what: "small GET with 30 request headers", tool: wrk,

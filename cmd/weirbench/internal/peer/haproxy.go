@@ -49,7 +49,11 @@ defaults
 		b.WriteString("  balance leastconn\n")
 	}
 	for i, o := range j.Origins {
-		fmt.Fprintf(&b, "  server origin%d %v\n", i, o)
+		proto := ""
+		if j.H2C {
+			proto = " proto h2"
+		}
+		fmt.Fprintf(&b, "  server origin%d %v%s\n", i, o, proto)
 	}
 	return b.String()
 }

@@ -30,11 +30,15 @@ func StartOrigin(ctx context.Context, dir string, core int, files uint64) (*Runn
 	if err != nil {
 		return nil, err
 	}
+	h2, err := FreeAddr()
+	if err != nil {
+		return nil, err
+	}
 	binary, err := Binary(Nginx, "")
 	if err != nil {
 		return nil, err
 	}
-	conf, err := writeConfig(dir, "nginx.conf", originConfig(dir, addr, files))
+	conf, err := writeConfig(dir, "nginx.conf", originConfig(dir, addr, h2, files))
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +48,12 @@ func StartOrigin(ctx context.Context, dir string, core int, files uint64) (*Runn
 		}
 	}
 	args := []string{"-e", filepath.Join(dir, "error.log"), "-p", dir, "-c", conf}
-	return start(ctx, "origin", dir, proc.Command{Path: binary, Args: args, Core: core}, addr)
+	r, err := start(ctx, "origin", dir, proc.Command{Path: binary, Args: args, Core: core}, addr)
+	if err != nil {
+		return nil, err
+	}
+	r.H2 = h2
+	return r, nil
 }
 
 // zeros makes a sparse file: the kernel serves its pages like any other's, and the disk holds none.
@@ -62,7 +71,7 @@ func zeros(path string, size int64) error {
 
 // originConfig: the sink forwards a bodiless GET to itself because nginx's own "return" would answer
 // before it has read the request's body, and the proxy would be measured on early answers.
-func originConfig(dir string, addr netip.AddrPort, files uint64) string {
+func originConfig(dir string, addr, h2 netip.AddrPort, files uint64) string {
 	self := filepath.Join(dir, "self.sock")
 	var b strings.Builder
 	b.WriteString(nginxTop(dir, files-100))
@@ -77,6 +86,7 @@ func originConfig(dir string, addr netip.AddrPort, files uint64) string {
   upstream self { server unix:%s; keepalive 128; keepalive_requests %d; }
   server {
     listen %v backlog=16384;
+    listen %v http2 backlog=16384;
     location = %s { return 200 '%s'; }
     location = %s { return 200 'ready'; }
     location = %s {
@@ -94,6 +104,6 @@ func originConfig(dir string, addr netip.AddrPort, files uint64) string {
   }
   server { listen unix:%s; location / { return 200 'taken'; } }
 }
-`, dir, self, many, addr, PathSmall, Answer, PathOwn, PathEcho, PathSink, self)
+`, dir, self, many, addr, h2, PathSmall, Answer, PathOwn, PathEcho, PathSink, self)
 	return b.String()
 }

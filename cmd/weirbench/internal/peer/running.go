@@ -24,6 +24,7 @@ const (
 // Running is a server that listens. Its owner calls Stop.
 type Running struct {
 	Addr netip.AddrPort
+	H2   netip.AddrPort // of the origin, where it speaks HTTP/2 without TLS
 	name string
 	proc *proc.Process
 	out  *os.File

@@ -38,12 +38,16 @@ address = %q
 	for i, o := range j.Origins {
 		targets[i] = fmt.Sprintf("%q", o)
 	}
+	protocol := ""
+	if j.H2C {
+		protocol = "[service.origin]\nprotocol = \"h2c\"\n\n"
+	}
 	fmt.Fprintf(&b, `
 [[route]]
 service = "origin"
 
-[service.origin.group.main]
+%s[service.origin.group.main]
 targets = [%s]
-`, strings.Join(targets, ", "))
+`, protocol, strings.Join(targets, ", "))
 	return b.String()
 }
