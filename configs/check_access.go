@@ -59,10 +59,17 @@ func (c checker) auths() {
 				c.value(at, "realm %s has a quote or a backslash", c.quote(at, a.Realm))
 			}
 		}
-		if at := joinKey(path, "users_file"); a.Type == AuthBasic && !c.pos.has(at) && !c.bad(at) {
-			c.key(path, `auth %q of type "basic" needs users_file`, a.Name)
+		c.foreignKeys(a, path)
+		if c.bad(joinKey(path, "type")) {
+			continue
 		}
-		c.followed(joinKey(path, "users_file"), &a.UsersFile)
+		switch a.Type {
+		case AuthBasic:
+			c.needs(a, path, "users_file")
+			c.followed(joinKey(path, "users_file"), &a.UsersFile)
+		case AuthJWT:
+			c.jwt(a, path)
+		}
 	}
 }
 
@@ -75,6 +82,7 @@ func (c checker) guardsOf(rt *Route, route string) {
 		}
 		c.references(path, references{kind: "access", names: rt.Access, known: known})
 	}
+	c.claimLimits(rt, route)
 	path := joinKey(route, "auth")
 	if !c.pos.has(path) || c.bad(path) || c.bad("auth") && len(c.cfg.Auths) == 0 {
 		return

@@ -13,7 +13,6 @@ import (
 func notBuilt() []gate {
 	return []gate{
 		{path: "cluster"},
-		{path: "limit.*.key", values: []string{"jwt:"}},
 		{path: "limit.*.shared", values: []string{"true"}},
 		{path: "service.*.sticky", values: []string{"cookie", "client_ip", "header:", "cookie:"}},
 		{path: "service.*.rollout"},

@@ -163,7 +163,7 @@ func (x *Exchange) failCall(err *Error) {
 	h.Add("Grpc-Status", strconv.Itoa(code))
 	h.AddBytes("Grpc-Message", appendGRPCMessage(nil, http1.StatusText(err.Status)+": "+err.Reason.String()+" (request "+string(x.id)+")"))
 	switch err.Status {
-	case 401:
+	case 401, 403:
 		x.user.challenge(h)
 	case 429:
 		x.refusal.addTo(h)

@@ -38,14 +38,20 @@ func (x *Exchange) permitted() bool {
 }
 
 // denials are the errors of auth's denials, by kind.
-var denials = [auth.Whys]Reason{auth.Missing: CredentialsMissing, auth.Invalid: CredentialsInvalid, auth.Busy: LoginsBusy}
+var denials = [auth.Whys]Reason{
+	auth.Missing: CredentialsMissing, auth.Invalid: CredentialsInvalid, auth.Busy: LoginsBusy,
+	auth.TokenMissing: TokenMissing, auth.TokenInvalid: TokenInvalid, auth.TokenExpired: TokenExpired, auth.ClaimRefused: ClaimRefused, auth.KeysAway: KeysAway,
+}
 
-// authenticate is where a request waits for its password to be verified.
+// authenticate is where a request waits for its password to be verified, or for the key of its token.
 func (x *Exchange) authenticate(g *Guard) *Error {
 	x.user.request = auth.Request{Header: &x.req.Header, Now: time.Now()}
 	x.user.verdict = g.Authenticator.Authenticate(&x.user.request)
 	if d := x.user.verdict.Denial; d != nil {
 		return &Error{d.Status, denials[d.Why], nil}
+	}
+	if x.route.UserLimits != nil {
+		return x.limited(x.route.UserLimits)
 	}
 	return nil
 }

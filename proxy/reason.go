@@ -19,6 +19,11 @@ const (
 	CredentialsMissing
 	CredentialsInvalid
 	LoginsBusy
+	TokenMissing
+	TokenInvalid
+	TokenExpired
+	ClaimRefused
+	KeysAway
 	TooEarly
 	ConcurrencyLimited
 	HeaderTimeout
@@ -61,6 +66,11 @@ var reasonNames = [reasons]string{
 	CredentialsMissing: "credentials_missing",
 	CredentialsInvalid: "credentials_invalid",
 	LoginsBusy:         "logins_busy",
+	TokenMissing:       "token_missing",
+	TokenInvalid:       "token_invalid",
+	TokenExpired:       "token_expired",
+	ClaimRefused:       "claim_refused",
+	KeysAway:           "keys_unavailable",
 	ConcurrencyLimited: "concurrency_limited",
 	TooEarly:           "too_early",
 	HeaderTimeout:      "client_header_timeout",

@@ -93,7 +93,7 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 		return p, err
 	}
 	p.warnings = append(p.warnings, p.store.Warnings()...)
-	if p.guards, err = openGuards(cfg, old, s.logins); err != nil {
+	if p.guards, err = s.openGuards(cfg, old); err != nil {
 		return p, err
 	}
 	if p.logs, err = s.openLogs(cfg.Log, s.logs.Load()); err != nil {
@@ -197,6 +197,7 @@ func (p *prepared) undo(s *Server) {
 	if p.acme != nil && p.acme != s.acme.Load() {
 		p.acme.Close()
 	}
+	p.guards.closeBut(s.guards())
 	for _, pool := range p.pools {
 		pool.Release()
 	}
@@ -302,6 +303,7 @@ func (s *Server) retire(old, g *generation) {
 	s.retireQUIC(g.sockets)
 	s.listeners = g.sockets
 	if old != nil {
+		old.guards.closeBut(g.guards)
 		for _, pool := range old.pools {
 			pool.Release()
 		}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/valor-ivx/weir/configs"
-	"github.com/valor-ivx/weir/proxy/auth"
 	edgetls "github.com/valor-ivx/weir/tls"
 )
 
@@ -23,7 +22,7 @@ func Check(path string, w io.Writer) bool {
 	if err != nil {
 		return refuse(w, err)
 	}
-	if _, err := openGuards(cfg, nil, auth.NewWork(1)); err != nil {
+	if err := checkGuards(cfg); err != nil {
 		return refuse(w, err)
 	}
 	var pairs []edgetls.Pair

@@ -20,7 +20,19 @@ import (
 // followed, and who it knows stays known.
 type guards struct {
 	lists map[string]*followed[configs.AccessList, *auth.AccessList]
-	auths map[string]*followed[configs.Auth, *auth.Basic]
+	auths map[string]*followed[authConfig, authenticator]
+}
+
+// authConfig is what an authentication is made of.
+type authConfig struct {
+	configs.Auth
+	Keep []string // claims that limits count by
+}
+
+// authenticator is an authentication.
+type authenticator interface {
+	proxy.Authenticator
+	Reload() error
 }
 
 // followed is something that reads files, and how that went last.
@@ -34,37 +46,82 @@ type followed[C any, G interface{ Reload() error }] struct {
 func loginsAtATime() int { return max(1, runtime.GOMAXPROCS(0)/2) }
 
 // openGuards opens what old does not have and reads its files.
-func openGuards(cfg *configs.Config, old *generation, work *auth.Work) (*guards, error) {
+func (s *Server) openGuards(cfg *configs.Config, old *generation) (*guards, error) {
 	before := &guards{}
 	if old != nil {
 		before = old.guards
 	}
-	g := &guards{lists: map[string]*followed[configs.AccessList, *auth.AccessList]{}, auths: map[string]*followed[configs.Auth, *auth.Basic]{}}
+	g := &guards{lists: map[string]*followed[configs.AccessList, *auth.AccessList]{}, auths: map[string]*followed[authConfig, authenticator]{}}
 	for _, c := range cfg.AccessLists {
 		if same := before.lists[c.Name]; same != nil && reflect.DeepEqual(same.config, c) {
 			g.lists[c.Name] = same
 			continue
 		}
-		l, err := auth.OpenAccessList(auth.AccessOptions{
-			Name: c.Name, Allow: prefixes(c.Allow), Deny: prefixes(c.Deny), AllowFile: c.AllowFile, DenyFile: c.DenyFile,
-		})
+		l, err := openAccessList(c)
 		if err != nil {
+			g.closeBut(before)
 			return nil, err
 		}
 		g.lists[c.Name] = &followed[configs.AccessList, *auth.AccessList]{config: c, guard: l}
 	}
-	for _, c := range cfg.Auths {
+	for _, c := range authConfigs(cfg) {
 		if same := before.auths[c.Name]; same != nil && reflect.DeepEqual(same.config, c) {
 			g.auths[c.Name] = same
 			continue
 		}
-		b, err := auth.OpenBasic(auth.BasicOptions{Name: c.Name, Realm: c.Realm, UsersFile: c.UsersFile, Work: work})
+		a, err := s.openAuth(c)
 		if err != nil {
+			g.closeBut(before)
 			return nil, err
 		}
-		g.auths[c.Name] = &followed[configs.Auth, *auth.Basic]{config: c, guard: b}
+		g.auths[c.Name] = &followed[authConfig, authenticator]{config: c, guard: a}
 	}
 	return g, nil
+}
+
+func openAccessList(c configs.AccessList) (*auth.AccessList, error) {
+	return auth.OpenAccessList(auth.AccessOptions{
+		Name: c.Name, Allow: prefixes(c.Allow), Deny: prefixes(c.Deny), AllowFile: c.AllowFile, DenyFile: c.DenyFile,
+	})
+}
+
+// closeBut ends what others does not go on with.
+func (g *guards) closeBut(others *guards) {
+	if g == nil {
+		return
+	}
+	for name, a := range g.auths {
+		if c, ok := a.guard.(interface{ Close() }); ok && (others == nil || others.auths[name] != a) {
+			c.Close()
+		}
+	}
+}
+
+// guards are those in force, nil before the first.
+func (s *Server) guards() *guards {
+	if current := s.current.Load(); current != nil {
+		return current.guards
+	}
+	return nil
+}
+
+// checkGuards does what openGuards does without beginning anything.
+func checkGuards(cfg *configs.Config) error {
+	for _, c := range cfg.AccessLists {
+		if _, err := openAccessList(c); err != nil {
+			return err
+		}
+	}
+	s := &Server{logins: auth.NewWork(1)}
+	for _, c := range authConfigs(cfg) {
+		if c.JWKSURL != "" {
+			continue // nothing is asked over the network
+		}
+		if _, err := s.openAuth(c); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func prefixes(networks []configs.Network) []netip.Prefix {
@@ -104,6 +161,12 @@ func (s *Server) rereadGuards() {
 	}
 }
 
+// good reports whether what the guard goes by was well when it was last read.
+func (f *followed[C, G]) good() bool {
+	g, asks := any(f.guard).(interface{ Good() bool })
+	return !f.failed.Load() && (!asks || g.Good())
+}
+
 func (f *followed[C, G]) reread(log *zap.Logger) {
 	err := f.guard.Reload()
 	f.failed.Store(err != nil)
@@ -125,10 +188,10 @@ func (s *Server) guardStats() (stats observe.GuardStats) {
 		return stats
 	}
 	for name, l := range current.guards.lists {
-		stats.Access = append(stats.Access, observe.GuardStat{Name: name, Good: !l.failed.Load()})
+		stats.Access = append(stats.Access, observe.GuardStat{Name: name, Good: l.good()})
 	}
 	for name, a := range current.guards.auths {
-		stats.Auth = append(stats.Auth, observe.GuardStat{Name: name, Good: !a.failed.Load()})
+		stats.Auth = append(stats.Auth, observe.GuardStat{Name: name, Good: a.good()})
 	}
 	return stats
 }
@@ -148,6 +211,9 @@ func guardWarnings(cfg *configs.Config) (warnings []string) {
 	for _, a := range cfg.Auths {
 		if !slices.ContainsFunc(cfg.Routes, func(r configs.Route) bool { return r.Auth == a.Name }) {
 			warnings = append(warnings, fmt.Sprintf("auth %s is named by no route: it keeps nobody out", a.Name))
+		}
+		if a.Type == configs.AuthJWT && len(a.Audience) == 0 {
+			warnings = append(warnings, fmt.Sprintf("auth %s names no audience: a token that %s gave for another application is good here", a.Name, a.Issuer))
 		}
 	}
 	return warnings

@@ -178,6 +178,7 @@ func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin
 	}
 	s.closeOutgoing(time.Now().Add(outgoingLife)) // every request has ended
 	s.mu.Unlock()
+	s.guards().closeBut(nil)
 	s.tickets.Close()
 	s.registry.Close()
 	s.closeAdmin(ctx)

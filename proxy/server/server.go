@@ -214,6 +214,7 @@ func (s *Server) release() {
 	if s.tickets != nil {
 		s.tickets.Close()
 	}
+	s.guards().closeBut(nil)
 	if s.registry != nil {
 		s.registry.Close()
 	}
