@@ -20,6 +20,7 @@ import (
 type prepared struct {
 	plan     *plan
 	store    *edgetls.Store
+	cluster  *link // nil: none
 	acme     *acme // nil: none
 	guards   *guards
 	logs     *logs
@@ -100,6 +101,9 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 		return p, err
 	}
 	if err = s.openListeners(p, cfg, old); err != nil {
+		return p, err
+	}
+	if err = s.prepareCluster(p, cfg); err != nil {
 		return p, err
 	}
 	p.warnings = append(p.warnings, quicWarnings(p.sockets)...)
@@ -198,6 +202,9 @@ func (p *prepared) undo(s *Server) {
 		p.acme.Close()
 	}
 	p.guards.closeBut(s.guards())
+	if p.cluster != s.cluster.Load() {
+		p.cluster.close()
+	}
 	for _, pool := range p.pools {
 		pool.Release()
 	}
@@ -258,7 +265,8 @@ func (s *Server) commit(p *prepared, old *generation, digest [32]byte) *generati
 	s.level.SetLevel(level(p.plan.config.Log.Level))
 	// Refused only where a public listener would lose its token, which the configuration's own check has refused before.
 	_ = s.admin.SetToken(p.plan.config.Admin.Token.Reveal())
-	g.acme, g.guards = p.acme, p.guards
+	g.acme, g.cluster, g.guards = p.acme, p.cluster, p.guards
+	s.cluster.Store(p.cluster)
 	s.certs.Commit(p.store)
 	s.tickets.Use(s.ticketStore(p.plan.config), p.plan.config.TLS.SessionTicketRotation)
 	s.commitACME(p.acme, p.plan.config)
@@ -304,6 +312,9 @@ func (s *Server) retire(old, g *generation) {
 	s.listeners = g.sockets
 	if old != nil {
 		old.guards.closeBut(g.guards)
+		if old.cluster != g.cluster {
+			old.cluster.close()
+		}
 		for _, pool := range old.pools {
 			pool.Release()
 		}

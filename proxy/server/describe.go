@@ -28,6 +28,10 @@ func (s *Server) status() admin.Status {
 			Name: l.config.Name, Address: l.socket.Addr().String(), TLS: l.tls != nil, Protocols: l.config.Protocols, Connections: l.open.Load(),
 		})
 	}
+	cluster, warning := s.describeCluster(g.plan.config)
+	if st.Cluster = cluster; warning != "" {
+		st.Warnings = append(st.Warnings, warning)
+	}
 	if w := s.suspicion(g); w != "" {
 		st.Warnings = append(st.Warnings, w)
 	}

@@ -56,6 +56,9 @@ func (e *explanation) limitsAmong(limits *proxy.Limits) {
 		}
 		for _, l := range limits.List() {
 			if l.Limit.Name() == c.Name {
+				if c.Shared {
+					then += "; counted across replicas"
+				}
 				e.step("admit", "limit "+c.Name, "%s and %d at once for each %s; %s", c.Rate, c.Burst, c.Key, then)
 			}
 		}

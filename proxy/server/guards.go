@@ -175,12 +175,6 @@ func (f *followed[C, G]) reread(log *zap.Logger) {
 	}
 }
 
-// exportProtection says where scrapes find what protects routes.
-func (s *Server) exportProtection() {
-	s.metrics.SetLimitStats(s.limitStats)
-	s.metrics.SetGuardStats(s.guardStats)
-}
-
 // guardStats is what scrapes ask for. Before the first configuration there is nothing.
 func (s *Server) guardStats() (stats observe.GuardStats) {
 	current := s.current.Load()

@@ -180,6 +180,7 @@ func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin
 	s.mu.Unlock()
 	s.guards().closeBut(nil)
 	s.tickets.Close()
+	s.cluster.Load().close()
 	s.registry.Close()
 	s.closeAdmin(ctx)
 	s.log.Info("stopped", zap.Bool("weir.clean", clean))

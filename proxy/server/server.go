@@ -46,6 +46,7 @@ type Server struct {
 	http2    *http2.Counters // of clients' connections
 	http3    *http3.Counters // the same
 
+	cluster   atomic.Pointer[link] // nil: none; written by apply
 	acme      atomic.Pointer[acme] // nil: none; written by apply, read by the data path and the admin API
 	exporting sync.Mutex           // one export of certificates' metrics at a time, so that none overwrites a newer one
 
@@ -87,6 +88,7 @@ type generation struct {
 	plan     *plan
 	acme     *acme
 	guards   *guards
+	cluster  *link
 	pools    map[poolKey]*upstream.Pool
 	services map[string]*proxy.Service
 	snapshot *proxy.Snapshot
@@ -114,10 +116,9 @@ func start(o Options) (s *Server, err error) {
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.metrics = observe.NewMetrics(observe.Build{Version: o.Version})
+	s.exportStats()
+	s.metrics.SetGuardStats(s.guardStats)
 	s.metrics.SetReasons(proxy.Reasons())
-	s.metrics.SetQueueStats(priorityNames(), s.queueStats)
-	s.countStreams()
-	s.exportProtection()
 	s.log = observe.NewLogger(observe.LoggerOptions{Level: s.level, Output: output{s}, OnDrop: s.metrics.LogDropped})
 	s.targets.metrics = s.metrics
 	defer func() {
@@ -215,6 +216,7 @@ func (s *Server) release() {
 		s.tickets.Close()
 	}
 	s.guards().closeBut(nil)
+	s.cluster.Load().close()
 	if s.registry != nil {
 		s.registry.Close()
 	}
