@@ -30,6 +30,8 @@ func check(cfg *Config, r *report, f *files) {
 	c.headers()
 	c.listeners()
 	c.limits()
+	c.accessLists()
+	c.auths()
 	for i := range cfg.Services {
 		c.service(&cfg.Services[i])
 	}

@@ -5,16 +5,18 @@ import "time"
 // Config is one configuration file after loading: expanded, typed, with every default filled in.
 // It is a value: nothing in it changes after Load or Parse returns, and it may be shared freely.
 type Config struct {
-	Admin     Admin      `toml:"admin"`
-	Log       Log        `toml:"log"`
-	ClientIP  *ClientIP  `toml:"client_ip"` // nil: no proxy is trusted
-	Cluster   *Cluster   `toml:"cluster"`   // nil: this process alone
-	TLS       TLS        `toml:"tls"`
-	Listeners []Listener `toml:"listener"` // in file order
-	Headers   []Headers  `toml:"headers"`  // sorted by name
-	Limits    []Limit    `toml:"limit"`    // sorted by name
-	Services  []Service  `toml:"service"`  // sorted by name
-	Routes    []Route    `toml:"route"`    // in file order
+	Admin       Admin        `toml:"admin"`
+	Log         Log          `toml:"log"`
+	ClientIP    *ClientIP    `toml:"client_ip"` // nil: no proxy is trusted
+	Cluster     *Cluster     `toml:"cluster"`   // nil: this process alone
+	TLS         TLS          `toml:"tls"`
+	Listeners   []Listener   `toml:"listener"` // in file order
+	Headers     []Headers    `toml:"headers"`  // sorted by name
+	Limits      []Limit      `toml:"limit"`    // sorted by name
+	AccessLists []AccessList `toml:"access"`   // sorted by name
+	Auths       []Auth       `toml:"auth"`     // sorted by name
+	Services    []Service    `toml:"service"`  // sorted by name
+	Routes      []Route      `toml:"route"`    // in file order
 
 	// Files lists every file the configuration was read from, sorted: the file itself (when it came
 	// from Load), certificates, keys and ${file:…} references. A change to any of them can change Digest.

@@ -148,18 +148,19 @@ func hasKeys(t reflect.Type) bool {
 }
 
 func isNamed(t reflect.Type) bool {
-	return t == reflect.TypeFor[configs.Service]() || t == reflect.TypeFor[configs.Group]() || t == reflect.TypeFor[configs.Limit]() || t == reflect.TypeFor[configs.Headers]()
+	return t == reflect.TypeFor[configs.Service]() || t == reflect.TypeFor[configs.Group]() || t == reflect.TypeFor[configs.Limit]() || t == reflect.TypeFor[configs.Headers]() ||
+		t == reflect.TypeFor[configs.AccessList]() || t == reflect.TypeFor[configs.Auth]()
 }
 
 // collect gathers the values of every path of a decoded file, with names of services and groups as "*".
 func collect(stated map[string][]string, path string, v any) {
 	switch v := v.(type) {
 	case map[string]any:
-		if path == "headers.*.set" { // its keys are names of fields
+		if path == "headers.*.set" || path == "auth.*.require" || path == "auth.*.claim_headers" { // its keys are names of fields
 			stated[path] = append(stated[path], "")
 		}
 		for k, inner := range v {
-			if path == "service" || path == "service.*.group" || path == "limit" || path == "headers" {
+			if path == "service" || path == "service.*.group" || path == "limit" || path == "headers" || path == "access" || path == "auth" {
 				k = "*"
 			}
 			collect(stated, strings.TrimPrefix(path+"."+k, "."), inner)

@@ -23,6 +23,7 @@ type Exchange struct {
 	resp message.Response
 	id   []byte // X-Request-ID; in who
 	who  identity
+	user guarded // set by the route's Guard
 
 	route   *Route
 	service *Service
@@ -112,7 +113,7 @@ func (x *Exchange) begin(c *client, down downstream) {
 	x.deadline, x.headAt, x.attempts, x.status = 0, 0, 0, 0
 	x.reason, x.cause, x.began, x.broken, x.tunneled, x.eventStream, x.sent = ReasonNone, nil, false, false, false, false, 0
 	x.ours, x.counted, x.rpc, x.socket.stream = false, false, rpc{}, nil
-	x.path, x.lines = nil, x.lines[:0]
+	x.path, x.lines, x.user = nil, x.lines[:0], guarded{}
 	x.identify()
 	x.open = true
 	c.listener.Metrics.RequestBegin()
@@ -155,6 +156,7 @@ var (
 	errUnknownHost = &Error{404, UnknownHost, nil}
 	errMethod      = &Error{405, MethodRefused, nil}
 	errBodyLarge   = &Error{413, BodyTooLarge, nil}
+	errAccess      = &Error{403, AccessDenied, nil}
 )
 
 // match finds the route by host and canonical path.
@@ -199,6 +201,9 @@ func (x *Exchange) expire(at int64, why Reason) {
 
 // admit refuses what the route does not want before an upstream hears of it.
 func (x *Exchange) admit() *Error {
+	if x.route.Access != nil && !x.permitted() {
+		return errAccess
+	}
 	if x.down.Early() && !x.req.Method.Safe() {
 		return errTooEarly
 	}
@@ -206,7 +211,12 @@ func (x *Exchange) admit() *Error {
 		return errBodyLarge
 	}
 	if x.route.Limits != nil {
-		return x.limited(x.route.Limits)
+		if err := x.limited(x.route.Limits); err != nil {
+			return err
+		}
+	}
+	if x.route.Guard != nil { // after the limits, which is how logins are limited
+		return x.authenticate(x.route.Guard)
 	}
 	return nil
 }

@@ -53,6 +53,7 @@ func (x *Exchange) log(now int64, elapsed time.Duration) {
 	if i := x.req.Header.Find(message.UserAgent, 0); i >= 0 {
 		e.UserAgent = x.req.Header.At(i).Value()
 	}
+	e.User = x.user.verdict.User
 	if x.service != nil {
 		e.Service = x.service.Name
 	}

@@ -53,6 +53,9 @@ func (x *Exchange) prepare() {
 		x.req.Header.DropNominated()
 	}
 	b := x.appendClientCert(x.appendIdentity(x.lines[:0]))
+	if x.route.Guard != nil {
+		b = x.presentUser(b)
+	}
 	b = x.appendEarly(b)
 	b = line(b, "X-Request-ID: ", x.id)
 	if x.req.Upgrade {

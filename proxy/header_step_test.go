@@ -23,9 +23,10 @@ func TestProtectionAllocatesNothing(t *testing.T) {
 		r := limit.NewRegistry(1000)
 		e.limiting(r, proxy.RouteLimit{Limit: r.Acquire(limit.Options{Name: "a", Rate: 1e6, Burst: 100_000}), Key: byClient()})
 		s := *e.proxy.Snapshot()
+		s.Routes[0].Access, s.Routes[0].Guard = guardedBy(t)
 		s.Routes[0].Headers = []*header.Policy{header.New(header.Options{Preset: preset, Remove: []string{"X-Powered-By"}})}
 		e.proxy.Publish(&s)
-		if n := allocations(t, e, getWith("X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: https\r\n")); n != 0 {
+		if n := allocations(t, e, getWith("X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-User: root\r\nAuthorization: Basic Ym9iOnBhc3N3b3Jk\r\n")); n != 0 {
 			t.Errorf("%s: %v allocations per request", name, n)
 		}
 	}

@@ -16,6 +16,15 @@ const (
 	BodyTooLarge
 	RateLimited
 	Misdirected
+	AccessDenied
+	CredentialsMissing
+	CredentialsInvalid
+	LoginsBusy
+	TokenMissing
+	TokenInvalid
+	TokenExpired
+	ClaimRefused
+	KeysAway
 	TooEarly
 	ConcurrencyLimited
 	HeaderTimeout
@@ -55,6 +64,15 @@ var reasonNames = [reasons]string{
 	BodyTooLarge:       "body_too_large",
 	RateLimited:        "rate_limited",
 	Misdirected:        "misdirected_request",
+	AccessDenied:       "access_denied",
+	CredentialsMissing: "credentials_missing",
+	CredentialsInvalid: "credentials_invalid",
+	LoginsBusy:         "logins_busy",
+	TokenMissing:       "token_missing",
+	TokenInvalid:       "token_invalid",
+	TokenExpired:       "token_expired",
+	ClaimRefused:       "claim_refused",
+	KeysAway:           "keys_unavailable",
 	ConcurrencyLimited: "concurrency_limited",
 	TooEarly:           "too_early",
 	HeaderTimeout:      "client_header_timeout",

@@ -16,6 +16,8 @@ var contract = []struct {
 	name, kind string
 	labels     []string
 }{
+	{"weir_access_list_last_reload_successful", "gauge", []string{"access"}},
+	{"weir_auth_last_reload_successful", "gauge", []string{"auth"}},
 	{"weir_build_info", "gauge", []string{"goversion", "revision", "version"}},
 	{"weir_cluster_errors_total", "counter", []string{"operation"}},
 	{"weir_cluster_replicas", "gauge", nil},

@@ -45,6 +45,7 @@ type Metrics struct {
 	group     groupVecs
 	upstream  upstreamVecs
 	limit     limitVecs
+	guards    *guardCollector
 	queue     queueVecs
 	onDemand  *prometheus.CounterVec
 	http2     *http2Collector
@@ -90,6 +91,7 @@ func NewMetrics(b Build) *Metrics {
 		group:    newGroupVecs(),
 		upstream: newUpstreamVecs(),
 		limit:    newLimitVecs(),
+		guards:   newGuardCollector(),
 		queue:    newQueueVecs(),
 		onDemand: newOnDemand(),
 		http2:    newHTTP2Collector(),
@@ -141,6 +143,7 @@ func (m *Metrics) register(b Build) {
 	m.registry.MustRegister(m.group.collectors()...)
 	m.registry.MustRegister(m.upstream.collectors()...)
 	m.registry.MustRegister(m.limit.collectors()...)
+	m.registry.MustRegister(m.guards)
 	m.registry.MustRegister(m.queue.collectors()...)
 	m.registry.MustRegister(m.onDemand)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
