@@ -35,6 +35,7 @@ func check(cfg *Config, r *report, f *files) {
 	}
 	c.routes()
 	c.acme()
+	c.cluster()
 }
 
 func (c checker) admin() {

@@ -8,6 +8,7 @@ type Config struct {
 	Admin     Admin      `toml:"admin"`
 	Log       Log        `toml:"log"`
 	ClientIP  *ClientIP  `toml:"client_ip"` // nil: no proxy is trusted
+	Cluster   *Cluster   `toml:"cluster"`   // nil: this process alone
 	TLS       TLS        `toml:"tls"`
 	Listeners []Listener `toml:"listener"` // in file order
 	Headers   []Headers  `toml:"headers"`  // sorted by name

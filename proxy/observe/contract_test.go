@@ -17,6 +17,10 @@ var contract = []struct {
 	labels     []string
 }{
 	{"weir_build_info", "gauge", []string{"goversion", "revision", "version"}},
+	{"weir_cluster_errors_total", "counter", []string{"operation"}},
+	{"weir_cluster_replicas", "gauge", nil},
+	{"weir_cluster_request_duration_seconds", "histogram", []string{"operation"}},
+	{"weir_cluster_up", "gauge", nil},
 	{"weir_config_last_reload_successful", "gauge", nil},
 	{"weir_config_reloads_total", "counter", []string{"result"}},
 	{"weir_connections", "gauge", []string{"listener", "state"}},
@@ -40,6 +44,9 @@ var contract = []struct {
 	{"weir_limit_evictions_total", "counter", []string{"limit"}},
 	{"weir_limit_keys", "gauge", []string{"limit"}},
 	{"weir_limit_requests_in_flight", "gauge", []string{"limit"}},
+	{"weir_limit_shared_degraded", "gauge", []string{"limit"}},
+	{"weir_limit_shared_overflows_total", "counter", nil},
+	{"weir_limit_shared_waiting", "gauge", nil},
 	{"weir_log_dropped_total", "counter", nil},
 	{"weir_queue_length", "gauge", []string{"priority", "service"}},
 	{"weir_queue_wait_seconds", "histogram", []string{"service"}},

@@ -52,6 +52,7 @@ type Metrics struct {
 	lastGood  prometheus.Gauge
 	notAfter  *prometheus.GaugeVec
 	logDrops  prometheus.Counter
+	cluster   *clusterVecs
 	listeners *listenerCollector
 
 	// mu guards the maps and the list below, the gone flag of every handle in them, and the creation and removal of children, so that a request that
@@ -104,6 +105,7 @@ func NewMetrics(b Build) *Metrics {
 			Help: "Log lines lost because the output was stalled or failed. Requests never wait for the log.",
 		}),
 		listeners: newListenerCollector(),
+		cluster:   newClusterVecs(),
 		routes:    map[RouteKey]*Route{},
 		groups:    map[GroupKey]*Group{},
 		targets:   map[TargetKey]*Upstream{},
@@ -133,6 +135,7 @@ func (m *Metrics) register(b Build) {
 	info.WithLabelValues(b.Version, b.Revision, b.GoVersion).Set(1)
 
 	m.registry.MustRegister(m.requests, m.duration, m.lastGood, m.notAfter, m.logDrops, m.listeners, m.http2, m.http3, reloads, info)
+	m.registry.MustRegister(m.cluster.collectors()...)
 	m.registry.MustRegister(m.group.collectors()...)
 	m.registry.MustRegister(m.upstream.collectors()...)
 	m.registry.MustRegister(m.limit.collectors()...)

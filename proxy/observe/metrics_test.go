@@ -27,13 +27,16 @@ func populated() *observe.Metrics {
 	m.Route("https", "login")
 	m.Service("api", "connect_error")
 	m.Limit("login")
-	m.SetLimitStats(func() []observe.LimitStat { return []observe.LimitStat{{Name: "login", Keys: 3, Evicted: 4}} })
+	m.SetLimitStats(func() []observe.LimitStat {
+		return []observe.LimitStat{{Name: "login", Keys: 3, Evicted: 4, Shared: true}}
+	})
 	m.Queue(observe.QueueOptions{Service: "api", Priorities: []string{"normal"}, Reasons: []string{"queue_full"}})
 	m.SetQueueStats([]string{"normal"}, func() []observe.QueueStat {
 		return []observe.QueueStat{{Service: "api", InFlight: 5, Waiting: []int{6}}}
 	})
 	m.Group("api", "blue")
 	m.Upstream("api", "blue", "10.0.0.1:5002", "consecutive")
+	m.SetClusterStat(func() (observe.ClusterStat, bool) { return observe.ClusterStat{Up: true, Replicas: 2}, true })
 	m.SetCertificates([]observe.Certificate{{Subject: "example.com", NotAfter: time.Unix(2000000000, 0)}})
 	return m
 }

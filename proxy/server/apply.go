@@ -20,6 +20,7 @@ import (
 type prepared struct {
 	plan     *plan
 	store    *edgetls.Store
+	cluster  *link // nil: none
 	acme     *acme // nil: none
 	logs     *logs
 	opened   []*listener        // new sockets
@@ -96,6 +97,9 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 		return p, err
 	}
 	if err = s.openListeners(p, cfg, old); err != nil {
+		return p, err
+	}
+	if err = s.prepareCluster(p, cfg); err != nil {
 		return p, err
 	}
 	p.warnings = append(p.warnings, quicWarnings(p.sockets)...)
@@ -193,6 +197,9 @@ func (p *prepared) undo(s *Server) {
 	if p.acme != nil && p.acme != s.acme.Load() {
 		p.acme.Close()
 	}
+	if p.cluster != s.cluster.Load() {
+		p.cluster.close()
+	}
 	for _, pool := range p.pools {
 		pool.Release()
 	}
@@ -253,7 +260,8 @@ func (s *Server) commit(p *prepared, old *generation, digest [32]byte) *generati
 	s.level.SetLevel(level(p.plan.config.Log.Level))
 	// Refused only where a public listener would lose its token, which the configuration's own check has refused before.
 	_ = s.admin.SetToken(p.plan.config.Admin.Token.Reveal())
-	g.acme = p.acme
+	g.acme, g.cluster = p.acme, p.cluster
+	s.cluster.Store(p.cluster)
 	s.certs.Commit(p.store)
 	s.tickets.Use(s.ticketStore(p.plan.config), p.plan.config.TLS.SessionTicketRotation)
 	s.commitACME(p.acme, p.plan.config)
@@ -298,6 +306,9 @@ func (s *Server) retire(old, g *generation) {
 	s.retireQUIC(g.sockets)
 	s.listeners = g.sockets
 	if old != nil {
+		if old.cluster != g.cluster {
+			old.cluster.close()
+		}
 		for _, pool := range old.pools {
 			pool.Release()
 		}

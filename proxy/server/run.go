@@ -179,6 +179,7 @@ func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin
 	s.closeOutgoing(time.Now().Add(outgoingLife)) // every request has ended
 	s.mu.Unlock()
 	s.tickets.Close()
+	s.cluster.Load().close()
 	s.registry.Close()
 	s.closeAdmin(ctx)
 	s.log.Info("stopped", zap.Bool("weir.clean", clean))

@@ -44,6 +44,7 @@ type Server struct {
 	http2    *http2.Counters // of clients' connections
 	http3    *http3.Counters // the same
 
+	cluster   atomic.Pointer[link] // nil: none; written by apply
 	acme      atomic.Pointer[acme] // nil: none; written by apply, read by the data path and the admin API
 	exporting sync.Mutex           // one export of certificates' metrics at a time, so that none overwrites a newer one
 
@@ -84,6 +85,7 @@ type generation struct {
 	digest   [sha256.Size]byte
 	plan     *plan
 	acme     *acme
+	cluster  *link
 	pools    map[poolKey]*upstream.Pool
 	services map[string]*proxy.Service
 	snapshot *proxy.Snapshot
@@ -111,10 +113,8 @@ func start(o Options) (s *Server, err error) {
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.metrics = observe.NewMetrics(observe.Build{Version: o.Version})
-	s.metrics.SetLimitStats(s.limitStats)
+	s.exportStats()
 	s.metrics.SetReasons(proxy.Reasons())
-	s.metrics.SetQueueStats(priorityNames(), s.queueStats)
-	s.countStreams()
 	s.log = observe.NewLogger(observe.LoggerOptions{Level: s.level, Output: output{s}, OnDrop: s.metrics.LogDropped})
 	s.targets.metrics = s.metrics
 	defer func() {
@@ -211,6 +211,7 @@ func (s *Server) release() {
 	if s.tickets != nil {
 		s.tickets.Close()
 	}
+	s.cluster.Load().close()
 	if s.registry != nil {
 		s.registry.Close()
 	}
