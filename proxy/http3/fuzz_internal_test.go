@@ -118,7 +118,8 @@ func again(do func() error) error {
 func FuzzBody(f *testing.F) {
 	f.Add(slices.Concat(uframe(frameData, "one"), unknownly(uframe(frameData, "two")), uframe(frameHeaders, section("x-sum", "1"))), int16(6), byte(1))
 	f.Add(slices.Concat(uframe(frameData, ""), uframe(frameData, "x")), int16(-1), byte(2))
-	f.Add(uframe(frameData, "more than was said"), int16(4), byte(7))
+	f.Add(uframe(frameData, "five!"), int16(4), byte(7))
+	f.Add(slices.Concat(uframe(frameHeaders, section("x-sum", "1")), uframe(frameHeaders, section("x-sum", "2"))), int16(-1), byte(3))
 	f.Add(slices.Concat(uframe(frameHeaders, section("x-sum", "1")), uframe(frameData, "late")), int16(-1), byte(1))
 	f.Add(uframe(frameHeaders, section("host", "evil", "content-length", "9", "te", "gzip")), int16(0), byte(0))
 	f.Add(bytes.Repeat(uframe(0x40, ""), maxIdleFrames+1), int16(-1), byte(9))
@@ -225,6 +226,7 @@ func FuzzControl(f *testing.F) {
 	f.Add(slices.Concat(uframe(frameSettings, ""), uframe(frameCancelPush, "\x00")))
 	f.Add(slices.Concat(uframe(frameSettings, ""), bytes.Repeat(uframe(0x21, ""), maxControlIdle+1)))
 	f.Add(unknownly(uframe(frameSettings, "")))
+	f.Add(slices.Concat(uframe(0x21, ""), uframe(frameSettings, "")))
 	f.Add([]byte{frameSettings, 0x44, 0x01, 0x06})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		err := (&Conn{}).readControl(bytes.NewReader(b))
@@ -242,7 +244,7 @@ func FuzzControl(f *testing.F) {
 
 // FuzzTableStreams: the streams of a table that there is not say nothing that would need one.
 func FuzzTableStreams(f *testing.F) {
-	for _, b := range [][]byte{nil, {0x20, 0x20}, {0x3f, 0xe1, 0x1f}, {0x40}, {0x7f, 0x80, 0x01}, {0x80}, {0x01}, {0xc0, 0x01, 'x'}} {
+	for _, b := range [][]byte{nil, {0x20, 0x20}, {0x21}, {0x3f, 0xe1, 0x1f}, {0x40}, {0x7f, 0x80, 0x01}, {0x80}, {0x01}, {0xc0, 0x01, 'x'}} {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
