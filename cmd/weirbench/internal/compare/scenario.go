@@ -34,6 +34,7 @@ type scenario struct {
 	figures      []Figure
 	tool         peer.Name       // program that makes the load, empty for ours
 	log, tls, h2 bool            // of the proxy's job
+	h3           bool            // by HTTP/3, which no peer here speaks: weir alone
 	h2c          bool            // to an origin that speaks HTTP/2 without TLS; nginx cannot
 	std          bool            // measured beside Go's standard stack too
 	slow         []time.Duration // origins of this process that take so long, instead of nginx
@@ -41,6 +42,19 @@ type scenario struct {
 	workers int
 	work    time.Duration
 	measure func(context.Context, *trial) ([]float64, error)
+}
+
+// fits says whether a proxy takes part.
+func (s *scenario) fits(n peer.Name) bool {
+	switch n {
+	case peer.Weir:
+		return true
+	case peer.GoStd:
+		return s.std && !s.h3
+	case peer.Nginx:
+		return !s.h2c && !s.h3
+	}
+	return !s.h3
 }
 
 // windows are the lengths of a run's parts.
@@ -104,6 +118,8 @@ func scenarios() []scenario {
 			measure: wrkTrial(gen.Wrk{}, peer.PathSmall), figures: cpu("µs/request", "B", map[peer.Name]float64{peer.Nginx: 1.15})},
 		{name: "h2-get", what: "small GET over HTTP/2 and the same TLS, 16 connections × 8 streams (h2load)", tool: h2load, tls: true, h2: true, std: true,
 			measure: h2Trial, figures: cpu("µs/request", "B", map[peer.Name]float64{peer.Nginx: 0.8, peer.HAProxy: 1.1, peer.GoStd: 0.2})},
+		{name: "h3-get", what: "small GET over HTTP/3, TLS and counts as in h2-get (quic-go's client); no peer: Debian's nginx and HAProxy have no HTTP/3, so it stands beside weir's own h2-get",
+			tls: true, h3: true, measure: h3Trial, figures: cpu("µs/request", "", nil)},
 		{name: "h1-to-h2c", what: "small GET, 64 keep-alive connections (wrk), to an origin that speaks HTTP/2 without TLS", tool: wrk, h2c: true,
 			measure: wrkTrial(gen.Wrk{}, peer.PathSmall), figures: cpu("µs/request", "", nil)},
 		{name: "h2-to-h2c", what: "small GET over HTTP/2 and TLS as in h2-get, to an origin that speaks HTTP/2 without TLS", tool: h2load, tls: true, h2: true, h2c: true,
@@ -200,6 +216,21 @@ func (t *trial) perRequest(ctx context.Context, load func(context.Context, time.
 // handshakeTrial gives the proxy's CPU per connection: handshake, one request, end.
 func handshakeTrial(ctx context.Context, t *trial) (_ []float64, err error) {
 	h := gen.StartHandshakes(ctx, t.proxy.Addr, peer.PathSmall, handshakeWorkers)
+	defer func() {
+		if stop := h.Stop(); err == nil {
+			err = stop
+		}
+	}()
+	if _, _, err := h.Window(ctx, t.win.warm, t.proxy.CPU); err != nil {
+		return nil, fmt.Errorf("warm up: %w", err)
+	}
+	used, n, err := h.Window(ctx, t.win.open, t.proxy.CPU)
+	return []float64{micros(used) / float64(n)}, err
+}
+
+// h3Trial gives the proxy's CPU per answer by HTTP/3, with as many connections and streams as h2Trial.
+func h3Trial(ctx context.Context, t *trial) (_ []float64, err error) {
+	h := gen.StartH3(ctx, t.proxy.Addr, peer.PathSmall, h2Conns, h2Streams)
 	defer func() {
 		if stop := h.Stop(); err == nil {
 			err = stop

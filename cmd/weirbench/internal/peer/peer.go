@@ -41,6 +41,7 @@ type Job struct {
 	Origins []netip.AddrPort // several: balanced by least connections, weir by its default policy
 	TLS     *Certificate     // nil: plain HTTP
 	H2      bool             // HTTP/2 besides HTTP/1.1, by ALPN; needs TLS
+	H3      bool             // HTTP/3 besides both; weir only
 	H2C     bool             // the origins speak HTTP/2 without TLS; not for nginx, which forwards HTTP/1
 	Log     bool             // access log to a file: combined for nginx, HTTP log for HAProxy, JSON for weir
 	Admin   netip.AddrPort   // weir's admin listener

@@ -28,7 +28,10 @@ address = %q
 `, j.Admin, filepath.Join(dir, "state"), access, filepath.Join(dir, "access.log"), j.Listen)
 	if j.TLS != nil {
 		b.WriteString("tls = true\n")
-		if !j.H2 { // with tls, h2 is on by default
+		switch {
+		case j.H3:
+			b.WriteString("protocols = [\"http/1.1\", \"h2\", \"h3\"]\n")
+		case !j.H2: // with tls, h2 is on by default
 			b.WriteString("protocols = [\"http/1.1\"]\n")
 		}
 		fmt.Fprintf(&b, "\n[tls]\nmin_version = \"1.3\"\n\n"+
