@@ -32,7 +32,7 @@ func (sh *shell) root() *cobra.Command {
 	shim.flags(cmd.Flags())
 	cmd.AddCommand(
 		sh.runVerb(), sh.checkVerb(), sh.reloadVerb(), sh.stopVerb(), sh.logsVerb(), sh.statusVerb(), sh.certsVerb(),
-		sh.weightsVerb(), sh.limitsVerb(), sh.explainVerb(), sh.demoVerb(), sh.versionVerb(), sh.healthcheckVerb(),
+		sh.weightsVerb(), sh.limitsVerb(), sh.auditVerb(), sh.explainVerb(), sh.demoVerb(), sh.versionVerb(), sh.healthcheckVerb(),
 	)
 	return cmd
 }
