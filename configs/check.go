@@ -35,6 +35,7 @@ func check(cfg *Config, r *report, f *files) {
 	}
 	c.routes()
 	c.acme()
+	c.cluster()
 }
 
 func (c checker) admin() {
@@ -140,9 +141,7 @@ func (c checker) listeners() {
 		c.headersNamed(joinKey(path, "headers"), l.Headers)
 		c.redirect(l, path)
 		c.listenerSizes(l, path)
-		if protocols := joinKey(path, "protocols"); len(l.Protocols) == 0 && !c.bad(protocols) {
-			c.value(protocols, "protocols is empty: a listener speaks at least one")
-		}
+		c.protocols(l, path)
 	}
 }
 

@@ -9,6 +9,9 @@ func (c checker) limits() {
 			c.key(joinKey("limit", l.Name), "limit name %q: %s", l.Name, labelRule)
 		}
 		c.limitCounts(joinKey("limit", l.Name))
+		if shared := joinKey(joinKey("limit", l.Name), "shared"); l.Shared && l.Rate.Count == 0 && l.Concurrency > 0 && !c.bad(shared) {
+			c.value(shared, "shared = true without rate: requests under way are counted in each weir alone")
+		}
 	}
 }
 

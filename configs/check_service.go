@@ -8,7 +8,7 @@ func (c checker) service(s *Service) {
 		c.key(path, "service name %q: %s", s.Name, labelRule)
 	}
 	if s.Health != nil {
-		c.health(s.Health, joinKey(path, "health"))
+		c.health(s, joinKey(path, "health"))
 	}
 	if s.Breaker != nil {
 		c.breaker(s.Breaker, joinKey(path, "breaker"))
@@ -26,11 +26,25 @@ func (c checker) service(s *Service) {
 	c.weights(s)
 }
 
-func (c checker) health(h *Health, path string) {
-	if at := joinKey(path, "path"); !c.bad(at) {
-		if !isRequestTarget(h.Path) {
-			c.value(at, `path %s must start with "/" and be plain ASCII without spaces`, c.quote(at, h.Path))
+func (c checker) health(s *Service, path string) {
+	h := s.Health
+	at, grpc := joinKey(path, "path"), joinKey(path, "grpc")
+	switch byPath, byGRPC := c.pos.has(at), c.pos.has(grpc); {
+	case c.bad(path) || c.bad(at) || c.bad(grpc):
+	case byPath && byGRPC:
+		c.key(grpc, "health.path and health.grpc are two different checks: leave one out")
+	case byGRPC && !s.HTTP2():
+		c.key(grpc, "health.grpc needs protocol h2 or h2c, not %s", s.Protocol)
+	case byGRPC && h.GRPC == "":
+		c.value(grpc, `grpc is empty: "*" asks for the server as a whole`)
+	case byGRPC:
+		if strings.ContainsFunc(h.GRPC, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+			c.value(grpc, "grpc %s must be the name of a service, as package.Service", c.quote(grpc, h.GRPC))
 		}
+	case !byPath:
+		c.key(path, "path is missing")
+	case !isRequestTarget(h.Path):
+		c.value(at, `path %s must start with "/" and be plain ASCII without spaces`, c.quote(at, h.Path))
 	}
 	timeout, interval := joinKey(path, "timeout"), joinKey(path, "interval")
 	if !c.bad(timeout) && !c.bad(interval) && h.Timeout > h.Interval {

@@ -8,6 +8,7 @@ type Config struct {
 	Admin     Admin      `toml:"admin"`
 	Log       Log        `toml:"log"`
 	ClientIP  *ClientIP  `toml:"client_ip"` // nil: no proxy is trusted
+	Cluster   *Cluster   `toml:"cluster"`   // nil: this process alone
 	TLS       TLS        `toml:"tls"`
 	Listeners []Listener `toml:"listener"` // in file order
 	Headers   []Headers  `toml:"headers"`  // sorted by name
@@ -93,8 +94,12 @@ type Listener struct {
 	Redirect string `toml:"redirect" enum:"https"`
 	// Protocols spoken. On TLS they are offered by ALPN. On a plain listener h2 is HTTP/2 with prior knowledge,
 	// which a proxy in front may speak (h2c): the connection's first bytes tell; there is no Upgrade. Default:
-	// http/1.1 and h2 with tls = true, else http/1.1.
-	Protocols []string `toml:"protocols" default:"http/1.1" enum:"http/1.1|h2"`
+	// http/1.1 and h2 with tls = true, else http/1.1. h3 (HTTP/3) needs tls = true and one of the others, on which
+	// Alt-Svc advertises it; it listens on the UDP port of the same number.
+	Protocols []string `toml:"protocols" default:"http/1.1" enum:"http/1.1|h2|h3"`
+	// true: HTTP/3 clients that come back may send requests in their first packet, before the handshake has ended (0-RTT). Somebody
+	// who recorded it could send it again, so only safe methods are served, with Early-Data: 1 to the upstream; others get 425.
+	EarlyData bool `toml:"early_data" default:"false"`
 	// Who begins connections with a PROXY header, v1 or v2, as networks or single addresses: load balancers that pass on TCP or TLS (HAProxy's
 	// send-proxy, nginx's proxy_protocol on). From them it is required within 2 s, and the address it states is the client's for
 	// limits, logs and forwarded fields; a LOCAL or UNKNOWN one states none. From everybody else it is not read, and a bad request.

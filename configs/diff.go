@@ -33,6 +33,9 @@ func (d *differ) table(path string, old, new reflect.Value) {
 	if acme, ok := old.Interface().(ACME); ok && !bytes.Equal(acme.RootPEM, new.Interface().(ACME).RootPEM) {
 		d.add("%s.root_ca: contents changed", path)
 	}
+	if k, ok := old.Interface().(Cluster); ok && !bytes.Equal(k.CAPEM, new.Interface().(Cluster).CAPEM) {
+		d.add("%s.ca: contents changed", path)
+	}
 	if t, ok := old.Interface().(UpstreamTLS); ok {
 		d.upstreamTLS(path, t, new.Interface().(UpstreamTLS))
 	}

@@ -19,6 +19,9 @@ func (c *Config) Digest() [sha256.Size]byte {
 	if a := c.TLS.ACME; a != nil {
 		fmt.Fprintf(h, "\x00%d\x00%s", len(a.RootPEM), a.RootPEM)
 	}
+	if k := c.Cluster; k != nil {
+		fmt.Fprintf(h, "\x00%d\x00%s", len(k.CAPEM), k.CAPEM)
+	}
 	for i := range c.Services {
 		if t := c.Services[i].TLS; t != nil {
 			t.digest(h)

@@ -12,10 +12,7 @@ import (
 // (one that ends with ":" stands for every value that starts so).
 func notBuilt() []gate {
 	return []gate{
-		{path: "cluster"},
 		{path: "limit.*.key", values: []string{"jwt:"}},
-		{path: "limit.*.shared", values: []string{"true"}},
-		{path: "listener.*.protocols.*", values: []string{"h3"}},
 		{path: "service.*.sticky", values: []string{"cookie", "client_ip", "header:", "cookie:"}},
 		{path: "service.*.rollout"},
 		{path: "route.*.files"},

@@ -23,7 +23,8 @@ type Limit struct {
 	// What is counted apart: client_ip (an IPv6 address by its /64), header:NAME, cookie:NAME, route, or several joined by "+"
 	// as "client_ip+route". A request without the header or cookie is counted by its client address in its place.
 	Key LimitKey `toml:"key" default:"client_ip"`
-	// Counted across replicas: false.
+	// true: counted across replicas through [cluster]. Over any time t they together admit at most rate·t + burst + (replicas − 1)·lease, a lease being
+	// burst/replicas and at least 1. While Redis is away each gives rate/replicas.
 	Shared bool `toml:"shared" default:"false"`
 	// true: count and log decisions as metrics (decision="dry_run") and refuse nothing.
 	DryRun bool `toml:"dry_run" default:"false"`

@@ -10,7 +10,8 @@ import (
 )
 
 // TOML prints the effective configuration: every key with its value, defaults included, references
-// expanded, secrets redacted. Read back, it gives the same configuration, secrets aside.
+// expanded, secrets redacted. Read back, it gives the same configuration, secrets aside: those that
+// are checked (cluster.redis, cluster.secret) must be put back first.
 func (c *Config) TOML() []byte { return c.print(false) }
 
 func (c *Config) print(reveal bool) []byte {

@@ -24,7 +24,7 @@ const (
 
 // sections are the tables of the file in the order a reader meets them.
 var sections = []struct{ typ, heading string }{
-	{"Admin", "[admin]"}, {"Log", "[log]"}, {"ClientIP", "[client_ip]"}, {"TLS", "[tls]"}, {"Certificate", "[[tls.certificate]]"}, {"ACME", "[tls.acme]"},
+	{"Admin", "[admin]"}, {"Log", "[log]"}, {"ClientIP", "[client_ip]"}, {"Cluster", "[cluster]"}, {"TLS", "[tls]"}, {"Certificate", "[[tls.certificate]]"}, {"ACME", "[tls.acme]"},
 	{"Listener", "[[listener]]"}, {"Headers", "[headers.NAME]"}, {"Limit", "[limit.NAME]"}, {"Service", "[service.NAME]"}, {"UpstreamTLS", "[service.NAME.tls]"}, {"Health", "[service.NAME.health]"},
 	{"Ejection", "[service.NAME.ejection]"}, {"Retry", "[service.NAME.retry]"}, {"Breaker", "[service.NAME.breaker]"},
 	{"Group", "[service.NAME.group.GROUP]"}, {"Target", "targets = [{ … }]"}, {"Route", "[[route]]"},

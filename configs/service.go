@@ -19,7 +19,8 @@ type Service struct {
 	WhenNoneHealthy WhenNoneHealthy `toml:"when_none_healthy" default:"any" enum:"any|reject"`
 	// Protocol spoken to the targets: http/1.1; https, which is HTTP/1.1 over TLS; h2, which is HTTP/2
 	// over TLS, agreed by ALPN; or h2c, which is HTTP/2 without TLS, known beforehand. Certificates are
-	// verified. With h2 and h2c, which gRPC needs, the requests to a target share connections.
+	// verified. With h2 and h2c, which gRPC needs, the requests to a target share connections, and upgrades
+	// (WebSocket) arrive as plain requests.
 	Protocol string `toml:"protocol" default:"http/1.1" enum:"http/1.1|https|h2|h2c"`
 	// How TLS is spoken to the targets, with protocol = "https" or "h2". Default: the system's roots, no client certificate.
 	TLS *UpstreamTLS `toml:"tls"`
@@ -89,10 +90,13 @@ const (
 	WhenNoneHealthyReject WhenNoneHealthy = "reject"
 )
 
-// Health is an active check: a GET that must be answered with a 2xx status.
+// Health is an active check: a GET that must be answered with a 2xx status, or a call of gRPC's health service that must be
+// answered with SERVING. Exactly one of path and grpc is set.
 type Health struct {
 	// Path requested, with a query if need be.
-	Path string `toml:"path" required:"true"`
+	Path string `toml:"path"`
+	// Service whose health is asked for by grpc.health.v1; "*": the server as a whole. With protocol h2 or h2c.
+	GRPC string `toml:"grpc"`
 	// Time from one check to the next.
 	Interval time.Duration `toml:"interval" default:"2s" min:"10ms" max:"1h"`
 	// A check not answered within this time has failed; at most interval.

@@ -36,7 +36,12 @@ func TestReferenceLoadsSwitchedOn(t *testing.T) {
 	built, _, _ := strings.Cut(reference(t), notSupportedYet)
 	pems := newPEMs(t)
 	_, err := configs.Parse("weir.toml", switchOn([]byte(built)), configs.Options{
-		ReadFile: func(path string) ([]byte, error) { return pems[path], nil },
+		ReadFile: func(path string) ([]byte, error) {
+			if path == "cluster.secret" {
+				return []byte("tSdXkhEzHA0jDPs1X0fJlPPFsqmyT9IlkEcl6sNoIuY=\n"), nil
+			}
+			return pems[path], nil
+		},
 	})
 	if err != nil {
 		t.Error(err)

@@ -27,6 +27,8 @@ type downstream interface {
 	Flush()
 	AwaitWrite(now time.Time)
 	Err() error
+	// Early reports a request that may be a replay, because it came in a handshake's early data (RFC 8470).
+	Early() bool
 	// Splice moves the rest of an upstream's body without bringing it into this process; false where that cannot be done.
 	Splice(b *http1.Body, renew func(now time.Time)) (bool, error)
 	// Break makes the client see a broken answer, whatever it has seen so far.
@@ -49,6 +51,9 @@ type requestBody interface {
 
 // plainConn is an HTTP/1 connection as a downstream.
 type plainConn struct{ *http1.ServerConn }
+
+// Early is false: crypto/tls takes no early data on TCP.
+func (c plainConn) Early() bool { return false }
 
 // RequestBody implements downstream.
 func (c plainConn) RequestBody() requestBody { return c.Body() }

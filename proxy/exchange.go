@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/valor-ivx/weir/proxy/http1"
-	"github.com/valor-ivx/weir/proxy/http2"
 	"github.com/valor-ivx/weir/proxy/message"
 	"github.com/valor-ivx/weir/proxy/observe"
 	"github.com/valor-ivx/weir/proxy/route"
@@ -137,7 +136,7 @@ func (x *Exchange) read() *Error {
 // refusedWith is the status that a message deserves by the protocol's own verdict, 0 when the connection broke instead.
 func refusedWith(err error) int {
 	var one *http1.Error
-	var two *http2.Error
+	var two *message.Error // HTTP/2's and HTTP/3's
 	switch {
 	case errors.As(err, &one):
 		return one.Status
@@ -193,6 +192,9 @@ func (x *Exchange) expire(at int64, why Reason) {
 
 // admit refuses what the route does not want before an upstream hears of it.
 func (x *Exchange) admit() *Error {
+	if x.down.Early() && !x.req.Method.Safe() {
+		return errTooEarly
+	}
 	if limit := x.route.MaxBody; limit >= 0 && x.req.Framing == message.Length && x.req.ContentLength > limit {
 		return errBodyLarge
 	}

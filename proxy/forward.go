@@ -53,6 +53,7 @@ func (x *Exchange) prepare() {
 		x.req.Header.DropNominated()
 	}
 	b := x.appendIdentity(x.lines[:0])
+	b = x.appendEarly(b)
 	b = line(b, "X-Request-ID: ", x.id)
 	if x.req.Upgrade {
 		b = append(b, "Connection: Upgrade\r\n"...)

@@ -70,7 +70,7 @@ func (x *Exchange) limited(s *Limits) *Error {
 	var checks [limit.MaxChecks]limit.Check
 	for i := range s.list {
 		x.scratchKey = x.appendLimitKey(x.scratchKey[:0], s.list[i].Key)
-		checks[i] = limit.Check{Limit: s.list[i].Limit, Key: s.registry.Key(x.scratchKey)}
+		checks[i] = limit.Check{Limit: s.list[i].Limit, Key: s.list[i].Limit.Key(x.scratchKey)}
 	}
 	v := limit.Take(checks[:len(s.list)], x.proxy.wall(x.start))
 	for i := range s.list {

@@ -62,7 +62,7 @@ func TestClientPauses(t *testing.T) {
 		"splice": {fmt.Sprintf("Content-Length: %d\r\n\r\n%s", 2*len(half)+1, half), half, "x", fmt.Sprintf("%d <nil>", 2*len(half)+1)},
 	} {
 		o := defaults(address)
-		o.idle = 50 * time.Millisecond
+		o.idle = 150 * time.Millisecond // at most 187, less than the pause; and more than a busy machine is away
 		e := newEdge(t, o)
 		c, r := say(t, e.address, "POST / HTTP/1.1\r\nHost: a\r\n"+body[0])
 		for _, part := range body[1:3] {

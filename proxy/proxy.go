@@ -12,14 +12,16 @@ import (
 
 	"github.com/valor-ivx/weir/proxy/http1"
 	"github.com/valor-ivx/weir/proxy/http2"
+	"github.com/valor-ivx/weir/proxy/http3"
 )
 
 // Options is what the data path needs for its whole life.
 type Options struct {
 	Logger *zap.Logger
-	// HTTP1 and HTTP2 bound the clients of listeners that have no bounds of their own (Listener.Bind).
+	// HTTP1, HTTP2 and HTTP3 bound the clients of listeners that have no bounds of their own (Listener.Bind).
 	HTTP1 http1.ServerOptions
 	HTTP2 http2.Options
+	HTTP3 http3.Options
 	// Now is the clock shared with the upstream registry: ns, monotonic, greater than 0.
 	Now func() int64
 	// Challenge is asked for the body that answers a CA's validation of host (as received) at path, on plain listeners only. It may read a file. nil:
@@ -53,7 +55,7 @@ type Proxy struct {
 
 // New makes a proxy that serves from first.
 func New(o Options, first *Snapshot) *Proxy {
-	p := &Proxy{options: o, unbound: Bounds{HTTP1: o.HTTP1, HTTP2: o.HTTP2}, clients: map[*client]struct{}{}}
+	p := &Proxy{options: o, unbound: Bounds{HTTP1: o.HTTP1, HTTP2: o.HTTP2, HTTP3: o.HTTP3}, clients: map[*client]struct{}{}}
 	p.base = time.Now().Add(-time.Duration(o.Now()))
 	p.gone.L = &p.mu
 	p.snapshot.Store(first)
@@ -69,10 +71,11 @@ func (p *Proxy) Snapshot() *Snapshot { return p.snapshot.Load() }
 // client is one accepted connection.
 type client struct {
 	proxy    *Proxy
-	socket   net.Conn
-	conn     *http1.ServerConn // nil on HTTP/2
+	socket   net.Conn          // nil on HTTP/3
+	conn     *http1.ServerConn // on HTTP/1, else nil
 	side     downstream        // conn as one
-	http2    *http2.Conn       // nil on HTTP/1
+	http2    *http2.Conn       // on HTTP/2, else nil
+	http3    *http3.Conn       // on HTTP/3, else nil
 	listener *Listener
 	bounds   *Bounds
 	ip       netip.Addr
@@ -221,7 +224,7 @@ func (p *Proxy) Shutdown(ctx context.Context) bool {
 	clean := len(p.clients) == 0
 	p.cut.Store(true)
 	for c := range p.clients {
-		_ = c.socket.Close() // that one of the two is closed already is no news
+		c.hangUp()
 		c.cut()
 	}
 	for len(p.clients) > 0 {
@@ -262,8 +265,12 @@ func (c *client) cut() {
 
 // interrupt wakes an idle connection so that it closes. One that a request has just reached lifts the interruption itself, see next.
 func (c *client) interrupt() {
-	if c.http2 != nil {
+	switch {
+	case c.http2 != nil:
 		c.http2.Drain()
+		return
+	case c.http3 != nil:
+		c.http3.Drain()
 		return
 	}
 	c.mu.Lock()
@@ -271,6 +278,15 @@ func (c *client) interrupt() {
 		_ = c.conn.StopReading() // fails only when the connection is closed already
 	}
 	c.mu.Unlock()
+}
+
+// hangUp ends the client's connection with whatever runs on it.
+func (c *client) hangUp() {
+	if c.http3 != nil {
+		c.http3.Close()
+		return
+	}
+	_ = c.socket.Close() // that it is closed already is no news
 }
 
 // Connections is the number of open client connections.

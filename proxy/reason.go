@@ -15,6 +15,7 @@ const (
 	MethodRefused
 	BodyTooLarge
 	RateLimited
+	TooEarly
 	ConcurrencyLimited
 	HeaderTimeout
 	BodyTimeout
@@ -53,6 +54,7 @@ var reasonNames = [reasons]string{
 	BodyTooLarge:       "body_too_large",
 	RateLimited:        "rate_limited",
 	ConcurrencyLimited: "concurrency_limited",
+	TooEarly:           "too_early",
 	HeaderTimeout:      "client_header_timeout",
 	BodyTimeout:        "client_timeout",
 	SlowBody:           "client_body_slow",

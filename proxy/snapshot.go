@@ -92,6 +92,8 @@ type Listener struct {
 	Port   string
 	// Redirect is the port of the https listener that what a route serves is redirected to; "": this listener serves itself.
 	Redirect string
+	// Alternative is what its answers over TLS and TCP say of HTTP/3; nil: nothing.
+	Alternative *Alternative
 	// HTTP2 says that a connection without TLS may begin with HTTP/2's preface (RFC 9113 §3.3); over TLS the handshake decides.
 	HTTP2   bool
 	Metrics *observe.Listener

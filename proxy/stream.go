@@ -14,6 +14,9 @@ import (
 // streamSide is an HTTP/2 stream as a downstream.
 type streamSide struct{ *http2.Stream }
 
+// Early is false: crypto/tls takes no early data on TCP.
+func (s streamSide) Early() bool { return false }
+
 // RequestBody implements downstream.
 func (s streamSide) RequestBody() requestBody { return s.Body() }
 

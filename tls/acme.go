@@ -73,6 +73,7 @@ type ACME struct {
 	closed   bool
 	order    []string
 	subjects map[string]*subject
+	again    chan struct{} // closed, and another made, by Retry
 }
 
 // authority is one CA of the fail-over order.
@@ -97,7 +98,7 @@ func NewACME(o ACMEOptions, m *Manager) (*ACME, error) {
 		return nil, fmt.Errorf("prepare acme: %w", err)
 	}
 	a := &ACME{
-		options: o, manager: m, log: o.Logger, subjects: map[string]*subject{}, slots: make(chan struct{}, ordersAtOnce),
+		options: o, manager: m, log: o.Logger, subjects: map[string]*subject{}, again: make(chan struct{}), slots: make(chan struct{}, ordersAtOnce),
 		ledger: &ledger{storage: o.Storage},
 	}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
@@ -266,6 +267,21 @@ func (a *ACME) Manage(hosts []string) {
 // normalSubject is the form certificates and SNI have a name in.
 func normalSubject(host string) string {
 	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+}
+
+// Retry makes what has failed be tried again now. It returns at once.
+func (a *ACME) Retry() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	close(a.again)
+	a.again = make(chan struct{})
+}
+
+// retries is closed with the next Retry.
+func (a *ACME) retries() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.again
 }
 
 // List describes every managed name in the order given to Manage, with or without a certificate.

@@ -50,6 +50,7 @@ func (a *ACME) keep(ctx context.Context, s *subject) {
 		case <-ctx.Done():
 			return
 		}
+		again := a.retries() // before it is tried: what came back meanwhile is to be tried again
 		err := a.tend(ctx, s)
 		<-a.slots
 		if ctx.Err() != nil {
@@ -57,8 +58,13 @@ func (a *ACME) keep(ctx context.Context, s *subject) {
 		}
 		timer := time.NewTimer(a.settle(s, err))
 		a.options.Changed()
+		if err == nil {
+			again = nil
+		}
 		select {
 		case <-timer.C:
+		case <-again:
+			timer.Stop()
 		case <-ctx.Done():
 			timer.Stop()
 			return

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,7 +28,7 @@ type nameServer struct {
 	zone  map[string][]string
 	rcode map[string]int // of a question "name TYPE", instead of an answer
 	asked map[string]int
-	mute  bool // answer nothing by UDP
+	mute  atomic.Bool // answer nothing by UDP
 }
 
 func newNameServer(t *testing.T) *nameServer {
@@ -92,7 +93,7 @@ func (s *nameServer) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 	name, kind := strings.ToLower(q.Question[0].Name), dns.TypeToString[q.Question[0].Qtype]
 	_, udp := w.RemoteAddr().(*net.UDPAddr)
 	s.asked[name+" "+kind+map[bool]string{true: " udp", false: " tcp"}[udp]]++
-	if s.mute && udp {
+	if s.mute.Load() && udp {
 		return
 	}
 	records, ok := s.zone[name]
@@ -213,7 +214,7 @@ func TestResolverAsksTheNextServer(t *testing.T) {
 
 func TestCancelledLookUpReturnsAtOnce(t *testing.T) {
 	s := newNameServer(t)
-	s.mute = true
+	s.mute.Store(true)
 	r := upstream.NewResolver(upstream.ResolverOptions{Servers: []string{s.address}, Hosts: os.DevNull})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

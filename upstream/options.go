@@ -104,6 +104,9 @@ type PoolOptions struct {
 // other than the readiness of this peer.
 type HealthOptions struct {
 	Path string
+	// GRPC asks gRPC's health service for Service ("": the server as a whole) in place of GET Path. The transport must be HTTP/2.
+	GRPC    bool
+	Service string
 	// Host is the Host header; "": the target's address.
 	Host string
 	// Interval is the pause between probes of a peer that is well (0: 2 s); others are probed faster, see fastInterval.

@@ -41,6 +41,12 @@ func (l *link) probe(ctx context.Context, address string, h HealthOptions) error
 	if l.secure != nil {
 		scheme = "https://"
 	}
+	if h.GRPC {
+		if err := l.probeGRPC(ctx, scheme+address, h); err != nil {
+			return fmt.Errorf("probe %s: %w", address, err)
+		}
+		return nil
+	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+address+h.Path, nil)
 	if err != nil {
 		return fmt.Errorf("make probe of %s: %w", address, err)

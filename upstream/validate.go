@@ -127,8 +127,11 @@ func canonical(address string) string {
 }
 
 func (h HealthOptions) complete() (HealthOptions, error) {
-	if !strings.HasPrefix(h.Path, "/") || strings.ContainsAny(h.Path, " \r\n\t") {
+	if !h.GRPC && !strings.HasPrefix(h.Path, "/") || strings.ContainsAny(h.Path, " \r\n\t") {
 		return h, fmt.Errorf("check health: path %q must start with / and hold no white space", h.Path)
+	}
+	if h.GRPC && h.Path != "" {
+		return h, errors.New("check health: a path and a gRPC service are two different checks")
 	}
 	if h.Interval < 0 || h.Timeout < 0 || h.Rise < 0 || h.Fall < 0 {
 		return h, errors.New("check health: interval, timeout, rise and fall must not be negative")

@@ -13,6 +13,8 @@ import (
 )
 
 func main() {
+	// quic-go would tell standard error about UDP buffers; the same is one of weir's own warnings, where warnings are looked for.
+	_ = os.Setenv("QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING", "true") // fails for malformed names only
 	sh := &shell{stdout: os.Stdout, stderr: os.Stderr, env: os.LookupEnv, self: os.Args[0]}
 	os.Exit(sh.execute(context.Background(), os.Args[1:]))
 }

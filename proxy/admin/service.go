@@ -75,6 +75,9 @@ type Target struct {
 	// EjectedUntil is set while passive ejection keeps the target out.
 	EjectedUntil *time.Time `json:"ejected_until,omitempty"`
 	LastError    string     `json:"last_error,omitempty"`
+	// SharedConnections and Streams are the connections that requests share, and their requests, where the target speaks HTTP/2.
+	SharedConnections int `json:"shared_connections,omitempty"`
+	Streams           int `json:"streams,omitempty"`
 }
 
 // Overlay is what an operator set at run time over what the file says.

@@ -14,6 +14,8 @@ type Status struct {
 	Config     ConfigInfo `json:"config"`
 	Listeners  []Listener `json:"listeners"`
 	Services   []Service  `json:"services"`
+	// Cluster is the link to the other replicas; absent without [cluster].
+	Cluster *Cluster `json:"cluster,omitempty"`
 	// Warnings are what an operator should know and no error says: a void overlay, a dead new target.
 	Warnings []string `json:"warnings,omitempty"`
 }
@@ -35,6 +37,18 @@ type ReloadAttempt struct {
 	// Trigger is "signal", "file" or "admin".
 	Trigger string   `json:"trigger"`
 	Errors  []Detail `json:"errors,omitempty"`
+}
+
+// Cluster is the link to the other replicas through Redis.
+type Cluster struct {
+	Address string `json:"address"`
+	Up      bool   `json:"up"`
+	// Since when it is up or not.
+	Since time.Time `json:"since"`
+	// Error says why it is not up.
+	Error string `json:"error,omitempty"`
+	// Replicas counts those seen at the last look, this one included.
+	Replicas int `json:"replicas"`
 }
 
 // Listener is one open socket of the data path.

@@ -5,11 +5,11 @@ import (
 	"net/netip"
 )
 
-// Of is the IP of a TCP peer, IPv4 in IPv6 unmapped, without zone. Another kind of peer (a pipe in a test) has none: the zero address.
+// Of is the IP of a TCP or UDP peer, IPv4 in IPv6 unmapped, without zone. Another kind of peer (a pipe in a test) has none: the zero address.
 func Of(remote net.Addr) netip.Addr {
-	tcp, ok := remote.(*net.TCPAddr)
+	peer, ok := remote.(interface{ AddrPort() netip.AddrPort })
 	if !ok {
 		return netip.Addr{}
 	}
-	return tcp.AddrPort().Addr().Unmap().WithZone("")
+	return peer.AddrPort().Addr().Unmap().WithZone("")
 }

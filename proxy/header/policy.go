@@ -83,6 +83,19 @@ func (p *Policy) lose(name string) {
 	p.lengths |= 1 << min(len(name), 63)
 }
 
+// Writes reports a field that the policy writes, or may write. It allocates nothing; p may be nil.
+func (p *Policy) Writes(name string) bool {
+	if p == nil {
+		return false
+	}
+	for i := range p.entries {
+		if message.EqualFold(p.entries[i].Name, name) {
+			return true
+		}
+	}
+	return false
+}
+
 // Fields lists what the policy writes on a response without fields of its own.
 func (p *Policy) Fields(secure bool) (list []Field) {
 	for _, e := range p.entries {

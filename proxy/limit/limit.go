@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"hash/maphash"
 	"math"
 	"time"
 
@@ -13,6 +14,9 @@ type Options struct {
 	Rate   float64 // requests per second, greater than 0
 	Burst  int     // requests at once, at least 1
 	DryRun bool    // decide and tell, refuse nothing
+
+	// Sharing counts the limit together with other processes; nil: this one alone.
+	Sharing *Sharing
 }
 
 // Limit is one limit of one generation of the configuration: a value over buckets that outlive it.
@@ -22,10 +26,16 @@ type Limit struct {
 	burst  int
 	dryRun bool
 	store  *store
+	seeds  [2]maphash.Seed // of keys that are not shared
+	shared *terms          // nil: counted here alone
 }
 
-func newLimit(o Options, s *store) *Limit {
-	return &Limit{name: o.Name, rate: rate.Limit(o.Rate), burst: o.Burst, dryRun: o.DryRun, store: s}
+func newLimit(o Options, s *store, seeds [2]maphash.Seed) *Limit {
+	l := &Limit{name: o.Name, rate: rate.Limit(o.Rate), burst: o.Burst, dryRun: o.DryRun, store: s, seeds: seeds}
+	if o.Sharing != nil {
+		l.shared = newTerms(o)
+	}
+	return l
 }
 
 // Name is the limit's name.
@@ -36,6 +46,17 @@ func (l *Limit) Burst() int { return l.burst }
 
 // DryRun reports a limit that refuses nothing.
 func (l *Limit) DryRun() bool { return l.dryRun }
+
+// Shared reports a limit that is counted together with other processes.
+func (l *Limit) Shared() bool { return l.shared != nil }
+
+// Key hashes the parts of a composite key, each made distinct from its neighbours by the caller. It allocates nothing.
+func (l *Limit) Key(parts []byte) Key {
+	if l.shared != nil {
+		return l.shared.sharing.key(parts)
+	}
+	return Key{maphash.Bytes(l.seeds[0], parts), maphash.Bytes(l.seeds[1], parts)}
+}
 
 // Window is the time in which an empty bucket becomes full, in whole seconds, at least 1: burst per window is the limit's rate.
 func (l *Limit) Window() int { return max(1, int(math.Ceil(float64(l.burst)/float64(l.rate)))) }
@@ -61,31 +82,53 @@ type Verdict struct {
 // most MaxChecks, of different limits, sorted by name: that order is what keeps requests from waiting for each other in a circle. It allocates only for
 // keys that are new.
 func Take(checks []Check, now time.Time) (v Verdict) {
-	var buckets [MaxChecks]*rate.Limiter
+	var buckets [MaxChecks]bucket
 	for i := range checks {
-		s := checks[i].Limit.store.shard(checks[i].Key)
+		l := checks[i].Limit
+		s := l.store.shard(checks[i].Key)
 		s.mu.Lock()
 		if now.After(s.last) {
 			s.last = now
 		}
-		buckets[i] = s.bucketLocked(checks[i].Key, checks[i].Limit)
-		wait := missing(buckets[i], s.last)
+		var wait time.Duration
+		if l.shared != nil {
+			buckets[i].account = s.accountLocked(checks[i].Key, l)
+			wait = buckets[i].account.missing(l.shared, s.last)
+		} else {
+			buckets[i].local = s.bucketLocked(checks[i].Key, l)
+			wait = missing(buckets[i].local, s.last)
+		}
 		if wait <= 0 {
 			continue
 		}
 		v.Short |= 1 << i
-		if !checks[i].Limit.dryRun && wait > v.Retry {
+		if !l.dryRun && wait > v.Retry {
 			v.Refused, v.By, v.Retry = true, i, wait
 		}
 	}
 	for i := range checks {
-		s := checks[i].Limit.store.shard(checks[i].Key)
-		if !v.Refused && v.Short&(1<<i) == 0 {
-			buckets[i].AllowN(s.last, 1)
+		l := checks[i].Limit
+		s := l.store.shard(checks[i].Key)
+		switch {
+		case v.Refused || v.Short&(1<<i) != 0:
+			if buckets[i].account != nil {
+				buckets[i].account.tell(l, checks[i].Key)
+			}
+		case l.shared != nil:
+			buckets[i].account.take(l.shared, s.last)
+			buckets[i].account.tell(l, checks[i].Key)
+		default:
+			buckets[i].local.AllowN(s.last, 1)
 		}
 		s.mu.Unlock()
 	}
 	return v
+}
+
+// bucket is one of a Take: local where the limit is counted here alone, else account.
+type bucket struct {
+	local   *rate.Limiter
+	account *account
 }
 
 // missing is the time until a bucket has one token, by the arithmetic that AllowN uses.

@@ -17,7 +17,7 @@ import (
 
 var start = time.Unix(1_800_000_000, 0)
 
-func key(r *limit.Registry, s string) limit.Key { return r.Key([]byte(s)) }
+func key(of interface{ Key([]byte) limit.Key }, s string) limit.Key { return of.Key([]byte(s)) }
 
 // One key behaves as one rate.Limiter does, and so never gets more than its burst and what its rate brought.
 func TestOneKeyIsOneRateLimiter(t *testing.T) {
@@ -30,7 +30,7 @@ func TestOneKeyIsOneRateLimiter(t *testing.T) {
 		now, admitted := start, 0
 		for range rapid.IntRange(1, 60).Draw(t, "requests") {
 			now = now.Add(time.Duration(rapid.Int64Range(0, int64(2/perSecond*1e9)).Draw(t, "pause")))
-			v := limit.Take([]limit.Check{{Limit: l, Key: key(r, "k")}}, now)
+			v := limit.Take([]limit.Check{{Limit: l, Key: key(l, "k")}}, now)
 			if want := model.AllowN(now, 1); v.Refused == want {
 				t.Fatalf("refused %v, rate.Limiter allows %v", v.Refused, want)
 			}
@@ -38,7 +38,7 @@ func TestOneKeyIsOneRateLimiter(t *testing.T) {
 				admitted++
 			} else if early := v.Retry - 3*time.Nanosecond; early > 0 { // what is shorter than a nanosecond counts as nothing, twice
 				now = now.Add(early)
-				if model.AllowN(now, 1) || !limit.Take([]limit.Check{{Limit: l, Key: key(r, "k")}}, now).Refused {
+				if model.AllowN(now, 1) || !limit.Take([]limit.Check{{Limit: l, Key: key(l, "k")}}, now).Refused {
 					t.Fatalf("told to retry after %v, admitted before", v.Retry)
 				}
 			}
@@ -58,7 +58,7 @@ func TestTimeThatStepsBackBringsNothing(t *testing.T) {
 		for range rapid.IntRange(1, 300).Draw(t, "requests") {
 			at := time.Duration(rapid.Int64Range(0, int64(2*time.Second)).Draw(t, "at"))
 			latest = max(latest, at)
-			if !limit.Take([]limit.Check{{Limit: l, Key: key(r, "k")}}, start.Add(at)).Refused {
+			if !limit.Take([]limit.Check{{Limit: l, Key: key(l, "k")}}, start.Add(at)).Refused {
 				admitted++
 			}
 		}
@@ -72,7 +72,7 @@ func TestKeysDoNotShare(t *testing.T) {
 	r := limit.NewRegistry(1000)
 	l := r.Acquire(limit.Options{Name: "a", Rate: 1, Burst: 1})
 	for i := range 500 {
-		if limit.Take([]limit.Check{{Limit: l, Key: key(r, fmt.Sprint(i))}}, start).Refused {
+		if limit.Take([]limit.Check{{Limit: l, Key: key(l, fmt.Sprint(i))}}, start).Refused {
 			t.Fatalf("key %d was refused its first request", i)
 		}
 	}
@@ -83,7 +83,7 @@ func TestAllOrNone(t *testing.T) {
 	r := limit.NewRegistry(1000)
 	wide := r.Acquire(limit.Options{Name: "a", Rate: 1, Burst: 3})
 	tight := r.Acquire(limit.Options{Name: "b", Rate: 0.1, Burst: 1})
-	both := []limit.Check{{Limit: wide, Key: key(r, "k")}, {Limit: tight, Key: key(r, "k")}}
+	both := []limit.Check{{Limit: wide, Key: key(wide, "k")}, {Limit: tight, Key: key(tight, "k")}}
 	if v := limit.Take(both, start); v.Refused || v.Short != 0 {
 		t.Fatalf("first: %+v", v)
 	}
@@ -106,7 +106,7 @@ func TestDryRunRefusesNothingAndTellsAll(t *testing.T) {
 	r := limit.NewRegistry(1000)
 	dry := r.Acquire(limit.Options{Name: "a", Rate: 1, Burst: 1, DryRun: true})
 	real := r.Acquire(limit.Options{Name: "b", Rate: 1, Burst: 2})
-	both := []limit.Check{{Limit: dry, Key: key(r, "k")}, {Limit: real, Key: key(r, "k")}}
+	both := []limit.Check{{Limit: dry, Key: key(dry, "k")}, {Limit: real, Key: key(real, "k")}}
 	var got []limit.Verdict
 	for range 3 {
 		got = append(got, limit.Take(both, start))
@@ -122,7 +122,7 @@ func TestReloadKeepsBuckets(t *testing.T) {
 	r := limit.NewRegistry(1000)
 	old := r.Acquire(limit.Options{Name: "a", Rate: 1, Burst: 5})
 	take := func(l *limit.Limit, now time.Time) bool {
-		return !limit.Take([]limit.Check{{Limit: l, Key: key(r, "k")}}, now).Refused
+		return !limit.Take([]limit.Check{{Limit: l, Key: key(l, "k")}}, now).Refused
 	}
 	for range 5 {
 		if !take(old, start) {
@@ -151,7 +151,7 @@ func TestConcurrentRequestsShareExactly(t *testing.T) {
 	r := limit.NewRegistry(1000)
 	a := r.Acquire(limit.Options{Name: "a", Rate: 1e-9, Burst: 1000})
 	b := r.Acquire(limit.Options{Name: "b", Rate: 1e-9, Burst: 700})
-	checks := []limit.Check{{Limit: a, Key: key(r, "k")}, {Limit: b, Key: key(r, "k")}}
+	checks := []limit.Check{{Limit: a, Key: key(a, "k")}, {Limit: b, Key: key(b, "k")}}
 	var admitted atomic.Int64
 	var wg sync.WaitGroup
 	for range 8 {
@@ -188,7 +188,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	name := make([]byte, 0, 32)
 	for i := range flood {
 		name = fmt.Appendf(name[:0], "%d", i)
-		limit.Take([]limit.Check{{Limit: l, Key: r.Key(name)}}, start)
+		limit.Take([]limit.Check{{Limit: l, Key: l.Key(name)}}, start)
 	}
 	per := float64(heap()-before) / keys
 	stat := r.Stats()[0]
@@ -208,7 +208,7 @@ func TestHitAllocatesNothing(t *testing.T) {
 	parts, now := []byte("192.0.2.1"), start
 	if n := testing.AllocsPerRun(1000, func() {
 		now = now.Add(time.Millisecond)
-		checks := [limit.MaxChecks]limit.Check{{Limit: a, Key: r.Key(parts)}, {Limit: b, Key: r.Key(parts)}}
+		checks := [limit.MaxChecks]limit.Check{{Limit: a, Key: a.Key(parts)}, {Limit: b, Key: b.Key(parts)}}
 		limit.Take(checks[:2], now)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
@@ -235,7 +235,7 @@ func BenchmarkTakeHit(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		now = now.Add(time.Microsecond)
-		checks := [limit.MaxChecks]limit.Check{{Limit: l, Key: r.Key(parts)}}
+		checks := [limit.MaxChecks]limit.Check{{Limit: l, Key: l.Key(parts)}}
 		limit.Take(checks[:1], now)
 	}
 }
@@ -247,7 +247,7 @@ func BenchmarkTakeNewKeyWhenFull(b *testing.B) {
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		parts[0], parts[1], parts[2], parts[3] = byte(i), byte(i>>8), byte(i>>16), byte(i>>24)
-		checks := [limit.MaxChecks]limit.Check{{Limit: l, Key: r.Key(parts[:])}}
+		checks := [limit.MaxChecks]limit.Check{{Limit: l, Key: l.Key(parts[:])}}
 		limit.Take(checks[:1], start)
 	}
 }

@@ -16,6 +16,7 @@ const shards = 64
 // store is the buckets of one limit.
 type store struct {
 	shards  [shards]shard
+	sharing *Sharing      // nil: counted here alone
 	evicted atomic.Uint64 // written by requests, read by scrapes
 }
 
@@ -23,21 +24,31 @@ type store struct {
 type shard struct {
 	// mu guards the rest, including every bucket in the list. Held for a look-up and the arithmetic of a bucket, by at most one request per shard and
 	// limit; a request with several limits takes one shard of each, in the order of Take.
-	mu      sync.Mutex
-	buckets *simplelru.LRU[Key, *rate.Limiter]
-	last    time.Time // latest time seen: rate.Limiter counts a step back in time twice
+	mu       sync.Mutex
+	buckets  *simplelru.LRU[Key, *rate.Limiter] // nil where accounts is not
+	accounts *simplelru.LRU[Key, *account]
+	last     time.Time // latest time seen: rate.Limiter counts a step back in time twice
 }
 
-func newStore(keys int) *store {
-	s := &store{}
+func newStore(keys int, sharing *Sharing) *store {
+	s := &store{sharing: sharing}
 	for i := range s.shards {
-		buckets, err := simplelru.NewLRU[Key, *rate.Limiter](max(1, keys/shards), nil)
-		if err != nil { // only for a size below 1
-			panic(fmt.Sprintf("limit: %v", err))
+		if sharing != nil {
+			s.shards[i].accounts = newLRU[*account](keys)
+		} else {
+			s.shards[i].buckets = newLRU[*rate.Limiter](keys)
 		}
-		s.shards[i].buckets = buckets
 	}
 	return s
+}
+
+// newLRU is one shard's part of a memory of so many keys.
+func newLRU[V any](keys int) *simplelru.LRU[Key, V] {
+	l, err := simplelru.NewLRU[Key, V](max(1, keys/shards), nil)
+	if err != nil { // only for a size below 1
+		panic(fmt.Sprintf("limit: %v", err))
+	}
+	return l
 }
 
 func (s *store) shard(k Key) *shard { return &s.shards[k.high%shards] }
@@ -45,7 +56,11 @@ func (s *store) shard(k Key) *shard { return &s.shards[k.high%shards] }
 func (s *store) len() (n int) {
 	for i := range s.shards {
 		s.shards[i].mu.Lock()
-		n += s.shards[i].buckets.Len()
+		if s.sharing != nil {
+			n += s.shards[i].accounts.Len()
+		} else {
+			n += s.shards[i].buckets.Len()
+		}
 		s.shards[i].mu.Unlock()
 	}
 	return n

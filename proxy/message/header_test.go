@@ -18,12 +18,13 @@ var known = map[string]message.ID{
 	"Accept": message.Accept, "User-Agent": message.UserAgent, "Referer": message.Referer, "Authorization": message.Authorization, "Cookie": message.Cookie, "Forwarded": message.Forwarded,
 	"X-Forwarded-For": message.XForwardedFor, "X-Forwarded-Proto": message.XForwardedProto, "X-Forwarded-Host": message.XForwardedHost, "X-Forwarded-Port": message.XForwardedPort,
 	"X-Real-IP": message.XRealIP, "X-Request-ID": message.XRequestID, "Retry-After": message.RetryAfter,
+	"Early-Data": message.EarlyData, "Alt-Svc": message.AltSvc,
 }
 
 // TestIDOf: every known name is found in any case and with underscores, and nothing that differs from it in one byte is taken for it.
 func TestIDOf(t *testing.T) {
-	if len(known) != int(message.RetryAfter) {
-		t.Errorf("%d names for %d IDs", len(known), message.RetryAfter)
+	if len(known) != int(message.AltSvc) {
+		t.Errorf("%d names for %d IDs", len(known), message.AltSvc)
 	}
 	for name, id := range known {
 		for _, alias := range []string{name, strings.ToUpper(name), strings.ToLower(name), strings.ReplaceAll(name, "-", "_")} {

@@ -34,8 +34,10 @@ const (
 	XForwardedHost
 	XForwardedPort
 	XRealIP
+	EarlyData
 	XRequestID
 	RetryAfter
+	AltSvc
 )
 
 // HopByHop reports whether the field belongs to one connection only.
@@ -55,11 +57,11 @@ func IDOf[T ~[]byte | ~string](name T) ID {
 	case 6:
 		return pick(match(name, "expect", Expect), pick(match(name, "server", Server), pick(match(name, "accept", Accept), match(name, "cookie", Cookie))))
 	case 7:
-		return pick(match(name, "upgrade", Upgrade), pick(match(name, "trailer", Trailer), match(name, "referer", Referer)))
+		return pick(match(name, "upgrade", Upgrade), pick(match(name, "trailer", Trailer), pick(match(name, "referer", Referer), match(name, "alt-svc", AltSvc))))
 	case 9:
 		return pick(match(name, "x-real-ip", XRealIP), match(name, "forwarded", Forwarded))
 	case 10:
-		return pick(match(name, "connection", Connection), pick(match(name, "keep-alive", KeepAlive), match(name, "user-agent", UserAgent)))
+		return pick(match(name, "connection", Connection), pick(match(name, "keep-alive", KeepAlive), pick(match(name, "user-agent", UserAgent), match(name, "early-data", EarlyData))))
 	case 11:
 		return match(name, "retry-after", RetryAfter)
 	case 12:

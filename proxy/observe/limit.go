@@ -12,7 +12,10 @@ type LimitStat struct {
 	Name    string
 	Keys    int
 	Evicted uint64
-	Running int64 // requests under way that it counts
+
+	Shared   bool  // counted across replicas
+	Degraded bool  // and just now not: each replica gives its share
+	Running  int64 // requests under way that it counts
 }
 
 type limitVecs struct {
@@ -30,6 +33,8 @@ func newLimitVecs() limitVecs {
 			keys: prometheus.NewDesc("weir_limit_keys", "Keys (clients, header values) that a rate limit remembers now.", []string{"limit"}, nil),
 			evicted: prometheus.NewDesc("weir_limit_evictions_total",
 				"Keys that a rate limit forgot because its memory was full; a key that comes back begins with a full burst.", []string{"limit"}, nil),
+			degraded: prometheus.NewDesc("weir_limit_shared_degraded",
+				"1 while a shared limit cannot be counted across replicas and each of them gives its share. Absent for limits that are not shared.", []string{"limit"}, nil),
 			running: prometheus.NewDesc("weir_limit_requests_in_flight", "Requests under way now that a limit with concurrency counts.", []string{"limit"}, nil),
 		},
 	}
@@ -41,14 +46,15 @@ func (v *limitVecs) collectors() []prometheus.Collector {
 
 // limitCollector asks at each scrape, so that requests count nothing for it.
 type limitCollector struct {
-	keys, evicted, running *prometheus.Desc
-	stats                  func() []LimitStat // set once, before the first scrape; nil: no limits
+	keys, evicted, running, degraded *prometheus.Desc
+	stats                            func() []LimitStat // set once, before the first scrape; nil: no limits
 }
 
 // Describe implements prometheus.Collector.
 func (c *limitCollector) Describe(out chan<- *prometheus.Desc) {
 	out <- c.keys
 	out <- c.evicted
+	out <- c.degraded
 	out <- c.running
 }
 
@@ -61,6 +67,14 @@ func (c *limitCollector) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(c.keys, prometheus.GaugeValue, float64(s.Keys), s.Name)
 		out <- prometheus.MustNewConstMetric(c.evicted, prometheus.CounterValue, float64(s.Evicted), s.Name)
 		out <- prometheus.MustNewConstMetric(c.running, prometheus.GaugeValue, float64(s.Running), s.Name)
+		if !s.Shared {
+			continue
+		}
+		degraded := 0.0
+		if s.Degraded {
+			degraded = 1
+		}
+		out <- prometheus.MustNewConstMetric(c.degraded, prometheus.GaugeValue, degraded, s.Name)
 	}
 }
 

@@ -16,6 +16,7 @@ type Listener struct {
 	accepted atomic.Uint64              // connections ever, written by Accepted
 	open     atomic.Int64               // connections now, written by Accepted and Closed
 	refused  [refusals]atomic.Uint64    // written by Refused
+	retried  atomic.Uint64              // written by Retried
 	evicted  atomic.Uint64              // written by Evicted
 	ended    [mostReasons]atomic.Uint64 // written by Ended
 	_        [64]byte                   // keeps what every request writes off the cache line that every accept writes
@@ -38,6 +39,9 @@ func (l *Listener) Accepted() {
 // Closed counts the end of a connection; every Accepted has one.
 func (l *Listener) Closed() { l.open.Add(-1) }
 
+// Retried counts a client that was asked to prove its address before it could become a connection.
+func (l *Listener) Retried() { l.retried.Add(1) }
+
 // RequestBegin marks the connection active: its request head is complete.
 func (l *Listener) RequestBegin() { l.busy.Add(1) }
 
@@ -47,9 +51,9 @@ func (l *Listener) RequestEnd() { l.busy.Add(-1) }
 // listenerCollector turns the listeners' atomics into metrics when they are scraped, so that a request pays for an integer add and not for a
 // gauge's compare-and-swap loop on a float.
 type listenerCollector struct {
-	connections, accepted, refused, evicted, ended, inFlight *prometheus.Desc
-	handshakes                                               handshakeDescs
-	reasons                                                  []string // set once, before the first scrape
+	connections, accepted, refused, retried, evicted, ended, inFlight *prometheus.Desc
+	handshakes                                                        handshakeDescs
+	reasons                                                           []string // set once, before the first scrape
 
 	// mu guards the list and the leaving flags. Held by scrapes and configuration changes, never by a request.
 	mu     sync.Mutex
@@ -65,6 +69,8 @@ func newListenerCollector() *listenerCollector {
 		refused: prometheus.NewDesc("weir_connections_refused_total",
 			"Client connections closed before they could carry a request, by reason: proxy_protocol (a sender of PROXY headers began without a valid one), max_connections, max_connections_per_ip.",
 			[]string{"listener", "reason"}, nil),
+		retried: prometheus.NewDesc("weir_quic_retries_total",
+			"HTTP/3 clients asked to prove their address before the handshake, because too many without a proof came at once.", []string{"listener"}, nil),
 		evicted: prometheus.NewDesc("weir_connections_evicted_total",
 			"Idle client connections that were closed to make room for new ones.", []string{"listener"}, nil),
 		ended: prometheus.NewDesc("weir_http_errors_total",
@@ -113,6 +119,7 @@ func (c *listenerCollector) Describe(out chan<- *prometheus.Desc) {
 	out <- c.connections
 	out <- c.accepted
 	out <- c.refused
+	out <- c.retried
 	out <- c.evicted
 	out <- c.ended
 	out <- c.inFlight
@@ -133,6 +140,7 @@ func (c *listenerCollector) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(c.connections, prometheus.GaugeValue, float64(active), name, "active")
 		out <- prometheus.MustNewConstMetric(c.connections, prometheus.GaugeValue, float64(idle), name, "idle")
 		out <- prometheus.MustNewConstMetric(c.accepted, prometheus.CounterValue, float64(l.accepted.Load()), name)
+		out <- prometheus.MustNewConstMetric(c.retried, prometheus.CounterValue, float64(l.retried.Load()), name)
 		c.handshakes.collect(out, l)
 		for why := range l.refused {
 			out <- prometheus.MustNewConstMetric(c.refused, prometheus.CounterValue, float64(l.refused[why].Load()), name, refusalNames[why])

@@ -47,10 +47,12 @@ type Metrics struct {
 	limit     limitVecs
 	queue     queueVecs
 	http2     *http2Collector
+	http3     *http3Collector
 	reloads   map[Result]prometheus.Counter // read-only after NewMetrics
 	lastGood  prometheus.Gauge
 	notAfter  *prometheus.GaugeVec
 	logDrops  prometheus.Counter
+	cluster   *clusterVecs
 	listeners *listenerCollector
 
 	// mu guards the maps and the list below, the gone flag of every handle in them, and the creation and removal of children, so that a request that
@@ -89,6 +91,7 @@ func NewMetrics(b Build) *Metrics {
 		limit:    newLimitVecs(),
 		queue:    newQueueVecs(),
 		http2:    newHTTP2Collector(),
+		http3:    newHTTP3Collector(),
 		lastGood: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "weir_config_last_reload_successful",
 			Help: "1 when the last reload took the file, 0 when it was refused and the configuration before it stays in force.",
@@ -102,6 +105,7 @@ func NewMetrics(b Build) *Metrics {
 			Help: "Log lines lost because the output was stalled or failed. Requests never wait for the log.",
 		}),
 		listeners: newListenerCollector(),
+		cluster:   newClusterVecs(),
 		routes:    map[RouteKey]*Route{},
 		groups:    map[GroupKey]*Group{},
 		targets:   map[TargetKey]*Upstream{},
@@ -130,7 +134,8 @@ func (m *Metrics) register(b Build) {
 	}, []string{"version", "revision", "goversion"})
 	info.WithLabelValues(b.Version, b.Revision, b.GoVersion).Set(1)
 
-	m.registry.MustRegister(m.requests, m.duration, m.lastGood, m.notAfter, m.logDrops, m.listeners, m.http2, reloads, info)
+	m.registry.MustRegister(m.requests, m.duration, m.lastGood, m.notAfter, m.logDrops, m.listeners, m.http2, m.http3, reloads, info)
+	m.registry.MustRegister(m.cluster.collectors()...)
 	m.registry.MustRegister(m.group.collectors()...)
 	m.registry.MustRegister(m.upstream.collectors()...)
 	m.registry.MustRegister(m.limit.collectors()...)

@@ -22,17 +22,21 @@ func populated() *observe.Metrics {
 	m.Listener("https").Secure()
 	m.SetReasons([]string{"", "no_route"})
 	kinds := []observe.HTTP2Stat{{Kind: "reset", Count: 5}}
+	m.SetHTTP3Stats(func() observe.HTTP3Stats { return observe.HTTP3Stats{Streams: 7, Slow: 1} })
 	m.SetHTTP2Stats(func() observe.HTTP2Stats { return observe.HTTP2Stats{Streams: 7, Errors: kinds, Floods: kinds} })
 	m.Route("https", "login")
 	m.Service("api", "connect_error")
 	m.Limit("login")
-	m.SetLimitStats(func() []observe.LimitStat { return []observe.LimitStat{{Name: "login", Keys: 3, Evicted: 4}} })
+	m.SetLimitStats(func() []observe.LimitStat {
+		return []observe.LimitStat{{Name: "login", Keys: 3, Evicted: 4, Shared: true}}
+	})
 	m.Queue(observe.QueueOptions{Service: "api", Priorities: []string{"normal"}, Reasons: []string{"queue_full"}})
 	m.SetQueueStats([]string{"normal"}, func() []observe.QueueStat {
 		return []observe.QueueStat{{Service: "api", InFlight: 5, Waiting: []int{6}}}
 	})
 	m.Group("api", "blue")
 	m.Upstream("api", "blue", "10.0.0.1:5002", "consecutive")
+	m.SetClusterStat(func() (observe.ClusterStat, bool) { return observe.ClusterStat{Up: true, Replicas: 2}, true })
 	m.SetCertificates([]observe.Certificate{{Subject: "example.com", NotAfter: time.Unix(2000000000, 0)}})
 	return m
 }

@@ -22,6 +22,7 @@ type acme struct {
 }
 
 type acmeKey struct {
+	cluster                                                 *link
 	email, directories, rootPEM, profile, folder, http, tls string
 }
 
@@ -36,6 +37,7 @@ func (s *Server) prepareACME(p *prepared, cfg *configs.Config) (*acme, error) {
 		email: a.Email, directories: strings.Join(a.Directories, " "), rootPEM: string(a.RootPEM), profile: a.Profile,
 		folder: filepath.Join(cfg.Admin.StateDir, certificateFolder),
 	}
+	key.cluster = p.cluster
 	if slices.Contains(a.Challenges, "http-01") {
 		key.http = validationAddress(p.sockets, false, "80")
 	}
@@ -52,6 +54,9 @@ func (s *Server) prepareACME(p *prepared, cfg *configs.Config) (*acme, error) {
 	if a.RootPEM != nil {
 		o.Roots = x509.NewCertPool()
 		o.Roots.AppendCertsFromPEM(a.RootPEM) // checked at load
+	}
+	if p.cluster != nil {
+		o.Storage = p.cluster.NewStorage(key.folder)
 	}
 	made, err := edgetls.NewACME(o, s.certs)
 	if err != nil {
@@ -90,6 +95,13 @@ func (s *Server) commitACME(a *acme, cfg *configs.Config) {
 	s.certs.UseACME(a.ACME)
 	s.acme.Store(a)
 	a.Manage(cfg.TLS.ACME.Hosts)
+}
+
+// retryCertificates is called when the store that replicas share has come back: what failed for want of it need not wait.
+func (s *Server) retryCertificates() {
+	if a := s.acme.Load(); a != nil {
+		a.Retry()
+	}
 }
 
 // answerChallenge is proxy.Options.Challenge.

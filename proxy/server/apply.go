@@ -20,6 +20,7 @@ import (
 type prepared struct {
 	plan     *plan
 	store    *edgetls.Store
+	cluster  *link // nil: none
 	acme     *acme // nil: none
 	logs     *logs
 	opened   []*listener        // new sockets
@@ -98,6 +99,10 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 	if err = s.openListeners(p, cfg, old); err != nil {
 		return p, err
 	}
+	if err = s.prepareCluster(p, cfg); err != nil {
+		return p, err
+	}
+	p.warnings = append(p.warnings, quicWarnings(p.sockets)...)
 	if p.acme, err = s.prepareACME(p, cfg); err != nil {
 		return p, err
 	}
@@ -192,10 +197,14 @@ func (p *prepared) undo(s *Server) {
 	if p.acme != nil && p.acme != s.acme.Load() {
 		p.acme.Close()
 	}
+	if p.cluster != s.cluster.Load() {
+		p.cluster.close()
+	}
 	for _, pool := range p.pools {
 		pool.Release()
 	}
 	for _, l := range p.opened {
+		l.undoQUIC()
 		if !l.inherited {
 			_ = l.socket.Close()
 		}
@@ -251,7 +260,8 @@ func (s *Server) commit(p *prepared, old *generation, digest [32]byte) *generati
 	s.level.SetLevel(level(p.plan.config.Log.Level))
 	// Refused only where a public listener would lose its token, which the configuration's own check has refused before.
 	_ = s.admin.SetToken(p.plan.config.Admin.Token.Reveal())
-	g.acme = p.acme
+	g.acme, g.cluster = p.acme, p.cluster
+	s.cluster.Store(p.cluster)
 	s.certs.Commit(p.store)
 	s.tickets.Use(s.ticketStore(p.plan.config), p.plan.config.TLS.SessionTicketRotation)
 	s.commitACME(p.acme, p.plan.config)
@@ -259,7 +269,7 @@ func (s *Server) commit(p *prepared, old *generation, digest [32]byte) *generati
 	g.build(s, old)
 	s.current.Store(g)
 	s.proxy.Publish(g.snapshot)
-	p.bound(s.http2)
+	p.bound(s)
 	for _, l := range s.listeners {
 		if l.successor(p.opened) {
 			l.handOver()
@@ -293,8 +303,12 @@ func (s *Server) retire(old, g *generation) {
 			}
 		}
 	}
+	s.retireQUIC(g.sockets)
 	s.listeners = g.sockets
 	if old != nil {
+		if old.cluster != g.cluster {
+			old.cluster.close()
+		}
 		for _, pool := range old.pools {
 			pool.Release()
 		}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/valor-ivx/weir/balancer"
@@ -65,7 +66,7 @@ func poolOptions(s *configs.Service, g *configs.Group) upstream.PoolOptions {
 		o.Targets = append(o.Targets, upstream.Target{Address: t.Address, DNS: t.DNS, SRV: t.SRV, Weight: float64(t.Weight)})
 	}
 	if h := s.Health; h != nil {
-		o.Health = &upstream.HealthOptions{Path: h.Path, Interval: h.Interval, Timeout: h.Timeout, Rise: h.Rise, Fall: h.Fall}
+		o.Health = &upstream.HealthOptions{Path: h.Path, GRPC: h.GRPC != "", Service: strings.TrimPrefix(h.GRPC, "*"), Interval: h.Interval, Timeout: h.Timeout, Rise: h.Rise, Fall: h.Fall}
 	}
 	if e := s.Ejection; e.MaxEjected > 0 && (e.Consecutive > 0 || e.ErrorRatio > 0) {
 		o.Ejection = &upstream.EjectionOptions{Consecutive: e.Consecutive, ErrorRatio: e.ErrorRatio, Window: e.Window, Base: e.Base, MaxEjected: e.MaxEjected}

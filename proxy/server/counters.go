@@ -77,3 +77,11 @@ func (s *Server) exportShares() {
 		}
 	}
 }
+
+// exportStats says where scrapes find what is asked for at a scrape.
+func (s *Server) exportStats() {
+	s.metrics.SetLimitStats(s.limitStats)
+	s.metrics.SetQueueStats(priorityNames(), s.queueStats)
+	s.metrics.SetClusterStat(s.clusterStat)
+	s.countStreams()
+}

@@ -28,6 +28,10 @@ func (s *Server) status() admin.Status {
 			Name: l.config.Name, Address: l.socket.Addr().String(), TLS: l.tls != nil, Protocols: l.config.Protocols, Connections: l.open.Load(),
 		})
 	}
+	cluster, warning := s.describeCluster(g.plan.config)
+	if st.Cluster = cluster; warning != "" {
+		st.Warnings = append(st.Warnings, warning)
+	}
 	if w := s.suspicion(g); w != "" {
 		st.Warnings = append(st.Warnings, w)
 	}
@@ -81,6 +85,7 @@ func describeGroup(service *proxy.Service, i int) admin.Group {
 		t := admin.Target{
 			Address: p.Address, State: p.State.String(), InFlight: p.InFlight, Failures: p.Failures,
 			LatencyMS: float64(p.Latency) / float64(time.Millisecond), LastError: p.LastError,
+			SharedConnections: p.Shared, Streams: p.Streams,
 		}
 		if !p.EjectedUntil.IsZero() {
 			until := p.EjectedUntil

@@ -50,6 +50,9 @@ func (e *explanation) limits() {
 		}
 		for _, l := range e.route.Limits.List() {
 			if l.Limit.Name() == c.Name {
+				if c.Shared {
+					then += "; counted across replicas"
+				}
 				e.step("admit", "limit "+c.Name, "%s and %d at once for each %s; %s", c.Rate, c.Burst, c.Key, then)
 			}
 		}

@@ -6,8 +6,10 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -182,6 +184,9 @@ func TestGRPCInterop(t *testing.T) {
 			}
 			if _, err := testpb.NewTestServiceClient(channel).UnaryCall(t.Context(), &testpb.SimpleRequest{ResponseStatus: &testpb.EchoStatus{Code: 9}}); status.Code(err) != codes.FailedPrecondition {
 				t.Errorf("an answer that is a status alone: %v", err)
+			}
+			if seen := r.call(http.StatusOK, "GET", "/v1/services/api", ""); !strings.Contains(seen, `"shared_connections":1`) {
+				t.Errorf("the calls did not share one connection: %s", seen)
 			}
 			_ = channel.Close()
 		})

@@ -29,7 +29,7 @@ func (s *Server) limitsOf(r *configs.Route, all []configs.Limit) *proxy.Limits {
 			continue
 		}
 		list = append(list, proxy.RouteLimit{
-			Limit:   s.limits.Acquire(limit.Options{Name: l.Name, Rate: l.Rate.PerSecond(), Burst: l.Burst, DryRun: l.DryRun}),
+			Limit:   s.limits.Acquire(limit.Options{Name: l.Name, Rate: l.Rate.PerSecond(), Burst: l.Burst, DryRun: l.DryRun, Sharing: s.sharing(l.Shared)}),
 			Key:     limitKey(l.Key, r.Name),
 			Metrics: s.metrics.Limit(l.Name),
 		})
@@ -59,9 +59,10 @@ func limitKey(k configs.LimitKey, route string) []proxy.LimitKeyPart {
 // limitStats is what scrapes ask for.
 func (s *Server) limitStats() []observe.LimitStat {
 	stats := s.limits.Stats()
+	link := s.cluster.Load()
 	list := make([]observe.LimitStat, len(stats))
 	for i, st := range stats {
-		list[i] = observe.LimitStat{Name: st.Name, Keys: st.Keys, Evicted: st.Evicted, Running: st.Running}
+		list[i] = observe.LimitStat{Name: st.Name, Keys: st.Keys, Evicted: st.Evicted, Running: st.Running, Shared: st.Shared, Degraded: st.Shared && (link == nil || !link.State().Up)}
 	}
 	return list
 }

@@ -39,6 +39,7 @@ type listener struct {
 	// mu guards handshakes (PROXY headers included), so that shutdown can end those that have not become connections of the proxy yet.
 	mu         sync.Mutex
 	handshakes map[net.Conn]struct{}
+	quic       *endpoint // nil: no HTTP/3
 }
 
 // listenerPlan is a listener of the file with what else it is made of.
@@ -82,6 +83,12 @@ func (s *Server) openListener(plan listenerPlan, from *listener) (*listener, err
 		}
 		l.tls = s.certs.Config(alpn(c.Protocols), version)
 	}
+	if err := s.quicOf(l, from); err != nil {
+		if from == nil {
+			err = errors.Join(err, socket.Close())
+		}
+		return nil, fmt.Errorf("open listener %s: %w", c.Name, err)
+	}
 	return l, nil
 }
 
@@ -101,10 +108,14 @@ func (l *listener) same(plan listenerPlan, oldMinVersion string) bool {
 	c := plan.config
 	return slices.Equal(l.config.ProxyProtocol, c.ProxyProtocol) && l.config.Address == c.Address && l.config.Name == c.Name &&
 		l.config.TLS == c.TLS && l.data.Redirect == plan.redirectPort() &&
-		slices.Equal(l.config.Protocols, c.Protocols) && (!c.TLS || plan.minVersion == oldMinVersion)
+		slices.Equal(l.config.Protocols, c.Protocols) && l.config.EarlyData == c.EarlyData &&
+		(!c.TLS || plan.minVersion == oldMinVersion)
 }
 
-func (l *listener) start() { go l.accept() }
+func (l *listener) start() {
+	l.serveQUIC()
+	go l.accept()
+}
 
 // accept ends when the socket is closed. A shortage of files or memory is waited out: closing the listener for it would turn a peak into an outage.
 func (l *listener) accept() {

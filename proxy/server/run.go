@@ -149,6 +149,7 @@ func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin
 		_ = l.close() // a socket that cannot be closed is closed by the end of the process
 		l.abandon()
 	}
+	s.stopQUIC()
 	s.mu.Unlock()
 	limit, cancel := s.deadline(mode)
 	defer cancel()
@@ -171,12 +172,14 @@ func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin
 	clean := s.proxy.Shutdown(limit)
 	cancel()
 	s.mu.Lock()
+	s.awaitQUIC()
 	for _, pool := range s.current.Load().pools {
 		pool.Release()
 	}
 	s.closeOutgoing(time.Now().Add(outgoingLife)) // every request has ended
 	s.mu.Unlock()
 	s.tickets.Close()
+	s.cluster.Load().close()
 	s.registry.Close()
 	s.closeAdmin(ctx)
 	s.log.Info("stopped", zap.Bool("weir.clean", clean))

@@ -18,6 +18,7 @@ import (
 	"github.com/valor-ivx/weir/proxy"
 	"github.com/valor-ivx/weir/proxy/admin"
 	"github.com/valor-ivx/weir/proxy/http2"
+	"github.com/valor-ivx/weir/proxy/http3"
 	"github.com/valor-ivx/weir/proxy/limit"
 	"github.com/valor-ivx/weir/proxy/observe"
 	edgetls "github.com/valor-ivx/weir/tls"
@@ -41,7 +42,9 @@ type Server struct {
 	secret   []byte
 	crowd    crowd
 	http2    *http2.Counters // of clients' connections
+	http3    *http3.Counters // the same
 
+	cluster   atomic.Pointer[link] // nil: none; written by apply
 	acme      atomic.Pointer[acme] // nil: none; written by apply, read by the data path and the admin API
 	exporting sync.Mutex           // one export of certificates' metrics at a time, so that none overwrites a newer one
 
@@ -66,6 +69,7 @@ type Server struct {
 	names     []string       // by index
 	counters  map[string]*serviceCounters
 	listeners []*listener
+	fading    []*endpoint // that take no more connections
 	runtime   overlay
 	outgoing  []outgoing
 	aside     string // why the overlay file was set aside at start; never written after
@@ -81,6 +85,7 @@ type generation struct {
 	digest   [sha256.Size]byte
 	plan     *plan
 	acme     *acme
+	cluster  *link
 	pools    map[poolKey]*upstream.Pool
 	services map[string]*proxy.Service
 	snapshot *proxy.Snapshot
@@ -103,15 +108,13 @@ func start(o Options) (s *Server, err error) {
 		options: o, started: time.Now(), level: zap.NewAtomicLevelAt(level(cfg.Log.Level)),
 		certs: edgetls.NewManager(), stops: make(chan admin.StopMode, 2), hangups: make(chan struct{}, 1),
 		limits: limit.NewRegistry(limit.DefaultKeys), crowd: crowd{most: connectionsFor(openFilesLimit())},
-		http2:   new(http2.Counters),
+		http2: new(http2.Counters), http3: new(http3.Counters),
 		indexes: map[string]int{}, counters: map[string]*serviceCounters{},
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.metrics = observe.NewMetrics(observe.Build{Version: o.Version})
-	s.metrics.SetLimitStats(s.limitStats)
+	s.exportStats()
 	s.metrics.SetReasons(proxy.Reasons())
-	s.metrics.SetQueueStats(priorityNames(), s.queueStats)
-	s.metrics.SetHTTP2Stats(s.http2Stats)
 	s.log = observe.NewLogger(observe.LoggerOptions{Level: s.level, Output: output{s}, OnDrop: s.metrics.LogDropped})
 	s.targets.metrics = s.metrics
 	defer func() {
@@ -198,6 +201,7 @@ func (s *Server) serveAdmin(l net.Listener) {
 // release closes what start opened, when it did not come to the end.
 func (s *Server) release() {
 	s.end()
+	s.stopQUIC()
 	for _, l := range s.listeners {
 		_ = l.socket.Close()
 	}
@@ -207,6 +211,7 @@ func (s *Server) release() {
 	if s.tickets != nil {
 		s.tickets.Close()
 	}
+	s.cluster.Load().close()
 	if s.registry != nil {
 		s.registry.Close()
 	}

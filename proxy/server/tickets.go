@@ -17,5 +17,9 @@ func (s *Server) openTickets(cfg *configs.Config) {
 
 // ticketStore is where a configuration keeps the secrets of session tickets.
 func (s *Server) ticketStore(cfg *configs.Config) edgetls.TicketStore {
-	return edgetls.NewFileTickets(filepath.Join(cfg.Admin.StateDir, "tickets.json"))
+	file := filepath.Join(cfg.Admin.StateDir, "tickets.json")
+	if l := s.cluster.Load(); l != nil && l.from.secret != "" {
+		return l.NewTickets(file)
+	}
+	return edgetls.NewFileTickets(file)
 }

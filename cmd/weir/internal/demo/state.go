@@ -159,6 +159,7 @@ address = "{{.HTTP}}"
 name = "https"
 address = "{{.HTTPS}}"
 tls = true
+protocols = ["http/1.1", "h2", "h3"]
 headers = "demo"
 
 [headers.demo]               # "basic" less one: a browser that trusts the demo's CA would remember for a year that

@@ -24,6 +24,7 @@ func Status(w io.Writer, s admin.Status, now time.Time) {
 		}
 		fmt.Fprintf(w, "listener %s %s (%s), %d connections\n", clean(l.Name), clean(l.Address), clean(kind), l.Connections)
 	}
+	cluster(w, s.Cluster)
 	if len(s.Services) > 0 {
 		fmt.Fprintln(w)
 		services(w, s.Services)
@@ -38,6 +39,16 @@ func Status(w io.Writer, s admin.Status, now time.Time) {
 	}
 	for _, text := range s.Warnings {
 		fmt.Fprintf(w, "warning: %s\n", clean(text))
+	}
+}
+
+func cluster(w io.Writer, c *admin.Cluster) {
+	switch {
+	case c == nil:
+	case c.Up:
+		fmt.Fprintf(w, "redis %s up since %s, %d replicas\n", clean(c.Address), stamp(c.Since), c.Replicas)
+	default:
+		fmt.Fprintf(w, "redis %s away since %s: %s\n", clean(c.Address), stamp(c.Since), clean(c.Error))
 	}
 }
 

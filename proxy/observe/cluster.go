@@ -1,0 +1,116 @@
+package observe
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// ClusterOperation is what is asked of the replicas' common store, and a label's value.
+type ClusterOperation string
+
+// The operations.
+const (
+	ClusterBeat         ClusterOperation = "heartbeat"
+	ClusterLimits       ClusterOperation = "limits"
+	ClusterCertificates ClusterOperation = "certificates"
+	ClusterTickets      ClusterOperation = "tickets"
+)
+
+func clusterOperations() []ClusterOperation {
+	return []ClusterOperation{ClusterBeat, ClusterLimits, ClusterCertificates, ClusterTickets}
+}
+
+// ClusterStat is the link to the other replicas at the time of a scrape.
+type ClusterStat struct {
+	Up        bool
+	Replicas  int
+	Waiting   int    // keys of limits to be settled
+	Overflows uint64 // times that one had to wait longer because too many did, since the link was made
+}
+
+// Cluster counts exchanges with the replicas' common store.
+type Cluster struct {
+	duration map[ClusterOperation]prometheus.Observer // read-only
+	failed   map[ClusterOperation]prometheus.Counter  // read-only
+}
+
+// Done counts an exchange that was answered.
+func (c *Cluster) Done(o ClusterOperation, took time.Duration) { c.duration[o].Observe(took.Seconds()) }
+
+// Failed counts one that was not.
+func (c *Cluster) Failed(o ClusterOperation) { c.failed[o].Inc() }
+
+// clusterVecs is the cluster's families. The gauges are asked at each scrape and are there only where a cluster is configured, so that an alert on
+// weir_cluster_up == 0 is silent without one.
+type clusterVecs struct {
+	handle       *Cluster
+	duration     *prometheus.HistogramVec
+	errors       *prometheus.CounterVec
+	up, replicas *prometheus.Desc
+	waiting      *prometheus.Desc
+	overflows    *prometheus.Desc
+	stat         func() (ClusterStat, bool) // set once, before the first scrape; nil: no cluster
+}
+
+func newClusterVecs() *clusterVecs {
+	v := &clusterVecs{
+		handle: &Cluster{duration: map[ClusterOperation]prometheus.Observer{}, failed: map[ClusterOperation]prometheus.Counter{}},
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "weir_cluster_request_duration_seconds",
+			Help:    "Time that Redis took to answer, by what it was asked for. No client's request waits for it.",
+			Buckets: durationBuckets(),
+		}, []string{"operation"}),
+		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_cluster_errors_total",
+			Help: "Exchanges with Redis that failed or took too long, by what was asked for. What is not tried because Redis is known to be away is not counted.",
+		}, []string{"operation"}),
+		up:       prometheus.NewDesc("weir_cluster_up", "1 when Redis answers; 0: what replicas share goes on in each alone. Absent without [cluster].", nil, nil),
+		replicas: prometheus.NewDesc("weir_cluster_replicas", "Replicas that have signed on at Redis in the last five seconds, this one included, at the last look. Absent without [cluster].", nil, nil),
+	}
+	v.waiting = prometheus.NewDesc("weir_limit_shared_waiting", "Keys of shared limits that wait to be settled with Redis. Absent without [cluster].", nil, nil)
+	v.overflows = prometheus.NewDesc("weir_limit_shared_overflows_total",
+		"Times that a key of a shared limit found no room to wait for its settlement and gave its share meanwhile. Absent without [cluster].", nil, nil)
+	for _, o := range clusterOperations() {
+		v.handle.duration[o] = v.duration.WithLabelValues(string(o))
+		v.handle.failed[o] = v.errors.WithLabelValues(string(o))
+	}
+	return v
+}
+
+func (v *clusterVecs) collectors() []prometheus.Collector {
+	return []prometheus.Collector{v.duration, v.errors, v}
+}
+
+// Describe implements prometheus.Collector.
+func (v *clusterVecs) Describe(out chan<- *prometheus.Desc) {
+	out <- v.up
+	out <- v.replicas
+	out <- v.waiting
+	out <- v.overflows
+}
+
+// Collect implements prometheus.Collector.
+func (v *clusterVecs) Collect(out chan<- prometheus.Metric) {
+	if v.stat == nil {
+		return
+	}
+	stat, ok := v.stat()
+	if !ok {
+		return
+	}
+	up := 0.0
+	if stat.Up {
+		up = 1
+	}
+	out <- prometheus.MustNewConstMetric(v.up, prometheus.GaugeValue, up)
+	out <- prometheus.MustNewConstMetric(v.replicas, prometheus.GaugeValue, float64(stat.Replicas))
+	out <- prometheus.MustNewConstMetric(v.waiting, prometheus.GaugeValue, float64(stat.Waiting))
+	out <- prometheus.MustNewConstMetric(v.overflows, prometheus.CounterValue, float64(stat.Overflows))
+}
+
+// SetClusterStat says where scrapes find the state of the link; false: there is no cluster. It is called once, before the first scrape.
+func (m *Metrics) SetClusterStat(stat func() (ClusterStat, bool)) { m.cluster.stat = stat }
+
+// Cluster is the handle of the exchanges' counts.
+func (m *Metrics) Cluster() *Cluster { return m.cluster.handle }
