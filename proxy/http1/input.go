@@ -167,7 +167,7 @@ func (in *input) within(now time.Time, d time.Duration) error {
 	}
 	err := in.conn.SetReadDeadline(at)
 	if in.stopped.Load() { // the interruption came between: its deadline is the one to keep
-		return in.conn.SetReadDeadline(past)
+		return in.conn.SetReadDeadline(past())
 	}
 	return err
 }

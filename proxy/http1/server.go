@@ -169,11 +169,11 @@ func (c *ServerConn) AwaitBody(now time.Time) error { return c.in.within(now, c.
 // StopReading makes a Body read that waits in another goroutine return at once; ResumeReading undoes it for the connection's next use.
 func (c *ServerConn) StopReading() error {
 	c.in.stopped.Store(true) // before: whoever moves the deadline meanwhile looks afterwards, see within
-	return c.conn.SetReadDeadline(past)
+	return c.conn.SetReadDeadline(past())
 }
 
 // past is a deadline that has passed.
-var past = time.Unix(1, 0)
+func past() time.Time { return time.Unix(1, 0) }
 
 // ResumeReading lifts StopReading.
 func (c *ServerConn) ResumeReading() error {
