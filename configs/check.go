@@ -36,8 +36,11 @@ func check(cfg *Config, r *report, f *files) {
 		c.service(&cfg.Services[i])
 	}
 	c.routes()
+	c.clientAuths()
 	c.acme()
 	c.cluster()
+	c.onDemand()
+	c.ech()
 }
 
 func (c checker) admin() {

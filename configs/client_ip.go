@@ -7,10 +7,11 @@ import (
 
 // ClientIP says whose word about a client's address is taken. The one address derived is what logs, limits, hashing and forwarded fields use.
 type ClientIP struct {
-	// Proxies in front of weir, as "10.0.0.0/8", "2001:db8::/32" or "10.0.0.1". From them X-Forwarded-For is read,
+	// Proxies in front of weir, as "10.0.0.0/8", "2001:db8::/32" or "10.0.0.1", or by name: "cloudflare", "fastly" (their published
+	// networks as of this version), "private" (loopback, link-local and private networks). From them X-Forwarded-For is read,
 	// right to left up to the first address that is not among them, and appended to; X-Forwarded-Proto, -Host, -Port and
 	// X-Request-ID are kept if valid. From everybody else all of these are replaced. Forwarded and X-Real-IP are never read.
-	TrustedProxies []CIDR `toml:"trusted_proxies"`
+	TrustedProxies []Proxies `toml:"trusted_proxies"`
 }
 
 // CIDR is a network, IPv4 as IPv4.

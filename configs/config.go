@@ -66,8 +66,14 @@ type TLS struct {
 	SessionTicketRotation time.Duration `toml:"session_ticket_rotation" default:"12h" min:"1m" max:"168h"`
 	// Certificates served by name (SNI); a client that names none, or one nobody has, gets the first.
 	Certificates []Certificate `toml:"certificate"`
+	// What is asked of clients' certificates, by host; of the others nothing.
+	ClientAuths []ClientAuth `toml:"client_auth"`
 	// Obtains certificates for the hosts of the routes that none of the above covers.
 	ACME *ACME `toml:"acme"`
+	// Obtains certificates for names that clients ask for and nobody has one for.
+	OnDemand *OnDemand `toml:"on_demand"`
+	// Hides the host that clients ask for.
+	ECH *ECH `toml:"ech"`
 }
 
 // Certificate is one static key pair. Both files are read and checked against each other at load, so

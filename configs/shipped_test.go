@@ -17,8 +17,14 @@ import (
 
 const notSupportedYet = "# ---- Not supported yet ----"
 
-// switchOn takes the "#" from settings that are switched off; prose has a space behind it.
+// switchOn takes the "#" from settings that are switched off; prose has a space behind it, and what excludes other settings a "~".
 func switchOn(data []byte) []byte {
+	return regexp.MustCompile(`(?m)^(\s*)#([^~\s])`).ReplaceAll(data, []byte("$1$2"))
+}
+
+// switchAllOn is switchOn with what excludes other settings.
+func switchAllOn(data []byte) []byte {
+	data = regexp.MustCompile(`(?m)^#~`).ReplaceAll(data, []byte("#"))
 	return regexp.MustCompile(`(?m)^(\s*)#(\S)`).ReplaceAll(data, []byte("$1$2"))
 }
 
@@ -52,7 +58,7 @@ func TestReferenceLoadsSwitchedOn(t *testing.T) {
 func TestReferenceStatesEveryKey(t *testing.T) {
 	built, _, _ := strings.Cut(reference(t), notSupportedYet)
 	var tree map[string]any
-	if err := toml.Unmarshal(switchOn([]byte(built)), &tree); err != nil {
+	if err := toml.Unmarshal(switchAllOn([]byte(built)), &tree); err != nil {
 		t.Fatal(err)
 	}
 	stated := map[string][]string{}

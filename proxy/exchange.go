@@ -56,6 +56,7 @@ type Exchange struct {
 	attempt     attempt
 	renewRelay  func(now time.Time) // attempt's, bound once: a method value made per request is an allocation
 	upload      upload
+	socket      webSocket
 	entry       observe.Entry // scratch for finish
 
 	refusal    refusal // of a 429
@@ -111,7 +112,7 @@ func (x *Exchange) begin(c *client, down downstream) {
 	x.route, x.service, x.group, x.peer = &x.snap.Unrouted, nil, nil, nil
 	x.deadline, x.headAt, x.attempts, x.status = 0, 0, 0, 0
 	x.reason, x.cause, x.began, x.broken, x.tunneled, x.eventStream, x.sent = ReasonNone, nil, false, false, false, false, 0
-	x.ours, x.counted, x.rpc = false, false, rpc{}
+	x.ours, x.counted, x.rpc, x.socket.stream = false, false, rpc{}, nil
 	x.path, x.lines, x.user = nil, x.lines[:0], guarded{}
 	x.identify()
 	x.open = true
@@ -121,7 +122,10 @@ func (x *Exchange) begin(c *client, down downstream) {
 // read takes the head off the connection.
 func (x *Exchange) read() *Error {
 	err := x.down.ReadRequest(&x.req)
-	if err == nil {
+	switch {
+	case err == nil && x.req.Method == message.CONNECT:
+		return x.extended()
+	case err == nil:
 		return nil
 	}
 	status := refusedWith(err)
@@ -160,6 +164,9 @@ func (x *Exchange) match() *Error {
 	switch x.req.Method {
 	case message.CONNECT, message.TRACE: // neither a forward proxy nor an echo of credentials (RFC 9110 §9.3.8)
 		return errMethod
+	}
+	if err := x.directed(); err != nil {
+		return err
 	}
 	if len(x.req.Path) == 1 && x.req.Path[0] == '*' {
 		x.path = x.req.Path

@@ -62,7 +62,7 @@ func TestTransportSecurityFollowsTheTrustedProxy(t *testing.T) {
 // is not sent round in a circle (here it gets past the redirect to a body too large to be forwarded).
 func TestRedirectsHaveHeadersAndAnEnd(t *testing.T) {
 	policy := header.New(header.Options{Preset: header.Strict, Set: []header.Field{{Name: "Location", Value: "https://evil.test"}}})
-	addr := local(t, &proxy.Listener{Name: "l", Scheme: "http", Port: "80", Redirect: "443"}, 0, func(s *proxy.Snapshot) {
+	addr := local(t, &proxy.Listener{Name: "l", Scheme: "http", Port: "80", Redirect: "443"}, nil, func(s *proxy.Snapshot) {
 		s.Trust = clientip.New([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")})
 		s.Routes[0].Headers = []*header.Policy{policy}
 	})

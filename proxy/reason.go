@@ -15,6 +15,7 @@ const (
 	MethodRefused
 	BodyTooLarge
 	RateLimited
+	Misdirected
 	AccessDenied
 	CredentialsMissing
 	CredentialsInvalid
@@ -62,6 +63,7 @@ var reasonNames = [reasons]string{
 	MethodRefused:      "http_request_denied",
 	BodyTooLarge:       "body_too_large",
 	RateLimited:        "rate_limited",
+	Misdirected:        "misdirected_request",
 	AccessDenied:       "access_denied",
 	CredentialsMissing: "credentials_missing",
 	CredentialsInvalid: "credentials_invalid",

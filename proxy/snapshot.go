@@ -10,6 +10,7 @@ import (
 	"github.com/valor-ivx/weir/proxy/header"
 	"github.com/valor-ivx/weir/proxy/observe"
 	"github.com/valor-ivx/weir/proxy/route"
+	edgetls "github.com/valor-ivx/weir/tls"
 	"github.com/valor-ivx/weir/upstream"
 )
 
@@ -22,6 +23,8 @@ type Snapshot struct {
 	Unrouted   Route   // metrics of requests that match no route
 	Access     *observe.AccessLog
 	Trust      clientip.Trust // proxies whose word about their clients is taken
+	// ClientAuth says what is asked of clients' certificates, by host; nil: nothing anywhere.
+	ClientAuth *edgetls.ClientAuths
 }
 
 // Route is what a matched request needs to know.

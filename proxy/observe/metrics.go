@@ -47,6 +47,7 @@ type Metrics struct {
 	limit     limitVecs
 	guards    *guardCollector
 	queue     queueVecs
+	onDemand  *prometheus.CounterVec
 	http2     *http2Collector
 	http3     *http3Collector
 	reloads   map[Result]prometheus.Counter // read-only after NewMetrics
@@ -92,6 +93,7 @@ func NewMetrics(b Build) *Metrics {
 		limit:    newLimitVecs(),
 		guards:   newGuardCollector(),
 		queue:    newQueueVecs(),
+		onDemand: newOnDemand(),
 		http2:    newHTTP2Collector(),
 		http3:    newHTTP3Collector(),
 		lastGood: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -143,6 +145,7 @@ func (m *Metrics) register(b Build) {
 	m.registry.MustRegister(m.limit.collectors()...)
 	m.registry.MustRegister(m.guards)
 	m.registry.MustRegister(m.queue.collectors()...)
+	m.registry.MustRegister(m.onDemand)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 

@@ -24,8 +24,9 @@ func (g *generation) build(s *Server, old *generation) {
 		snap.Access = g.logs.access
 	}
 	if cfg.ClientIP != nil {
-		snap.Trust = trusted(cfg.ClientIP.TrustedProxies)
+		snap.Trust = trustedProxies(cfg.ClientIP.TrustedProxies)
 	}
+	snap.ClientAuth = g.plan.auths
 	policies := s.policies(cfg)
 	for _, r := range cfg.Routes {
 		snap.Routes = append(snap.Routes, proxy.Route{
