@@ -7,7 +7,10 @@ import (
 )
 
 // Field is one response field.
-type Field struct{ Name, Value string }
+type Field struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
 
 // Options describe a policy. Names are compared without case; values are valid field values.
 type Options struct {
