@@ -119,7 +119,7 @@ func (m *Manager) Config(protocols []string, minVersion uint16) *tls.Config {
 		},
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			cert, err := m.certificate(hello)
-			if err == nil {
+			if cert != nil {
 				SessionOf(hello.Context()).leaf = cert.Leaf
 			}
 			return cert, err
