@@ -59,6 +59,7 @@ type Exchange struct {
 
 	refusal    refusal // of a 429
 	passage    passage // at gates, until countOut
+	nonce      nonce   // of the answer's Content-Security-Policy
 	scratchKey []byte  // what a limit counts by
 
 	scratch []byte // canonical path when it differs from the received one
@@ -110,7 +111,7 @@ func (x *Exchange) begin(c *client, down downstream) {
 	x.route, x.service, x.group, x.peer = &x.snap.Unrouted, nil, nil, nil
 	x.deadline, x.headAt, x.attempts, x.status = 0, 0, 0, 0
 	x.reason, x.cause, x.began, x.broken, x.tunneled, x.eventStream, x.sent = ReasonNone, nil, false, false, false, false, 0
-	x.ours, x.counted, x.rpc = false, false, rpc{}
+	x.ours, x.counted, x.rpc, x.nonce.made = false, false, rpc{}, false
 	x.path, x.lines = nil, x.lines[:0]
 	x.identify()
 	x.open = true

@@ -55,6 +55,7 @@ func (x *Exchange) prepare() {
 	b := x.appendIdentity(x.lines[:0])
 	b = x.appendEarly(b)
 	b = line(b, "X-Request-ID: ", x.id)
+	b = x.appendNonce(b)
 	if x.req.Upgrade {
 		b = append(b, "Connection: Upgrade\r\n"...)
 		for i := x.req.Header.Find(message.Upgrade, 0); i >= 0; i = x.req.Header.Find(message.Upgrade, i+1) {
