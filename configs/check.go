@@ -30,12 +30,17 @@ func check(cfg *Config, r *report, f *files) {
 	c.headers()
 	c.listeners()
 	c.limits()
+	c.accessLists()
+	c.auths()
 	for i := range cfg.Services {
 		c.service(&cfg.Services[i])
 	}
 	c.routes()
+	c.clientAuths()
 	c.acme()
 	c.cluster()
+	c.onDemand()
+	c.ech()
 }
 
 func (c checker) admin() {

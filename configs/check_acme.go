@@ -3,6 +3,7 @@ package configs
 import (
 	"crypto/x509"
 	"encoding/pem"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -14,9 +15,13 @@ func (c checker) acme() {
 	if a == nil {
 		return
 	}
-	c.directories(a)
-	if a.RootCA != "" || c.pos.has("tls.acme.root_ca") {
-		c.rootCA(a)
+	if len(a.CAs) > 0 {
+		c.authorities(a)
+	} else {
+		c.directories(a)
+		if c.pos.has("tls.acme.root_ca") {
+			a.RootPEM = c.rootCA("tls.acme.root_ca", &a.RootCA)
+		}
 	}
 	if !c.bad("tls.acme.email") && (strings.ContainsAny(a.Email, " ,\t") || a.Email != "" && !strings.Contains(a.Email, "@")) {
 		c.value("tls.acme.email", "email %s is not one address, as ops@example.com", c.quote("tls.acme.email", a.Email))
@@ -28,6 +33,7 @@ func (c checker) acme() {
 		return
 	}
 	c.challenges(a)
+	c.acmeDNS(a)
 	if c.bad("route") || c.bad("tls.certificate") {
 		return // names would be missed or taken for uncovered
 	}
@@ -47,24 +53,28 @@ func (c checker) directories(a *ACME) {
 		if c.pos.has(joinIndex(path, i)) {
 			at = joinIndex(path, i)
 		}
-		u, err := url.Parse(d)
-		if err != nil || u.Scheme != "https" || u.Host == "" {
-			c.value(at, "directory %s is not an https:// URL", c.quote(at, d))
-		}
+		c.directory(at, d)
 	}
 }
 
-func (c checker) rootCA(a *ACME) {
-	const path = "tls.acme.root_ca"
-	data, ok := c.readPEM(path, &a.RootCA)
+func (c checker) directory(at, directory string) {
+	u, err := url.Parse(directory)
+	if err != nil || u.Scheme != "https" || u.Host == "" {
+		c.value(at, "directory %s is not an https:// URL", c.quote(at, directory))
+	}
+}
+
+// rootCA gives the contents of a file of roots; nil when it is none, which is then said.
+func (c checker) rootCA(path string, name *string) []byte {
+	data, ok := c.readPEM(path, name)
 	if !ok {
-		return
+		return nil
 	}
 	if err := checkChain(data); err != nil {
-		c.value(path, "root_ca %s: %v", c.quote(path, a.RootCA), err)
-		return
+		c.value(path, "root_ca %s: %v", c.quote(path, *name), err)
+		return nil
 	}
-	a.RootPEM = data
+	return data
 }
 
 // challenges needs a listener for one of them: without, no order could ever succeed.
@@ -78,33 +88,44 @@ func (c checker) challenges(a *ACME) {
 		return
 	}
 	plain := slices.ContainsFunc(c.cfg.Listeners, func(l Listener) bool { return !l.TLS })
-	if !plain && !slices.Contains(a.Challenges, "tls-alpn-01") {
+	if !plain && slices.Equal(a.Challenges, []string{"http-01"}) {
 		c.value(path, "http-01 needs a listener without tls, which the CA reaches on port 80")
 	}
 }
 
-// managed collects the hosts that no static certificate covers. Wildcards cannot be proven by these challenges.
+// managed collects the hosts that no static certificate covers and holds each against the challenges that could prove it.
 func (c checker) managed(a *ACME) {
 	covered := c.staticNames()
-	wildcards := false
+	byDNS := slices.Contains(a.Challenges, "dns-01")
+	onlyDNS := slices.Equal(a.Challenges, []string{"dns-01"})
+	unprovable := false
 	for i, rt := range c.cfg.Routes {
 		for j, host := range rt.Hosts {
 			name := strings.Trim(host, "[]")
 			switch {
 			case covers(covered, name) || slices.Contains(a.Hosts, name):
-			case strings.HasPrefix(name, "*."):
-				wildcards = true
+			case strings.HasPrefix(name, "*.") && !byDNS:
+				unprovable = true
 				at := joinIndex(joinKey(joinIndex("route", i), "host"), j)
-				c.value(at, "host %s: a wildcard certificate needs dns-01, which is not supported yet: name the hosts, or add a [[tls.certificate]] for it",
+				c.value(at, "host %s: a wildcard certificate needs dns-01 among tls.acme.challenges; or name the hosts, or add a [[tls.certificate]] for it",
 					c.quote(at, host))
+			case onlyDNS && isAddress(name):
+				unprovable = true
+				at := joinIndex(joinKey(joinIndex("route", i), "host"), j)
+				c.value(at, "host %s: dns-01 cannot prove an IP address: add tls-alpn-01 or http-01 to tls.acme.challenges", c.quote(at, host))
 			default:
 				a.Hosts = append(a.Hosts, name)
 			}
 		}
 	}
-	if len(a.Hosts) == 0 && len(c.cfg.TLS.Certificates) == 0 && !wildcards {
+	if c.cfg.TLS.OnDemand == nil && len(a.Hosts) == 0 && len(c.cfg.TLS.Certificates) == 0 && !unprovable {
 		c.key("tls.acme", "tls.acme has nothing to obtain: no route names a host")
 	}
+}
+
+func isAddress(name string) bool {
+	_, err := netip.ParseAddr(name)
+	return err == nil
 }
 
 // staticNames are the names and addresses that static certificates are valid for.

@@ -8,7 +8,7 @@ func (c checker) limits() {
 		if !isLabel(l.Name) {
 			c.key(joinKey("limit", l.Name), "limit name %q: %s", l.Name, labelRule)
 		}
-		c.limitCounts(joinKey("limit", l.Name))
+		c.limitCounts(l, joinKey("limit", l.Name))
 		if shared := joinKey(joinKey("limit", l.Name), "shared"); l.Shared && l.Rate.Count == 0 && l.Concurrency > 0 && !c.bad(shared) {
 			c.value(shared, "shared = true without rate: requests under way are counted in each weir alone")
 		}
@@ -16,8 +16,11 @@ func (c checker) limits() {
 }
 
 // limitCounts: a limit without rate and concurrency limits nothing, and what a rate is made of needs one.
-func (c checker) limitCounts(path string) {
+func (c checker) limitCounts(l Limit, path string) {
 	rate, burst := joinKey(path, "rate"), joinKey(path, "burst")
+	if at := joinKey(path, "concurrency"); l.Key.Has(KeyJWT) && c.pos.has(at) && !c.bad(at) {
+		c.value(at, "concurrency cannot be counted by a claim of a token: it is counted before the token is read")
+	}
 	if c.pos.has(rate) || c.bad(path) || c.bad(rate) {
 		return
 	}

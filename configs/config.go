@@ -5,16 +5,18 @@ import "time"
 // Config is one configuration file after loading: expanded, typed, with every default filled in.
 // It is a value: nothing in it changes after Load or Parse returns, and it may be shared freely.
 type Config struct {
-	Admin     Admin      `toml:"admin"`
-	Log       Log        `toml:"log"`
-	ClientIP  *ClientIP  `toml:"client_ip"` // nil: no proxy is trusted
-	Cluster   *Cluster   `toml:"cluster"`   // nil: this process alone
-	TLS       TLS        `toml:"tls"`
-	Listeners []Listener `toml:"listener"` // in file order
-	Headers   []Headers  `toml:"headers"`  // sorted by name
-	Limits    []Limit    `toml:"limit"`    // sorted by name
-	Services  []Service  `toml:"service"`  // sorted by name
-	Routes    []Route    `toml:"route"`    // in file order
+	Admin       Admin        `toml:"admin"`
+	Log         Log          `toml:"log"`
+	ClientIP    *ClientIP    `toml:"client_ip"` // nil: no proxy is trusted
+	Cluster     *Cluster     `toml:"cluster"`   // nil: this process alone
+	TLS         TLS          `toml:"tls"`
+	Listeners   []Listener   `toml:"listener"` // in file order
+	Headers     []Headers    `toml:"headers"`  // sorted by name
+	Limits      []Limit      `toml:"limit"`    // sorted by name
+	AccessLists []AccessList `toml:"access"`   // sorted by name
+	Auths       []Auth       `toml:"auth"`     // sorted by name
+	Services    []Service    `toml:"service"`  // sorted by name
+	Routes      []Route      `toml:"route"`    // in file order
 
 	// Files lists every file the configuration was read from, sorted: the file itself (when it came
 	// from Load), certificates, keys and ${file:…} references. A change to any of them can change Digest.
@@ -64,8 +66,14 @@ type TLS struct {
 	SessionTicketRotation time.Duration `toml:"session_ticket_rotation" default:"12h" min:"1m" max:"168h"`
 	// Certificates served by name (SNI); a client that names none, or one nobody has, gets the first.
 	Certificates []Certificate `toml:"certificate"`
+	// What is asked of clients' certificates, by host; of the others nothing.
+	ClientAuths []ClientAuth `toml:"client_auth"`
 	// Obtains certificates for the hosts of the routes that none of the above covers.
 	ACME *ACME `toml:"acme"`
+	// Obtains certificates for names that clients ask for and nobody has one for.
+	OnDemand *OnDemand `toml:"on_demand"`
+	// Hides the host that clients ask for.
+	ECH *ECH `toml:"ech"`
 }
 
 // Certificate is one static key pair. Both files are read and checked against each other at load, so

@@ -36,6 +36,12 @@ func (d *differ) table(path string, old, new reflect.Value) {
 	if k, ok := old.Interface().(Cluster); ok && !bytes.Equal(k.CAPEM, new.Interface().(Cluster).CAPEM) {
 		d.add("%s.ca: contents changed", path)
 	}
+	if ca, ok := old.Interface().(ACMECA); ok && !bytes.Equal(ca.RootPEM, new.Interface().(ACMECA).RootPEM) {
+		d.add("%s.root_ca: contents changed", path)
+	}
+	if a, ok := old.Interface().(ClientAuth); ok {
+		d.clientAuth(path, a, new.Interface().(ClientAuth))
+	}
 	if t, ok := old.Interface().(UpstreamTLS); ok {
 		d.upstreamTLS(path, t, new.Interface().(UpstreamTLS))
 	}
@@ -57,6 +63,15 @@ func (d *differ) upstreamTLS(path string, old, new UpstreamTLS) {
 	d.contents(path, Certificate{CertPEM: old.CertPEM, KeyPEM: old.KeyPEM}, Certificate{CertPEM: new.CertPEM, KeyPEM: new.KeyPEM})
 	if !bytes.Equal(old.CAPEM, new.CAPEM) {
 		d.add("%s.ca: contents changed", path)
+	}
+}
+
+func (d *differ) clientAuth(path string, old, new ClientAuth) {
+	if !bytes.Equal(old.CAPEM, new.CAPEM) {
+		d.add("%s.ca: contents changed", path)
+	}
+	if !bytes.Equal(old.CRLPEM, new.CRLPEM) {
+		d.add("%s.crl: contents changed", path)
 	}
 }
 
@@ -164,6 +179,10 @@ func identities(list reflect.Value) []string {
 		case Certificate:
 			// Nothing forbids to name a file twice; the second is then matched with the second.
 			ids[i] = counts.unique(e.Cert)
+		case ACMECA:
+			ids[i] = counts.unique(e.Directory)
+		case ClientAuth:
+			ids[i] = counts.unique(strings.Join(e.Hosts, " "))
 		case Target:
 			ids[i] = e.String()
 		default:

@@ -16,8 +16,13 @@ func (c *Config) Digest() [sha256.Size]byte {
 		// Lengths first, so that no content can pass for the beginning of the next.
 		fmt.Fprintf(h, "\x00%d %d\x00%s%s", len(cert.CertPEM), len(cert.KeyPEM), cert.CertPEM, cert.KeyPEM.Reveal())
 	}
+	for i := range c.TLS.ClientAuths {
+		c.TLS.ClientAuths[i].digest(h)
+	}
 	if a := c.TLS.ACME; a != nil {
-		fmt.Fprintf(h, "\x00%d\x00%s", len(a.RootPEM), a.RootPEM)
+		for _, ca := range a.Authorities() {
+			fmt.Fprintf(h, "\x00%d\x00%s", len(ca.RootPEM), ca.RootPEM)
+		}
 	}
 	if k := c.Cluster; k != nil {
 		fmt.Fprintf(h, "\x00%d\x00%s", len(k.CAPEM), k.CAPEM)

@@ -20,8 +20,8 @@ type Limit struct {
 	// Requests of a key that may be under way at a time, from the head to the end of the answer: an event stream or WebSocket counts for its life.
 	// In place of rate or beside it. Default: any number.
 	Concurrency int `toml:"concurrency" min:"1" max:"1000000"`
-	// What is counted apart: client_ip (an IPv6 address by its /64), header:NAME, cookie:NAME, route, or several joined by "+"
-	// as "client_ip+route". A request without the header or cookie is counted by its client address in its place.
+	// What is counted apart: client_ip (an IPv6 address by its /64), header:NAME, cookie:NAME, jwt:CLAIM (a verified claim of the token of the route's auth, which must
+	// be of type jwt; such a limit is asked behind it), route, or several joined by "+" as "client_ip+route". A request without the header or cookie is counted by its client address in its place.
 	Key LimitKey `toml:"key" default:"client_ip"`
 	// true: counted across replicas through [cluster]. Over any time t they together admit at most rate·t + burst + (replicas − 1)·lease, a lease being
 	// burst/replicas and at least 1. While Redis is away each gives rate/replicas.
@@ -74,6 +74,9 @@ type LimitKeyPart struct {
 // KeyRoute counts the requests of a route together.
 const KeyRoute KeySource = "route"
 
+// KeyJWT counts by a verified claim of the request's token.
+const KeyJWT KeySource = "jwt"
+
 // String gives the key as it is written in the file.
 func (k LimitKey) String() string {
 	parts := make([]string, len(k.Parts))
@@ -104,11 +107,13 @@ func (k *LimitKey) parseText(text string) error {
 			if !isToken(name) {
 				return errors.New("needs the name of a " + source + ", as " + source + ":NAME")
 			}
-		case "jwt":
-			return errors.New("has jwt:CLAIM, which is not supported yet")
+		case KeyJWT:
+			if wrong := fieldValue(name); wrong != "" {
+				return errors.New("needs the name of a claim, as jwt:CLAIM, which " + wrong)
+			}
 		default:
-			return errors.New("is no key: client_ip, header:NAME, cookie:NAME, route, or several joined by +" +
-				didYouMean(source, []string{"client_ip", "header", "cookie", "route"}))
+			return errors.New("is no key: client_ip, header:NAME, cookie:NAME, jwt:CLAIM, route, or several joined by +" +
+				didYouMean(source, []string{"client_ip", "header", "cookie", "jwt", "route"}))
 		}
 		if slices.Contains(key, p) {
 			return errors.New("has " + part + " twice")

@@ -17,8 +17,14 @@ import (
 
 const notSupportedYet = "# ---- Not supported yet ----"
 
-// switchOn takes the "#" from settings that are switched off; prose has a space behind it.
+// switchOn takes the "#" from settings that are switched off; prose has a space behind it, and what excludes other settings a "~".
 func switchOn(data []byte) []byte {
+	return regexp.MustCompile(`(?m)^(\s*)#([^~\s])`).ReplaceAll(data, []byte("$1$2"))
+}
+
+// switchAllOn is switchOn with what excludes other settings.
+func switchAllOn(data []byte) []byte {
+	data = regexp.MustCompile(`(?m)^#~`).ReplaceAll(data, []byte("#"))
 	return regexp.MustCompile(`(?m)^(\s*)#(\S)`).ReplaceAll(data, []byte("$1$2"))
 }
 
@@ -52,7 +58,7 @@ func TestReferenceLoadsSwitchedOn(t *testing.T) {
 func TestReferenceStatesEveryKey(t *testing.T) {
 	built, _, _ := strings.Cut(reference(t), notSupportedYet)
 	var tree map[string]any
-	if err := toml.Unmarshal(switchOn([]byte(built)), &tree); err != nil {
+	if err := toml.Unmarshal(switchAllOn([]byte(built)), &tree); err != nil {
 		t.Fatal(err)
 	}
 	stated := map[string][]string{}
@@ -142,18 +148,19 @@ func hasKeys(t reflect.Type) bool {
 }
 
 func isNamed(t reflect.Type) bool {
-	return t == reflect.TypeFor[configs.Service]() || t == reflect.TypeFor[configs.Group]() || t == reflect.TypeFor[configs.Limit]() || t == reflect.TypeFor[configs.Headers]()
+	return t == reflect.TypeFor[configs.Service]() || t == reflect.TypeFor[configs.Group]() || t == reflect.TypeFor[configs.Limit]() || t == reflect.TypeFor[configs.Headers]() ||
+		t == reflect.TypeFor[configs.AccessList]() || t == reflect.TypeFor[configs.Auth]()
 }
 
 // collect gathers the values of every path of a decoded file, with names of services and groups as "*".
 func collect(stated map[string][]string, path string, v any) {
 	switch v := v.(type) {
 	case map[string]any:
-		if path == "headers.*.set" { // its keys are names of fields
+		if path == "headers.*.set" || path == "auth.*.require" || path == "auth.*.claim_headers" { // its keys are names of fields
 			stated[path] = append(stated[path], "")
 		}
 		for k, inner := range v {
-			if path == "service" || path == "service.*.group" || path == "limit" || path == "headers" {
+			if path == "service" || path == "service.*.group" || path == "limit" || path == "headers" || path == "access" || path == "auth" {
 				k = "*"
 			}
 			collect(stated, strings.TrimPrefix(path+"."+k, "."), inner)

@@ -41,7 +41,7 @@ func (p *Proxy) Withdraw(a *Alternative) {
 // appendAlternative advertises HTTP/3 on answers over TLS on TCP, unless weir is about to end, or the upstream or the route's policy has a field of its own to say.
 func (x *Exchange) appendAlternative(b []byte, resp *message.Response) []byte {
 	a := x.client.listener.Alternative
-	if a == nil || x.client.tls == 0 || x.client.http3 != nil || a.withdrawn() || x.proxy.draining.Load() ||
+	if a == nil || x.client.session == nil || x.client.http3 != nil || a.withdrawn() || x.proxy.draining.Load() ||
 		resp.Header.Find(message.AltSvc, 0) >= 0 || x.policy().Writes("Alt-Svc") {
 		return b
 	}

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	edgetls "github.com/valor-ivx/weir/tls"
 )
 
 // noise is n bytes that repeat nowhere soon, the same for the same seed.
@@ -120,7 +122,7 @@ func TestTruncationShowsOverTLS(t *testing.T) {
 		}
 		conn := tls.Server(raw, &tls.Config{Certificates: helper.TLS.Certificates})
 		if conn.Handshake() == nil {
-			e.proxy.Serve(conn, e.listener, conn.ConnectionState().Version)
+			e.proxy.Serve(conn, e.listener, &edgetls.Session{Version: conn.ConnectionState().Version})
 		}
 	}()
 	c, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{InsecureSkipVerify: true})

@@ -61,8 +61,12 @@ func (c plainConn) RequestBody() requestBody { return c.Body() }
 // Break resets the connection: for a response whose end is the end of the connection, a plain close would look like success.
 func (c plainConn) Break() {
 	conn := c.Conn()
-	if tls, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		conn = tls.NetConn() // closing TLS says close_notify, which is an end like any other
+	for { // down to the socket: closing TLS says close_notify, which is an end like any other
+		over, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		conn = over.NetConn()
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)

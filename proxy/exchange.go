@@ -23,6 +23,7 @@ type Exchange struct {
 	resp message.Response
 	id   []byte // X-Request-ID; in who
 	who  identity
+	user guarded // set by the route's Guard
 
 	route   *Route
 	service *Service
@@ -55,6 +56,7 @@ type Exchange struct {
 	attempt     attempt
 	renewRelay  func(now time.Time) // attempt's, bound once: a method value made per request is an allocation
 	upload      upload
+	socket      webSocket
 	entry       observe.Entry // scratch for finish
 
 	refusal    refusal // of a 429
@@ -111,8 +113,8 @@ func (x *Exchange) begin(c *client, down downstream) {
 	x.route, x.service, x.group, x.peer = &x.snap.Unrouted, nil, nil, nil
 	x.deadline, x.headAt, x.attempts, x.status = 0, 0, 0, 0
 	x.reason, x.cause, x.began, x.broken, x.tunneled, x.eventStream, x.sent = ReasonNone, nil, false, false, false, false, 0
-	x.ours, x.counted, x.rpc, x.nonce.made = false, false, rpc{}, false
-	x.path, x.lines = nil, x.lines[:0]
+	x.ours, x.counted, x.rpc, x.socket.stream, x.nonce.made = false, false, rpc{}, nil, false
+	x.path, x.lines, x.user = nil, x.lines[:0], guarded{}
 	x.identify()
 	x.open = true
 	c.listener.Metrics.RequestBegin()
@@ -121,7 +123,10 @@ func (x *Exchange) begin(c *client, down downstream) {
 // read takes the head off the connection.
 func (x *Exchange) read() *Error {
 	err := x.down.ReadRequest(&x.req)
-	if err == nil {
+	switch {
+	case err == nil && x.req.Method == message.CONNECT:
+		return x.extended()
+	case err == nil:
 		return nil
 	}
 	status := refusedWith(err)
@@ -152,6 +157,7 @@ var (
 	errUnknownHost = &Error{404, UnknownHost, nil}
 	errMethod      = &Error{405, MethodRefused, nil}
 	errBodyLarge   = &Error{413, BodyTooLarge, nil}
+	errAccess      = &Error{403, AccessDenied, nil}
 )
 
 // match finds the route by host and canonical path.
@@ -159,6 +165,9 @@ func (x *Exchange) match() *Error {
 	switch x.req.Method {
 	case message.CONNECT, message.TRACE: // neither a forward proxy nor an echo of credentials (RFC 9110 §9.3.8)
 		return errMethod
+	}
+	if err := x.directed(); err != nil {
+		return err
 	}
 	if len(x.req.Path) == 1 && x.req.Path[0] == '*' {
 		x.path = x.req.Path
@@ -193,6 +202,9 @@ func (x *Exchange) expire(at int64, why Reason) {
 
 // admit refuses what the route does not want before an upstream hears of it.
 func (x *Exchange) admit() *Error {
+	if x.route.Access != nil && !x.permitted() {
+		return errAccess
+	}
 	if x.down.Early() && !x.req.Method.Safe() {
 		return errTooEarly
 	}
@@ -200,7 +212,12 @@ func (x *Exchange) admit() *Error {
 		return errBodyLarge
 	}
 	if x.route.Limits != nil {
-		return x.limited(x.route.Limits)
+		if err := x.limited(x.route.Limits); err != nil {
+			return err
+		}
+	}
+	if x.route.Guard != nil { // after the limits, which is how logins are limited
+		return x.authenticate(x.route.Guard)
 	}
 	return nil
 }

@@ -43,6 +43,8 @@ func (x *Exchange) answerError(err *Error) {
 	h.Add("Content-Length", strconv.Itoa(len(body)))
 	h.Add("Cache-Control", "no-store")
 	switch err.Status {
+	case 401, 403:
+		x.user.challenge(h)
 	case 405:
 		h.Add("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH")
 	case 429:

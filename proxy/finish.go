@@ -28,7 +28,7 @@ func (x *Exchange) finish() {
 	x.choice, x.attempt = choice{}, attempt{}
 	x.down = nil
 	x.snap, x.route, x.service, x.group, x.cause = nil, nil, nil, nil, nil
-	x.refusal = refusal{}
+	x.refusal, x.socket.stream = refusal{}, nil
 }
 
 func (x *Exchange) log(now int64, elapsed time.Duration) {
@@ -37,9 +37,15 @@ func (x *Exchange) log(now int64, elapsed time.Duration) {
 		Time: time.Now(), Duration: elapsed, // not from now: the wall clock may have been set since the process began
 		Client: x.who.ip, Source: x.client.ip,
 		Method: x.req.Method, MethodName: x.req.MethodName, Target: x.req.Target, Host: x.req.Host, Proto: x.req.Proto,
-		RequestID: x.id, BytesOut: x.sent, Status: x.status, TLSVersion: x.client.tls,
+		RequestID: x.id, BytesOut: x.sent, Status: x.status,
 		Listener: x.client.listener.Name, Route: x.route.Name, Attempts: x.attempts, Reason: x.reason.String(),
 		BytesIn: x.down.Received(), GRPCStatus: x.rpc.status,
+	}
+	if s := x.client.session; s != nil {
+		e.TLSVersion, e.ServerName = s.Version, s.ServerName
+		if c := s.Client(); c != nil {
+			e.ClientSubject = c.Subject
+		}
 	}
 	if i := x.req.Header.Find(message.Referer, 0); i >= 0 {
 		e.Referer = x.req.Header.At(i).Value()
@@ -47,6 +53,7 @@ func (x *Exchange) log(now int64, elapsed time.Duration) {
 	if i := x.req.Header.Find(message.UserAgent, 0); i >= 0 {
 		e.UserAgent = x.req.Header.At(i).Value()
 	}
+	e.User = x.user.verdict.User
 	if x.service != nil {
 		e.Service = x.service.Name
 	}

@@ -52,17 +52,15 @@ func (x *Exchange) prepare() {
 	if x.req.Nominates {
 		x.req.Header.DropNominated()
 	}
-	b := x.appendIdentity(x.lines[:0])
+	b := x.appendClientCert(x.appendIdentity(x.lines[:0]))
+	if x.route.Guard != nil {
+		b = x.presentUser(b)
+	}
 	b = x.appendEarly(b)
 	b = line(b, "X-Request-ID: ", x.id)
 	b = x.appendNonce(b)
 	if x.req.Upgrade {
-		b = append(b, "Connection: Upgrade\r\n"...)
-		for i := x.req.Header.Find(message.Upgrade, 0); i >= 0; i = x.req.Header.Find(message.Upgrade, i+1) {
-			b = append(b, "Upgrade: "...)
-			b = append(b, x.req.Header.At(i).Value()...)
-			b = append(b, "\r\n"...)
-		}
+		b = x.appendHandshake(b)
 	}
 	x.lines = b
 	x.upload.begin(x)
@@ -268,6 +266,9 @@ func (t *attempt) answer() *Error {
 	t.group.Metrics.Header(time.Duration(x.headAt - t.began))
 	if x.eventStream || x.resp.Status == 101 {
 		x.leave()
+	}
+	if x.socket.stream != nil {
+		return t.openWebSocket()
 	}
 	if x.resp.Status != 101 {
 		return t.relay()

@@ -162,7 +162,10 @@ func (x *Exchange) failCall(err *Error) {
 	code := grpcStatus(err)
 	h.Add("Grpc-Status", strconv.Itoa(code))
 	h.AddBytes("Grpc-Message", appendGRPCMessage(nil, http1.StatusText(err.Status)+": "+err.Reason.String()+" (request "+string(x.id)+")"))
-	if err.Status == 429 {
+	switch err.Status {
+	case 401, 403:
+		x.user.challenge(h)
+	case 429:
 		x.refusal.addTo(h)
 	}
 	if x.req.Proto <= message.HTTP11 {

@@ -15,6 +15,7 @@ import (
 	"github.com/valor-ivx/weir/proxy/http1"
 	"github.com/valor-ivx/weir/proxy/observe"
 	"github.com/valor-ivx/weir/proxy/route"
+	edgetls "github.com/valor-ivx/weir/tls"
 	"github.com/valor-ivx/weir/upstream"
 )
 
@@ -34,26 +35,27 @@ type edge struct {
 }
 
 type edgeOptions struct {
-	groups    map[string][]string // group → addresses
-	order     []string
-	weights   []uint32
-	whenEmpty balancer.WhenEmpty
-	maxBody   int64
-	timeout   time.Duration
-	response  time.Duration
-	idle      time.Duration
-	http1     http1.ServerOptions
-	tries     int
-	budget    *upstream.RetryBudget
-	ejection  *upstream.EjectionOptions
-	health    *upstream.HealthOptions // with it nobody is asked while nobody is healthy
-	transport upstream.Transport
-	quiet     bool // no access log
-	breaker   *upstream.BreakerOptions
-	priority  upstream.Priority
-	bots      []string        // of low priority
-	clock     func(now int64) // called with every reading of the clock; may panic
-	from      netip.Addr      // valid: every connection is said to be this address's
+	groups       map[string][]string // group → addresses
+	order        []string
+	weights      []uint32
+	whenEmpty    balancer.WhenEmpty
+	maxBody      int64
+	timeout      time.Duration
+	response     time.Duration
+	idle         time.Duration
+	http1        http1.ServerOptions
+	tries        int
+	budget       *upstream.RetryBudget
+	ejection     *upstream.EjectionOptions
+	health       *upstream.HealthOptions // with it nobody is asked while nobody is healthy
+	transport    upstream.Transport
+	quiet        bool // no access log
+	breaker      *upstream.BreakerOptions
+	priority     upstream.Priority
+	bots         []string        // of low priority
+	clock        func(now int64) // called with every reading of the clock; may panic
+	from         netip.Addr      // valid: every connection is said to be this address's
+	certificates func() *edgetls.Store
 }
 
 func defaults(addresses ...string) edgeOptions {
@@ -119,7 +121,7 @@ func newEdge(t testing.TB, o edgeOptions) *edge {
 			return n
 		}
 	}
-	e.proxy = proxy.New(proxy.Options{Logger: zap.NewNop(), HTTP1: o.http1, Now: now}, snap)
+	e.proxy = proxy.New(proxy.Options{Logger: zap.NewNop(), HTTP1: o.http1, Now: now, Certificates: o.certificates}, snap)
 	e.listen()
 	return e
 }
@@ -141,7 +143,7 @@ func (e *edge) listen() {
 			if e.from.IsValid() {
 				conn = &proxy.Claimed{Conn: conn, From: e.from}
 			}
-			go e.proxy.Serve(conn, e.listener, 0)
+			go e.proxy.Serve(conn, e.listener, nil)
 		}
 	}()
 	e.t.Cleanup(func() {

@@ -26,9 +26,10 @@ func TestProtectionAllocatesNothing(t *testing.T) {
 		r := limit.NewRegistry(1000)
 		e.limiting(r, proxy.RouteLimit{Limit: r.Acquire(limit.Options{Name: "a", Rate: 1e6, Burst: 100_000}), Key: byClient()})
 		s := *e.proxy.Snapshot()
+		s.Routes[0].Access, s.Routes[0].Guard = guardedBy(t)
 		s.Routes[0].Headers = []*header.Policy{header.New(policy)}
 		e.proxy.Publish(&s)
-		if n := allocations(t, e, getWith("X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: https\r\n")); n != 0 {
+		if n := allocations(t, e, getWith("X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-User: root\r\nAuthorization: Basic Ym9iOnBhc3N3b3Jk\r\n")); n != 0 {
 			t.Errorf("%s: %v allocations per request", name, n)
 		}
 	}
@@ -64,7 +65,7 @@ func TestTransportSecurityFollowsTheTrustedProxy(t *testing.T) {
 // is not sent round in a circle (here it gets past the redirect to a body too large to be forwarded).
 func TestRedirectsHaveHeadersAndAnEnd(t *testing.T) {
 	policy := header.New(header.Options{Preset: header.Strict, Set: []header.Field{{Name: "Location", Value: "https://evil.test"}}})
-	addr := local(t, &proxy.Listener{Name: "l", Scheme: "http", Port: "80", Redirect: "443"}, 0, func(s *proxy.Snapshot) {
+	addr := local(t, &proxy.Listener{Name: "l", Scheme: "http", Port: "80", Redirect: "443"}, nil, func(s *proxy.Snapshot) {
 		s.Trust = clientip.New([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")})
 		s.Routes[0].Headers = []*header.Policy{policy}
 	})

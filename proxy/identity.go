@@ -23,7 +23,7 @@ type identity struct {
 // identify begins with the connection's own peer, which costs nothing per request.
 func (x *Exchange) identify() {
 	c := x.client
-	x.who.ip, x.who.address, x.who.proxied, x.who.secure = c.ip, c.address, false, c.tls != 0
+	x.who.ip, x.who.address, x.who.proxied, x.who.secure = c.ip, c.address, false, c.session != nil
 	x.id = observe.AppendID(x.who.id[:0])
 }
 

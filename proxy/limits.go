@@ -29,7 +29,7 @@ type RouteLimit struct {
 // LimitKeyPart is one part of what a limit counts by.
 type LimitKeyPart struct {
 	Source LimitSource
-	Name   string // header or cookie name, or the route's
+	Name   string // header, cookie or claim name, or the route's
 }
 
 // LimitSource is the kind of a LimitKeyPart.
@@ -41,6 +41,7 @@ const (
 	LimitByHeader
 	LimitByCookie
 	LimitByRoute
+	LimitByClaim
 )
 
 // NewLimits prepares the limits of a route: at most limit.MaxChecks, of different names, in the order of their names. Their buckets are in registry.
@@ -125,6 +126,8 @@ func (x *Exchange) appendLimitKey(b []byte, parts []LimitKeyPart) []byte {
 			b = appendValues(b, &x.req.Header, parts[i].Name)
 		case LimitByCookie:
 			b = append(b, cookie(&x.req.Header, parts[i].Name)...)
+		case LimitByClaim:
+			b = append(b, x.user.verdict.Claim(parts[i].Name)...)
 		case LimitByRoute:
 			b = append(b, parts[i].Name...)
 		}

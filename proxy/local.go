@@ -15,7 +15,7 @@ const challengePath = "/.well-known/acme-challenge/"
 // listener may redirect everything. What is no challenge of ours is routed as any other request.
 func (x *Exchange) answerChallenge() (answered bool, err *Error) {
 	ask := x.proxy.options.Challenge
-	if ask == nil || x.client.tls != 0 || x.req.Method != message.GET || !bytes.HasPrefix(x.req.Path, []byte(challengePath)) {
+	if ask == nil || x.client.session != nil || x.req.Method != message.GET || !bytes.HasPrefix(x.req.Path, []byte(challengePath)) {
 		return false, nil
 	}
 	body, ok := ask(x.req.Host, x.req.Path)

@@ -13,10 +13,11 @@ import (
 	"github.com/valor-ivx/weir/proxy"
 	"github.com/valor-ivx/weir/proxy/observe"
 	"github.com/valor-ivx/weir/proxy/route"
+	edgetls "github.com/valor-ivx/weir/tls"
 )
 
 // local is a proxy without any upstream: one host is routed, to a service that no request may reach.
-func local(t *testing.T, l *proxy.Listener, tlsVersion uint16, edits ...func(*proxy.Snapshot)) string {
+func local(t *testing.T, l *proxy.Listener, session *edgetls.Session, edits ...func(*proxy.Snapshot)) string {
 	t.Helper()
 	metrics := observe.NewMetrics(observe.Build{})
 	table, err := route.New([]route.Rule{{Name: "a", Hosts: []string{"a.test", "::1"}, Path: "/app"}})
@@ -47,7 +48,7 @@ func local(t *testing.T, l *proxy.Listener, tlsVersion uint16, edits ...func(*pr
 			if err != nil {
 				return
 			}
-			go p.Serve(conn, l, tlsVersion)
+			go p.Serve(conn, l, session)
 		}
 	}()
 	t.Cleanup(func() {
@@ -74,7 +75,7 @@ func TestRedirectListener(t *testing.T) {
 		{"443", "POST /.well-known/acme-challenge/tok HTTP/1.1\r\nHost: ours.test\r\nContent-Length: 0\r\n\r\n", "404", ""},
 		{"443", "GET /.well-known/acme-challenge/other HTTP/1.1\r\nHost: ours.test\r\n\r\n", "404", ""},
 	} {
-		addr := local(t, &proxy.Listener{Name: "l", Scheme: "http", Port: "80", Redirect: c.port}, 0)
+		addr := local(t, &proxy.Listener{Name: "l", Scheme: "http", Port: "80", Redirect: c.port}, nil)
 		// A second request on the same connection: the first one's body was taken off it.
 		_, r := say(t, addr, c.raw+"GET /app HTTP/1.1\r\nHost: a.test\r\n\r\n")
 		resp, body := answer(t, r, "GET")
@@ -98,7 +99,7 @@ func TestRedirectListener(t *testing.T) {
 
 // TestChallengeOnlyInPlain: a TLS listener routes such a path as any other (RFC 8555 §8.3 validates over http).
 func TestChallengeOnlyInPlain(t *testing.T) {
-	addr := local(t, &proxy.Listener{Name: "l", Scheme: "https", Port: "443"}, 0x0304)
+	addr := local(t, &proxy.Listener{Name: "l", Scheme: "https", Port: "443"}, &edgetls.Session{Version: 0x0304})
 	_, r := say(t, addr, "GET /.well-known/acme-challenge/tok HTTP/1.1\r\nHost: ours.test\r\n\r\n")
 	if resp, _ := answer(t, r, "GET"); resp.StatusCode != 404 {
 		t.Errorf("got %s", resp.Status)

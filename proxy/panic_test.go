@@ -37,6 +37,19 @@ func TestPanicKeepsTheBooks(t *testing.T) {
 	}
 }
 
+// brokenClock panics at its n-th reading while it is armed.
+type brokenClock struct {
+	n        int64
+	armed    atomic.Bool
+	readings atomic.Int64
+}
+
+func (c *brokenClock) read(int64) {
+	if c.armed.Load() && c.readings.Add(1) == c.n {
+		panic("a clock that is broken")
+	}
+}
+
 // strike is an exchange that a bug is to strike.
 type strike struct {
 	request, rest string
@@ -46,8 +59,7 @@ type strike struct {
 
 // at runs the exchange with a clock that panics at its n-th reading and reports whether it came to that.
 func (s strike) at(t *testing.T, n int64, wait bool) bool {
-	var armed atomic.Bool
-	var readings atomic.Int64
+	clock := &brokenClock{n: n}
 	t.Run("", func(t *testing.T) {
 		o := defaults(newPeer(t, func(w *wire) {
 			if w.head() != "" {
@@ -56,11 +68,7 @@ func (s strike) at(t *testing.T, n int64, wait bool) bool {
 			}
 		}).address)
 		o.breaker = &upstream.BreakerOptions{MaxRequests: 1, MaxQueue: 1, QueueTimeout: patienceOfTests}
-		o.clock = func(int64) {
-			if armed.Load() && readings.Add(1) == n {
-				panic("a clock that is broken")
-			}
-		}
+		o.clock = clock.read
 		e := newEdge(t, o)
 		gates := limit.NewRegistry(1000)
 		e.gating(gates, 1, false)
@@ -69,10 +77,10 @@ func (s strike) at(t *testing.T, n int64, wait bool) bool {
 			b.Enter(upstream.Normal)
 		}
 		w := e.dial()
-		armed.Store(true)
+		clock.armed.Store(true)
 		w.send(s.request)
 		if wait {
-			for b.Status(0).Queued[upstream.Critical] == 0 && readings.Load() < n { // the default priority of a route made by hand
+			for b.Status(0).Queued[upstream.Critical] == 0 && clock.readings.Load() < n { // the default priority of a route made by hand
 				runtime.Gosched()
 			}
 			if b.Leave() {
@@ -81,12 +89,12 @@ func (s strike) at(t *testing.T, n int64, wait bool) bool {
 		}
 		w.send(s.rest)
 		_, _ = w.rest()
-		armed.Store(false)
+		clock.armed.Store(false)
 		e.inFlight(0)
 		e.eventually("an empty gate", func() bool { return gates.Stats()[0].Running == 0 })
 		if e.say(s.request+s.rest).head() == "" {
 			t.Error("the edge does not go on")
 		}
 	})
-	return readings.Load() >= n
+	return clock.readings.Load() >= n
 }

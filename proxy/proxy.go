@@ -13,6 +13,7 @@ import (
 	"github.com/valor-ivx/weir/proxy/http1"
 	"github.com/valor-ivx/weir/proxy/http2"
 	"github.com/valor-ivx/weir/proxy/http3"
+	edgetls "github.com/valor-ivx/weir/tls"
 )
 
 // Options is what the data path needs for its whole life.
@@ -27,6 +28,8 @@ type Options struct {
 	// Challenge is asked for the body that answers a CA's validation of host (as received) at path, on plain listeners only. It may read a file. nil:
 	// nobody answers.
 	Challenge func(host, path []byte) (body []byte, ok bool)
+	// Certificates is the set that handshakes are served from now; nil: none, and no request is misdirected for its certificate.
+	Certificates func() *edgetls.Store
 	// Suspected is told once, by a request, of what Suspect says from then on. nil: nobody is.
 	Suspected func(netip.Addr)
 }
@@ -79,9 +82,10 @@ type client struct {
 	listener *Listener
 	bounds   *Bounds
 	ip       netip.Addr
-	address  []byte // ip as text
-	lines    []byte // request fields that are the same for all its requests, each with CRLF
-	tls      uint16 // version of crypto/tls, 0 on a plain listener
+	address  []byte                  // ip as text
+	lines    []byte                  // request fields that are the same for all its requests, each with CRLF
+	session  *edgetls.Session        // nil on a plain listener
+	verdict  atomic.Pointer[verdict] // on the host asked for last; streams share it
 
 	running *Exchange // of an HTTP/1 connection, for the goroutine's own recovery; nil between two
 
@@ -95,10 +99,10 @@ type client struct {
 
 // Serve carries all requests of one connection and closes it. It runs on the connection's own goroutine. conn is ready for HTTP: TLS handshake
 // done; its address is the client's, or it is a *Claimed.
-func (p *Proxy) Serve(conn net.Conn, l *Listener, tlsVersion uint16) {
+func (p *Proxy) Serve(conn net.Conn, l *Listener, session *edgetls.Session) {
 	conn, from := whose(conn)
 	bounds := p.boundsOf(l)
-	c := &client{proxy: p, socket: conn, conn: http1.NewServerConn(conn, &bounds.HTTP1), listener: l, bounds: bounds, tls: tlsVersion}
+	c := &client{proxy: p, socket: conn, conn: http1.NewServerConn(conn, &bounds.HTTP1), listener: l, bounds: bounds, session: session}
 	c.side = plainConn{c.conn}
 	c.identify(from)
 	l.Metrics.Accepted()

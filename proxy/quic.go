@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"crypto/tls"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -11,6 +10,7 @@ import (
 	"github.com/valor-ivx/weir/proxy/http1"
 	"github.com/valor-ivx/weir/proxy/http3"
 	"github.com/valor-ivx/weir/proxy/observe"
+	edgetls "github.com/valor-ivx/weir/tls"
 )
 
 // quicSide is an HTTP/3 stream as a downstream.
@@ -32,8 +32,8 @@ func (p *Proxy) QUIC(l *Listener, earlyData bool) *quic.Config {
 
 // ServeHTTP3 is Serve for a QUIC connection that has agreed on HTTP/3, on the caller's goroutine; each request runs on one of its own. The
 // client is whom the handshake came from: a path that it moves to later has not been asked who it is, and limits and logs are better off with one name.
-func (p *Proxy) ServeHTTP3(conn *quic.Conn, l *Listener) {
-	c := &client{proxy: p, listener: l, bounds: p.boundsOf(l), tls: tls.VersionTLS13}
+func (p *Proxy) ServeHTTP3(conn *quic.Conn, l *Listener, session *edgetls.Session) {
+	c := &client{proxy: p, listener: l, bounds: p.boundsOf(l), session: session}
 	c.identify(clientip.Of(conn.RemoteAddr()))
 	c.http3 = http3.New(conn, &c.bounds.HTTP3, c.request)
 	l.Metrics.Accepted()

@@ -15,6 +15,16 @@ const (
 	MethodRefused
 	BodyTooLarge
 	RateLimited
+	Misdirected
+	AccessDenied
+	CredentialsMissing
+	CredentialsInvalid
+	LoginsBusy
+	TokenMissing
+	TokenInvalid
+	TokenExpired
+	ClaimRefused
+	KeysAway
 	TooEarly
 	ConcurrencyLimited
 	HeaderTimeout
@@ -53,6 +63,16 @@ var reasonNames = [reasons]string{
 	MethodRefused:      "http_request_denied",
 	BodyTooLarge:       "body_too_large",
 	RateLimited:        "rate_limited",
+	Misdirected:        "misdirected_request",
+	AccessDenied:       "access_denied",
+	CredentialsMissing: "credentials_missing",
+	CredentialsInvalid: "credentials_invalid",
+	LoginsBusy:         "logins_busy",
+	TokenMissing:       "token_missing",
+	TokenInvalid:       "token_invalid",
+	TokenExpired:       "token_expired",
+	ClaimRefused:       "claim_refused",
+	KeysAway:           "keys_unavailable",
 	ConcurrencyLimited: "concurrency_limited",
 	TooEarly:           "too_early",
 	HeaderTimeout:      "client_header_timeout",

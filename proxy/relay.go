@@ -170,18 +170,21 @@ func (t *attempt) tunnel() *Error {
 	if err := x.down.Err(); err != nil {
 		return unwritten(err)
 	}
-	// A tunnel has no idle limit of ours: whoever speaks in it knows when it is over; TCP keep-alive finds dead peers. The listener turned it on for
-	// the client; upstream connections rest too shortly to need it until now.
-	socket := own.Conn.Conn()
-	if over, ok := socket.(interface{ NetConn() net.Conn }); ok {
-		socket = over.NetConn()
-	}
-	if tcp, ok := socket.(interface{ SetKeepAlive(bool) error }); ok {
-		_ = tcp.SetKeepAlive(true)
-	}
+	keepAlive(own.Conn.Conn())
 	if x.client.conn.Conn().SetDeadline(time.Time{}) != nil || own.Conn.Conn().SetDeadline(time.Time{}) != nil {
 		return &Error{499, ClientGone, nil}
 	}
 	_, x.sent = http1.Tunnel(x.client.conn, own.ClientConn)
 	return nil
+}
+
+// keepAlive readies an upstream connection for a tunnel, which has no idle limit of ours: whoever speaks in it knows when it is over; TCP keep-alive finds dead
+// peers. The listener turned it on for the client; upstream connections rest too shortly to need it until now.
+func keepAlive(conn net.Conn) {
+	if over, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = over.NetConn()
+	}
+	if tcp, ok := conn.(interface{ SetKeepAlive(bool) error }); ok {
+		_ = tcp.SetKeepAlive(true)
+	}
 }

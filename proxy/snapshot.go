@@ -5,10 +5,12 @@ import (
 	"time"
 
 	"github.com/valor-ivx/weir/balancer"
+	"github.com/valor-ivx/weir/proxy/auth"
 	"github.com/valor-ivx/weir/proxy/clientip"
 	"github.com/valor-ivx/weir/proxy/header"
 	"github.com/valor-ivx/weir/proxy/observe"
 	"github.com/valor-ivx/weir/proxy/route"
+	edgetls "github.com/valor-ivx/weir/tls"
 	"github.com/valor-ivx/weir/upstream"
 )
 
@@ -21,15 +23,20 @@ type Snapshot struct {
 	Unrouted   Route   // metrics of requests that match no route
 	Access     *observe.AccessLog
 	Trust      clientip.Trust // proxies whose word about their clients is taken
+	// ClientAuth says what is asked of clients' certificates, by host; nil: nothing anywhere.
+	ClientAuth *edgetls.ClientAuths
 }
 
 // Route is what a matched request needs to know.
 type Route struct {
-	Name    string
-	Service *Service
-	MaxBody int64         // bytes of a request body; negative: no limit
-	Timeout time.Duration // to the end of the response; 0: none
-	Limits  *Limits       // nil: none
+	Name       string
+	Service    *Service
+	MaxBody    int64              // bytes of a request body; negative: no limit
+	Timeout    time.Duration      // to the end of the response; 0: none
+	Limits     *Limits            // nil: none
+	Access     []*auth.AccessList // every one must let the client pass
+	UserLimits *Limits            // those that count by who it is, asked behind Guard; nil: none
+	Guard      *Guard             // nil: nobody is asked who they are
 	// Priority decides who is served when the service has a breaker and not all can be.
 	Priority upstream.Priority
 	Metrics  []*observe.Route // by Listener.Index

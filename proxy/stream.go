@@ -9,6 +9,7 @@ import (
 	"github.com/valor-ivx/weir/proxy/http1"
 	"github.com/valor-ivx/weir/proxy/http2"
 	"github.com/valor-ivx/weir/proxy/observe"
+	edgetls "github.com/valor-ivx/weir/tls"
 )
 
 // streamSide is an HTTP/2 stream as a downstream.
@@ -27,9 +28,9 @@ func (s streamSide) Splice(*http1.Body, func(now time.Time)) (bool, error) { ret
 func (s streamSide) Break() { s.Abort(http2.InternalError) }
 
 // ServeHTTP2 is Serve for a connection that has agreed on HTTP/2: it reads frames on the caller's goroutine and runs each request on one of its own.
-func (p *Proxy) ServeHTTP2(conn net.Conn, l *Listener, tlsVersion uint16) {
+func (p *Proxy) ServeHTTP2(conn net.Conn, l *Listener, session *edgetls.Session) {
 	conn, from := whose(conn)
-	c := p.streaming(conn, l, tlsVersion)
+	c := p.streaming(conn, l, session)
 	c.identify(from)
 	l.Metrics.Accepted()
 	p.join(c)
@@ -37,8 +38,8 @@ func (p *Proxy) ServeHTTP2(conn net.Conn, l *Listener, tlsVersion uint16) {
 }
 
 // streaming is the client of an HTTP/2 connection.
-func (p *Proxy) streaming(conn net.Conn, l *Listener, tlsVersion uint16) *client {
-	c := &client{proxy: p, listener: l, bounds: p.boundsOf(l), tls: tlsVersion, socket: conn}
+func (p *Proxy) streaming(conn net.Conn, l *Listener, session *edgetls.Session) *client {
+	c := &client{proxy: p, listener: l, bounds: p.boundsOf(l), session: session, socket: conn}
 	c.http2 = http2.New(conn, &c.bounds.HTTP2, c.stream)
 	return c
 }
@@ -62,7 +63,7 @@ func (p *Proxy) takeOver(c *client) bool {
 	if !begins {
 		return false
 	}
-	next := p.streaming(c.socket, c.listener, c.tls)
+	next := p.streaming(c.socket, c.listener, c.session)
 	next.ip, next.address, next.lines = c.ip, c.address, c.lines
 	p.mu.Lock() // at once: to a Shutdown the connection is never away
 	delete(p.clients, c)

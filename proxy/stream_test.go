@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/valor-ivx/weir/proxy"
+	edgetls "github.com/valor-ivx/weir/tls"
 )
 
 // certificate is one for 127.0.0.1, made for the test.
@@ -64,7 +65,7 @@ func http2Client(t testing.TB, e *edge, bounds ...*proxy.Bounds) (*http.Client, 
 			secure := tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2"}})
 			go func() {
 				if secure.Handshake() == nil {
-					e.proxy.ServeHTTP2(secure, listener, secure.ConnectionState().Version)
+					e.proxy.ServeHTTP2(secure, listener, &edgetls.Session{Version: secure.ConnectionState().Version})
 				}
 			}()
 		}

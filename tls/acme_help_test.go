@@ -14,6 +14,7 @@ import (
 	"time"
 
 	edgetls "github.com/valor-ivx/weir/tls"
+	"github.com/valor-ivx/weir/tls/pebbletest"
 )
 
 // site is an edge of one test: a plain and a TLS listener, as the server has them.
@@ -84,13 +85,15 @@ func (s *site) current() *edgetls.ACME {
 func port(l net.Listener) int { return l.Addr().(*net.TCPAddr).Port }
 
 // pebble is a CA whose validations arrive at the site's listeners.
-func (s *site) pebble() *pebble { return newPebble(s.t, port(s.http), port(s.tls)) }
+func (s *site) pebble() *pebbletest.CA {
+	return pebbletest.New(s.t, pebbletest.Options{HTTPPort: port(s.http), TLSPort: port(s.tls)})
+}
 
 // options are for the given CA, with impatient retries.
-func (s *site) options(p *pebble) edgetls.ACMEOptions {
+func (s *site) options(p *pebbletest.CA) edgetls.ACMEOptions {
 	return edgetls.ACMEOptions{
-		Directories: []string{p.directory}, Roots: p.trust, Profile: "default", Folder: s.folder,
-		HTTPAddress: s.http.Addr().String(), TLSAddress: s.tls.Addr().String(), Resolver: p.resolver,
+		CAs: []edgetls.CA{{Directory: p.Directory, Roots: p.Trust, Profile: "default"}}, Folder: s.folder,
+		HTTPAddress: s.http.Addr().String(), TLSAddress: s.tls.Addr().String(), Resolver: p.Resolver,
 		Retry: func(int) time.Duration { return 20 * time.Millisecond },
 		Changed: func() {
 			select {

@@ -28,6 +28,16 @@ type subject struct {
 	problem  string // the last failure in words; "" after a success
 	failures int    // in a row
 	next     time.Time
+	settled  chan struct{} // closed when the first check has ended, or the name was dropped
+}
+
+// tell ends the wait for the first check. Under ACME.mu.
+func (s *subject) tell() {
+	select {
+	case <-s.settled:
+	default:
+		close(s.settled)
+	}
 }
 
 // newManaged is a certificate of certmagic's as a Store has them.
@@ -78,13 +88,16 @@ func (a *ACME) tend(ctx context.Context, s *subject) error {
 	if err != nil {
 		return err
 	}
-	if stored == nil || stored.NeedsRenewal(a.all) {
+	if stored == nil || stored.NeedsRenewal(a.all.of(s.name)) {
 		a.adopt(s, stored, StateObtaining)
+		if stored != nil && !a.mayKeep(ctx, s.name) {
+			return nil
+		}
 		err = a.obtain(ctx, s.name)
 	} else {
 		a.adopt(s, stored, StateValid)
 		// The CA may have asked for an earlier renewal (RFC 9773): certmagic asks when it is time to ask, and renews if so.
-		err = a.all.ManageSync(ctx, []string{s.name})
+		err = a.all.of(s.name).ManageSync(ctx, []string{s.name})
 	}
 	if err != nil {
 		return err
@@ -108,18 +121,19 @@ func (a *ACME) obtain(ctx context.Context, name string) error {
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		errs = append(errs, &failure{directory: ca.directory, err: err})
+		errs = append(errs, &failure{directory: ca.Directory, err: err})
 	}
 	return errors.Join(errs...)
 }
 
 // orderFrom asks one CA, if the ledger and the preflight let it.
 func (a *ACME) orderFrom(ctx context.Context, ca *authority, name string) error {
-	d, err := a.preflight.read(ctx, ca.directory)
+	d, err := ca.check.read(ctx)
 	if err != nil {
 		return err
 	}
-	before, missing := ca.config.CacheManagedCertificate(ctx, name) // zero when there is none
+	config := ca.of(name)
+	before, missing := config.CacheManagedCertificate(ctx, name) // zero when there is none
 	a.forget(name)
 	kind := newNames
 	switch {
@@ -128,17 +142,17 @@ func (a *ACME) orderFrom(ctx context.Context, ca *authority, name string) error 
 	case missing == nil:
 		kind = sameNames
 	}
-	if err := a.preflight.check(ctx, ca.directory, d, name); err != nil {
+	if err := ca.check.order(ctx, d, name, ca.byDNS(name)); err != nil {
 		return err
 	}
-	budgets := limitsOf(ca.directory, a.options.Limits).budgets(ca.directory, name, kind)
+	budgets := limitsOf(ca.Directory, a.options.Limits).budgets(ca.Directory, name, kind)
 	if err := a.take(ctx, ca, budgets); err != nil {
 		return err
 	}
 	since := a.options.Now()
-	err = ca.config.ManageSync(ctx, []string{name})
+	err = config.ManageSync(ctx, []string{name})
 	if err == nil {
-		after, loaded := ca.config.CacheManagedCertificate(ctx, name)
+		after, loaded := config.CacheManagedCertificate(ctx, name)
 		a.forget(name)
 		if loaded != nil || after.Hash() == before.Hash() { // another process ordered it meanwhile and has it in its ledger
 			a.settleBudgets(ctx, budgets, 0)
@@ -147,16 +161,16 @@ func (a *ACME) orderFrom(ctx context.Context, ca *authority, name string) error 
 	}
 	failures := 0
 	if isValidationFailure(err) {
-		// The client library goes on to the next kind of challenge with another order, and only the last error comes out.
-		failures = a.kindsOfChallenge()
+		failures = a.validations(ca.byDNS(name))
 	}
 	a.settleBudgets(context.WithoutCancel(ctx), budgets, failures)
 	return ca.retry.mark(err, since)
 }
 
-// kindsOfChallenge is how many validations an order that fails has failed.
-func (a *ACME) kindsOfChallenge() int {
-	if a.options.HTTPAddress != "" && a.options.TLSAddress != "" {
+// validations is how many have failed when an order has: the client library goes on to the next kind of challenge with another order, and only the last
+// error comes out.
+func (a *ACME) validations(byDNS bool) int {
+	if !byDNS && a.options.HTTPAddress != "" && a.options.TLSAddress != "" {
 		return 2
 	}
 	return 1
@@ -164,7 +178,7 @@ func (a *ACME) kindsOfChallenge() int {
 
 // take is ledger.take, but a ledger that cannot be written must not keep a site from its certificate.
 func (a *ACME) take(ctx context.Context, ca *authority, budgets []budget) error {
-	err := a.ledger.take(ctx, authorityName(ca.directory), budgets, a.options.Now())
+	err := a.ledger.take(ctx, authorityName(ca.Directory), budgets, a.options.Now())
 	if own := new(refusal); err == nil || errors.As(err, &own) || ctx.Err() != nil {
 		return err
 	}
@@ -203,6 +217,7 @@ func (a *ACME) settle(s *subject, err error) time.Duration {
 	now := a.options.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	defer s.tell()
 	if err == nil {
 		s.state, s.problem, s.failures = StateValid, "", 0
 		leaf := s.cert.tls.Leaf

@@ -36,7 +36,7 @@ func TestObtains(t *testing.T) {
 			s.start(o, "one.example.test", "Two.example.test.", "127.0.0.1")
 			s.await("three certificates", s.isValid("one.example.test", "two.example.test", "127.0.0.1"))
 			for _, name := range []string{"one.example.test", "two.example.test", "127.0.0.1"} {
-				leaf := s.mustServe(name, ca.issued)
+				leaf := s.mustServe(name, ca.Issued)
 				if got := append(leaf.DNSNames, addresses(leaf)...); len(got) != 1 || got[0] != name {
 					t.Errorf("for %s: a certificate for %q", name, got)
 				}
@@ -56,7 +56,7 @@ func TestObtains(t *testing.T) {
 func TestCADownAtStart(t *testing.T) {
 	s := newSite(t)
 	ca := s.pebble()
-	ca.instead(func(w http.ResponseWriter, _ *http.Request) {
+	ca.Instead(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "maintenance", http.StatusServiceUnavailable)
 	})
 	s.start(s.options(ca), "late.example.test")
@@ -67,12 +67,12 @@ func TestCADownAtStart(t *testing.T) {
 	if _, err := s.served("late.example.test", nil); err == nil {
 		t.Error("a handshake without any certificate succeeded")
 	}
-	if ca.orders.Load() != 0 {
+	if ca.Orders.Load() != 0 {
 		t.Error("the CA was asked for an order")
 	}
-	ca.instead(nil)
+	ca.Instead(nil)
 	s.await("certificate", s.isValid("late.example.test"))
-	s.mustServe("late.example.test", ca.issued)
+	s.mustServe("late.example.test", ca.Issued)
 	if i := s.info("late.example.test"); i.Error != "" {
 		t.Errorf("still tells %q", i.Error)
 	}
@@ -83,7 +83,7 @@ func TestUntrustedDirectory(t *testing.T) {
 	s := newSite(t)
 	ca := s.pebble()
 	o := s.options(ca)
-	o.Roots = newAuthority(t).pool()
+	o.CAs[0].Roots = newAuthority(t).pool()
 	s.start(o, "a.example.test")
 	s.await("failure", s.hasFailed("a.example.test"))
 	if e := s.info("a.example.test").Error; !strings.Contains(e, "tls.acme.root_ca") {
@@ -96,8 +96,8 @@ func TestRateLimited(t *testing.T) {
 	s := newSite(t)
 	ca := s.pebble()
 	until := time.Now().Add(3 * time.Hour).UTC().Truncate(time.Second)
-	real := ca.directory
-	ca.instead(func(w http.ResponseWriter, r *http.Request) {
+	real := ca.Directory
+	ca.Instead(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == mustURL(t, real).Path {
 			w.Header().Set("Content-Type", "application/json")
 			_ = json.NewEncoder(w).Encode(map[string]any{
@@ -132,7 +132,7 @@ func TestRateLimited(t *testing.T) {
 	if !i.NextAttempt.Round(time.Second).Equal(until) {
 		t.Errorf("next attempt at %v, want %v", i.NextAttempt, until)
 	}
-	if n := ca.orders.Load(); n != 1 {
+	if n := ca.Orders.Load(); n != 1 {
 		t.Errorf("%d orders", n)
 	}
 }
@@ -141,14 +141,13 @@ func TestRateLimited(t *testing.T) {
 func TestFailsOver(t *testing.T) {
 	s := newSite(t)
 	first, second := s.pebble(), s.pebble()
-	first.instead(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "gone", http.StatusNotFound) })
+	first.Instead(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "gone", http.StatusNotFound) })
 	o := s.options(second)
-	o.Directories = []string{first.directory, second.directory}
-	o.Roots.AddCert(first.own)
+	o.CAs = append(s.options(first).CAs, o.CAs...)
 	s.start(o, "a.example.test")
 	s.await("certificate", s.isValid("a.example.test"))
-	s.mustServe("a.example.test", second.issued)
-	if first.requests.Load() == 0 {
+	s.mustServe("a.example.test", second.Issued)
+	if first.Requests.Load() == 0 {
 		t.Error("the first CA was not asked")
 	}
 }
@@ -158,14 +157,14 @@ func TestRenews(t *testing.T) {
 	s := newSite(t)
 	ca := s.pebble()
 	o := s.options(ca)
-	o.Profile = "brief" // 8 s
+	o.CAs[0].Profile = "brief" // 8 s
 	s.start(o, "short.example.test")
 	s.await("certificate", s.isValid("short.example.test"))
-	first := s.mustServe("short.example.test", ca.issued)
+	first := s.mustServe("short.example.test", ca.Issued)
 	s.await("renewal", func() bool {
-		return !s.mustServe("short.example.test", ca.issued).Equal(first) // verified: never an expired one
+		return !s.mustServe("short.example.test", ca.Issued).Equal(first) // verified: never an expired one
 	})
-	if n := ca.orders.Load(); n < 2 {
+	if n := ca.Orders.Load(); n < 2 {
 		t.Errorf("%d orders", n)
 	}
 }
@@ -176,7 +175,7 @@ func TestRestart(t *testing.T) {
 	ca := s.pebble()
 	a := s.start(s.options(ca), "a.example.test", "b.example.test")
 	s.await("certificates", s.isValid("a.example.test", "b.example.test"))
-	leaf := s.mustServe("b.example.test", ca.issued)
+	leaf := s.mustServe("b.example.test", ca.Issued)
 	a.Manage([]string{"a.example.test"})
 	if got := s.mustServe("b.example.test", nil); got.DNSNames[0] != "a.example.test" {
 		t.Errorf("a host that was left out is still served: %q", got.DNSNames)
@@ -192,16 +191,16 @@ func TestRestart(t *testing.T) {
 		return i.NextAttempt.After(next) && i.State == edgetls.StateValid
 	})
 	a.Close()
-	before := ca.requests.Load()
-	ca.instead(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "gone", http.StatusNotFound) })
+	before := ca.Requests.Load()
+	ca.Instead(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "gone", http.StatusNotFound) })
 	s.manager = edgetls.NewManager()
 	b := s.start(s.options(ca), "b.example.test")
 	if got := s.manager.Store().NotAfter(); len(got) != 1 || !got[0].NotAfter.Equal(leaf.NotAfter) {
 		t.Errorf("after Manage in force: %+v", got)
 	}
 	s.await("check", func() bool { return !s.info("b.example.test").NextAttempt.IsZero() })
-	if i := s.info("b.example.test"); i.State != edgetls.StateValid || ca.requests.Load() != before {
-		t.Errorf("the CA was asked %d times; %+v", ca.requests.Load()-before, i)
+	if i := s.info("b.example.test"); i.State != edgetls.StateValid || ca.Requests.Load() != before {
+		t.Errorf("the CA was asked %d times; %+v", ca.Requests.Load()-before, i)
 	}
 	b.Close()
 }
@@ -217,10 +216,10 @@ func TestTwoProcessesOneFolder(t *testing.T) {
 	other.start(o, "shared.example.test")
 	s.await("certificate", s.isValid("shared.example.test"))
 	other.await("certificate", other.isValid("shared.example.test"))
-	if !s.mustServe("shared.example.test", ca.issued).Equal(other.mustServe("shared.example.test", ca.issued)) {
+	if !s.mustServe("shared.example.test", ca.Issued).Equal(other.mustServe("shared.example.test", ca.Issued)) {
 		t.Error("they serve different certificates")
 	}
-	if n := ca.orders.Load(); n != 1 {
+	if n := ca.Orders.Load(); n != 1 {
 		t.Errorf("%d orders", n)
 	}
 }
@@ -229,9 +228,9 @@ func TestTwoProcessesOneFolder(t *testing.T) {
 func TestAnswersForAnother(t *testing.T) {
 	s := newSite(t)
 	ca := s.pebble()
-	ca.instead(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "gone", http.StatusNotFound) })
+	ca.Instead(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "gone", http.StatusNotFound) })
 	a := s.start(s.options(ca), "a.example.test", "127.0.0.1")
-	u := mustURL(t, ca.directory)
+	u := mustURL(t, ca.Directory)
 	dir := filepath.Join(s.folder, "acme", certmagic.StorageKeys.Safe(u.Host+"-"+strings.Trim(u.Path, "/")), "challenge_tokens")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -369,7 +368,7 @@ func TestRenewsWhatHasAged(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ca.instead(func(w http.ResponseWriter, _ *http.Request) {
+	ca.Instead(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "maintenance", http.StatusServiceUnavailable)
 	})
 	s.start(s.options(ca), "a.example.test")
@@ -380,7 +379,7 @@ func TestRenewsWhatHasAged(t *testing.T) {
 	if i := s.info("a.example.test"); !strings.Contains(i.Error, "503") || i.NextAttempt.IsZero() || i.NotAfter.IsZero() {
 		t.Errorf("List tells %+v", i)
 	}
-	ca.instead(nil)
+	ca.Instead(nil)
 	s.await("renewal", s.isValid("a.example.test"))
-	s.mustServe("a.example.test", ca.issued)
+	s.mustServe("a.example.test", ca.Issued)
 }

@@ -65,6 +65,8 @@ func explainOne(err error) string {
 	switch {
 	case errors.As(err, &own):
 		return own.words
+	case errors.As(err, &problem) && isAboutAccount(err):
+		return fmt.Sprintf("%s does not accept the account: %s (is the external account binding, if it asks for one, the one it gave you?)", who, problem.Detail)
 	case errors.As(err, &problem):
 		return who + " " + wordsOf(problem)
 	case errors.As(err, &untrusted):
@@ -103,7 +105,7 @@ func wordsOf(p acme.Problem) string {
 // isValidationFailure reports an answer that a CA counts against the host.
 func isValidationFailure(err error) bool {
 	var p acme.Problem
-	if !errors.As(err, &p) {
+	if !errors.As(err, &p) || isAboutAccount(err) {
 		return false
 	}
 	switch p.Type {
@@ -112,6 +114,12 @@ func isValidationFailure(err error) bool {
 		return true
 	}
 	return false
+}
+
+// isAboutAccount reports a refusal that came before there was an order: its problem types are the same as those of validations. certmagic words it so.
+func isAboutAccount(err error) bool {
+	var p acme.Problem
+	return errors.As(err, &p) && p.Type != acme.ProblemTypeRateLimited && strings.Contains(err.Error(), "registering account")
 }
 
 // notBefore is the earliest time at which one of an attempt's CAs could say yes; zero when it is not known for one of them.

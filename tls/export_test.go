@@ -60,3 +60,23 @@ func Rotate(stored []byte, now time.Time, every time.Duration) (from []time.Time
 	}
 	return from, next, inUse(list, now)
 }
+
+// AwaitRecord waits as a solver does. only: nobody but the resolvers is asked; port is that of authoritative servers.
+func AwaitRecord(ctx context.Context, servers []string, only bool, port string, timeout time.Duration, name, value string) error {
+	p := propagation{resolvers: servers, only: only, timeout: timeout, port: port}
+	return p.wait(ctx, record{name: p.target(ctx, name), value: value})
+}
+
+// Kick makes s look again.
+func (s *Stapler) Kick() {
+	select {
+	case s.kicked <- struct{}{}:
+	default:
+	}
+}
+
+// Covers reports whether who asks for serverName ("" for none) is served a certificate that is valid for host.
+func (s *Store) Covers(serverName, host string) bool {
+	candidates := s.candidates(serverName, "")
+	return len(candidates) > 0 && candidates[0].tls.Leaf.VerifyHostname(host) == nil
+}

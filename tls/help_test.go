@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"io"
 	"math/big"
@@ -31,6 +32,10 @@ type authority struct {
 	cert   *x509.Certificate
 	key    crypto.Signer
 	serial int64
+
+	// Of leaves made from now on.
+	responder  string
+	mustStaple bool
 }
 
 func ecKey(t testing.TB) crypto.Signer {
@@ -56,7 +61,7 @@ func newAuthority(t testing.TB) *authority {
 	a := &authority{t: t, dir: t.TempDir(), key: ecKey(t), serial: 1}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test CA"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: now.AddDate(-5, 0, 0), NotAfter: now.AddDate(5, 0, 0), KeyUsage: x509.KeyUsageCertSign,
+		NotBefore: now.AddDate(-5, 0, 0), NotAfter: now.AddDate(5, 0, 0), KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
 	a.cert = a.sign(template, template, a.key.Public())
 	return a
@@ -95,6 +100,13 @@ func (a *authority) leaf(name string, key crypto.Signer, expires time.Time, host
 		} else {
 			template.DNSNames = append(template.DNSNames, h)
 		}
+	}
+	if a.responder != "" {
+		template.OCSPServer = []string{a.responder}
+	}
+	if a.mustStaple {
+		template.ExtraExtensions = append(template.ExtraExtensions, pkix.Extension{ // RFC 7633: features, status_request
+			Id: asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 24}, Value: []byte{0x30, 0x03, 0x02, 0x01, 0x05}})
 	}
 	cert := a.sign(template, a.cert, key.Public())
 	return edgetls.Pair{Cert: a.write(name+".crt", chainPEM(cert, a.cert)), Key: a.write(name+".key", keyPEM(a.t, key))}

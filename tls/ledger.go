@@ -78,7 +78,7 @@ const (
 
 // budgets are what an order is held to. Failed validations count for every kind: what fails five times in an hour does so a sixth time.
 func (l Limits) budgets(directory, name string, kind renewal) []budget {
-	list := []budget{{key: directory + " failures " + name, rate: l.Failures, spentBy: byFailure, what: "failed validations of " + name}}
+	list := []budget{{key: directory + " failures " + strings.TrimPrefix(name, "*."), rate: l.Failures, spentBy: byFailure, what: "failed validations of " + name}}
 	if kind != replaces {
 		list = append(list, budget{key: directory + " names " + name, rate: l.SameNames, spentBy: byCertificate, what: "certificates for " + name,
 			hint: " Is the state folder being emptied?"})

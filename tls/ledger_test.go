@@ -20,7 +20,7 @@ import (
 func TestLedgerOfFailures(t *testing.T) {
 	s := newSite(t)
 	ca := s.pebble()
-	ca.dns.AddDNSARecord("wrong.example.test.", []string{"127.0.0.2"}) // nobody listens there
+	ca.DNS.AddDNSARecord("wrong.example.test.", []string{"127.0.0.2"}) // nobody listens there
 	var shift atomic.Int64
 	o := s.options(ca)
 	o.TLSAddress = "" // one challenge, one validation per attempt
@@ -29,7 +29,7 @@ func TestLedgerOfFailures(t *testing.T) {
 	s.start(o, "wrong.example.test")
 	refused := func() bool { return strings.Contains(s.info("wrong.example.test").Error, "was not asked") }
 	s.await("refusal", refused)
-	orders := ca.orders.Load()
+	orders := ca.Orders.Load()
 	i := s.info("wrong.example.test")
 	if !strings.Contains(i.Error, "its limit is 2 failed validations of wrong.example.test in an hour") {
 		t.Errorf("tells %q", i.Error)
@@ -40,13 +40,13 @@ func TestLedgerOfFailures(t *testing.T) {
 	s.stop()
 	s.start(o, "wrong.example.test")
 	s.await("refusal by the next process", refused)
-	if n := ca.orders.Load(); n != orders {
+	if n := ca.Orders.Load(); n != orders {
 		t.Errorf("%d more orders", n-orders)
 	}
 	s.stop()
 	shift.Store(int64(31 * time.Minute))
-	ca.dns.AddDNSARecord("wrong.example.test.", []string{"127.0.0.1"})
-	ca.dns.DeleteDNSARecord("wrong.example.test.")
+	ca.DNS.AddDNSARecord("wrong.example.test.", []string{"127.0.0.1"})
+	ca.DNS.DeleteDNSARecord("wrong.example.test.")
 	s.start(o, "wrong.example.test")
 	s.await("certificate half an hour later", s.isValid("wrong.example.test"))
 }
@@ -55,12 +55,12 @@ func TestLedgerOfFailures(t *testing.T) {
 func TestLedgerCountsEveryChallenge(t *testing.T) {
 	s := newSite(t)
 	ca := s.pebble()
-	ca.dns.AddDNSARecord("wrong.example.test.", []string{"127.0.0.2"})
+	ca.DNS.AddDNSARecord("wrong.example.test.", []string{"127.0.0.2"})
 	o := s.options(ca)
 	o.Limits = &edgetls.Limits{Failures: edgetls.Rate{Count: 2, Per: time.Hour}}
 	s.start(o, "wrong.example.test")
 	s.await("refusal", func() bool { return strings.Contains(s.info("wrong.example.test").Error, "was not asked") })
-	if n := ca.orders.Load(); n != 2 {
+	if n := ca.Orders.Load(); n != 2 {
 		t.Errorf("%d orders", n)
 	}
 }
@@ -79,8 +79,8 @@ func TestLedgerOfDuplicates(t *testing.T) {
 	}
 	s.start(o, "a.example.test")
 	s.await("refusal", s.hasFailed("a.example.test"))
-	if i := s.info("a.example.test"); !strings.Contains(i.Error, "its limit is 1 certificates for a.example.test in a week") || ca.orders.Load() != 1 {
-		t.Errorf("tells %q after %d orders", i.Error, ca.orders.Load())
+	if i := s.info("a.example.test"); !strings.Contains(i.Error, "its limit is 1 certificates for a.example.test in a week") || ca.Orders.Load() != 1 {
+		t.Errorf("tells %q after %d orders", i.Error, ca.Orders.Load())
 	}
 	info, err := os.Stat(filepath.Join(s.folder, "ledger.json"))
 	if err != nil || info.Mode().Perm() != 0o600 {
@@ -293,7 +293,7 @@ func TestCloseUnderway(t *testing.T) {
 	s := newSite(t)
 	ca := s.pebble()
 	asked := make(chan struct{}, 1)
-	ca.instead(func(_ http.ResponseWriter, r *http.Request) {
+	ca.Instead(func(_ http.ResponseWriter, r *http.Request) {
 		select {
 		case asked <- struct{}{}:
 		default:

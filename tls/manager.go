@@ -1,7 +1,9 @@
 package edgetls
 
 import (
+	"bytes"
 	"crypto/tls"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +16,8 @@ type Manager struct {
 	store atomic.Pointer[Store]
 	// acme answers validations by tls-alpn-01; nil: nobody does. Written under mu.
 	acme atomic.Pointer[ACME]
+	// ech hides the names that clients ask for; nil: nothing does.
+	ech atomic.Pointer[ECH]
 	// tickets seals the sessions of every Config; nil: crypto/tls does, for each by itself. Written before the first Config.
 	tickets *Tickets
 
@@ -21,6 +25,8 @@ type Manager struct {
 	mu      sync.Mutex
 	static  *Store
 	managed []*certificate
+	staples map[fingerprint][]byte // never changed, only replaced
+	kick    chan<- struct{}        // capacity 1; tells a Stapler that other certificates are in force; nil: none
 }
 
 // NewManager starts with no certificates: until the first Commit every handshake fails.
@@ -68,7 +74,31 @@ func (m *Manager) publish(a *ACME, list []*certificate) {
 	}
 }
 
-func (m *Manager) merge() { m.store.Store(m.static.with(m.managed)) }
+// merge makes the set in force of its parts. Under mu.
+func (m *Manager) merge() {
+	m.store.Store(m.static.with(m.managed).stapled(m.staples))
+	select {
+	case m.kick <- struct{}{}:
+	default: // there is no Stapler, or it is awake already
+	}
+}
+
+func (m *Manager) stapleWith(kick chan<- struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.kick = kick
+}
+
+// staple puts OCSP answers in force, for certificates that are.
+func (m *Manager) staple(answers map[fingerprint][]byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if maps.EqualFunc(m.staples, answers, bytes.Equal) {
+		return
+	}
+	m.staples = answers
+	m.store.Store(m.static.with(m.managed).stapled(answers))
+}
 
 // Store is the set in force. Its List is of certificates from files; ACME.List tells of the others.
 func (m *Manager) Store() *Store { return m.store.Load() }
@@ -88,10 +118,15 @@ func (m *Manager) Config(protocols []string, minVersion uint16) *tls.Config {
 			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 		},
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return m.store.Load().certificate(hello)
+			cert, err := m.certificate(hello)
+			if err == nil {
+				SessionOf(hello.Context()).leaf = cert.Leaf
+			}
+			return cert, err
 		},
-		GetConfigForClient: m.validation,
+		GetEncryptedClientHelloKeys: m.echKeys,
 	}
+	c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) { return m.choose(c, hello) }
 	if m.tickets != nil {
 		m.tickets.Seal(c, noClientPolicy)
 	}
@@ -101,17 +136,37 @@ func (m *Manager) Config(protocols []string, minVersion uint16) *tls.Config {
 // noClientPolicy is the policy of configurations that ask nothing of clients' certificates.
 const noClientPolicy = ""
 
+// choose gives a handshake the configuration that its host wants; nil is c, the listener's. What it settles goes to the session that Observe made.
+func (m *Manager) choose(c *tls.Config, hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	if challenge := m.validation(hello); challenge != nil {
+		return challenge, nil
+	}
+	store, session := m.store.Load(), SessionOf(hello.Context())
+	local := localAddress(hello)
+	if candidates := store.candidates(hello.ServerName, local); len(candidates) > 0 {
+		session.leaf = candidates[0].tls.Leaf // for a session that is resumed; a full handshake says which it was
+	}
+	name := hello.ServerName
+	if name == "" {
+		name = local
+	}
+	if session.auth = store.auths.For([]byte(name)); session.auth == nil {
+		return nil, nil
+	}
+	return session.auth.apply(c.Clone(), m.tickets), nil
+}
+
 // validation gives the handshake of a CA's validation a configuration of its own (RFC 8737 §3: "acme-tls/1" alone, and a server name), all others none,
 // which leaves them the listener's. The connection that comes of it carries nothing: see IsValidation.
-func (m *Manager) validation(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+func (m *Manager) validation(hello *tls.ClientHelloInfo) *tls.Config {
 	if len(hello.SupportedProtos) != 1 || hello.SupportedProtos[0] != alpnACME || hello.ServerName == "" {
-		return nil, nil
+		return nil
 	}
 	a := m.acme.Load()
 	if a == nil || a.options.TLSAddress == "" {
-		return nil, nil
+		return nil
 	}
-	return a.challenge, nil
+	return a.challenge
 }
 
 // IsValidation reports a connection that was a CA's validation: it has ended with its handshake and is to be closed.

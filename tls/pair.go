@@ -98,6 +98,9 @@ func (c *certificate) warnings(now time.Time) []string {
 	if key, ok := leaf.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < 2048 {
 		warn("has an RSA key of %d bits: clients ask for 2048", key.N.BitLen())
 	}
+	if demandsStaple(leaf) && (len(leaf.OCSPServer) == 0 || len(c.tls.Certificate) < 2) {
+		warn("demands OCSP staples, which there cannot be: %s", "it names no responder, or the chain lacks its issuer")
+	}
 	if err := checkChain(leaf, c.tls.Certificate[1:]); err != nil {
 		warn("%v", err)
 	}

@@ -21,15 +21,15 @@ import (
 // preflight finds what would make an order fail before it is made: a failed validation counts against the host for an hour.
 // What it cannot know (a DNS server that does not answer) it leaves to the CA.
 type preflight struct {
-	client   *http.Client
-	resolver string // IP:PORT; "": the system's
-	profile  string
+	ca      CA
+	client  *http.Client
+	servers resolvers // none: the system's
 }
 
-func newPreflight(o ACMEOptions) preflight {
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: o.Roots, MinVersion: tls.VersionTLS12},
+func newPreflight(ca CA, servers resolvers) preflight {
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: ca.Roots, MinVersion: tls.VersionTLS12},
 		DisableKeepAlives: true} // one request a day
-	return preflight{client: &http.Client{Transport: transport, Timeout: 20 * time.Second}, resolver: o.Resolver, profile: o.Profile}
+	return preflight{ca: ca, client: &http.Client{Transport: transport, Timeout: 20 * time.Second}, servers: servers}
 }
 
 // directory is what interests here of a CA's directory (RFC 8555 §7.1.1, profiles: draft-ietf-acme-profiles).
@@ -43,35 +43,39 @@ type directory struct {
 	} `json:"meta"`
 }
 
-// check refuses an order for name that cannot end well.
-func (p preflight) check(ctx context.Context, address string, d directory, name string) error {
-	who := authorityName(address)
-	if d.Meta.EAB {
-		return &refusal{words: who + " wants an external account binding (EAB), which weir cannot give yet: use another tls.acme.directory"}
+// order refuses an order for name that cannot end well. d is what read gave; byDNS: the name is proven by a record, not by who answers for it.
+func (p preflight) order(ctx context.Context, d directory, name string, byDNS bool) error {
+	who := authorityName(p.ca.Directory)
+	if d.Meta.EAB && p.ca.KeyID == "" {
+		return &refusal{words: who + " gives certificates to accounts that are known to it only: name it in a [[tls.acme.ca]] with eab_kid and eab_hmac, " +
+			"which it shows on its site, or use another CA"}
 	}
-	if _, offered := d.Meta.Profiles[p.profile]; p.profile != "" && !offered {
-		return &refusal{words: fmt.Sprintf("%s has no profile %q", who, p.profile)}
+	if _, offered := d.Meta.Profiles[p.ca.Profile]; p.ca.Profile != "" && !offered {
+		return &refusal{words: fmt.Sprintf("%s has no profile %q", who, p.ca.Profile)}
 	}
 	addresses := []netip.Addr{}
 	if ip, err := netip.ParseAddr(name); err == nil {
 		addresses = append(addresses, ip)
 	} else {
-		if addresses, err = p.addresses(ctx, name); err != nil {
-			return err
+		if !byDNS {
+			if addresses, err = p.addresses(ctx, name); err != nil {
+				return err
+			}
 		}
 		if err := p.caa(ctx, name, who, d.Meta.CAA); err != nil {
 			return err
 		}
 	}
-	if slices.ContainsFunc(addresses, netip.Addr.IsLoopback) && !isLocal(address) {
+	if slices.ContainsFunc(addresses, netip.Addr.IsLoopback) && !isLocal(p.ca.Directory) {
 		return &refusal{words: fmt.Sprintf("%s is a loopback address here, which %s cannot reach: is the host in /etc/hosts?", name, who)}
 	}
 	return nil
 }
 
 // read fetches the directory. A CA that is down is found out here, once, without the client library's retries.
-func (p preflight) read(ctx context.Context, address string) (directory, error) {
+func (p preflight) read(ctx context.Context) (directory, error) {
 	var d directory
+	address := p.ca.Directory
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return d, fmt.Errorf("the CA's directory %s: %w", address, err)
@@ -122,7 +126,7 @@ func isLocal(directory string) bool {
 // addresses are those of a name, none when nobody could be asked.
 func (p preflight) addresses(ctx context.Context, name string) ([]netip.Addr, error) {
 	none := &refusal{words: name + " has no address in DNS, so that no CA can reach it: publish an A or AAAA record that leads to this machine"}
-	if p.resolver == "" { // as the system does it, /etc/hosts included
+	if len(p.servers) == 0 { // as the system does it, /etc/hosts included
 		list, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
 		var lookup *net.DNSError
 		if errors.As(err, &lookup) && lookup.IsNotFound {
@@ -132,7 +136,7 @@ func (p preflight) addresses(ctx context.Context, name string) ([]netip.Addr, er
 	}
 	var list []netip.Addr
 	for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA} {
-		records, err := p.ask(ctx, name, kind)
+		records, err := p.servers.ask(ctx, name, kind)
 		if err != nil {
 			return nil, nil // not known is not no
 		}
@@ -161,26 +165,40 @@ func (p preflight) caa(ctx context.Context, name, who string, identities []strin
 	if len(identities) == 0 {
 		return nil
 	}
-	for domain := name; domain != ""; _, domain, _ = strings.Cut(domain, ".") {
-		records, err := p.ask(ctx, domain, dns.TypeCAA)
+	domain, wildcard := strings.CutPrefix(name, "*.")
+	for ; domain != ""; _, domain, _ = strings.Cut(domain, ".") {
+		records, err := p.servers.ask(ctx, domain, dns.TypeCAA)
 		if err != nil {
 			return nil // not known is not no
-		}
-		var allowed []string
-		for _, r := range records {
-			if c, ok := r.(*dns.CAA); ok && strings.EqualFold(c.Tag, "issue") {
-				issuer, _, _ := strings.Cut(c.Value, ";")
-				allowed = append(allowed, strings.ToLower(strings.TrimSpace(issuer)))
-			}
 		}
 		if len(records) == 0 {
 			continue
 		}
+		allowed := issuers(records, wildcard)
 		if len(allowed) > 0 && !slices.ContainsFunc(identities, func(id string) bool { return slices.Contains(allowed, strings.ToLower(id)) }) {
 			return &refusal{words: fmt.Sprintf("the CAA record of %s lets only %s issue certificates, not %s: add it there, or use another tls.acme.directory",
 				domain, quotedList(allowed), who)}
 		}
 		return nil
+	}
+	return nil
+}
+
+// issuers are those that a CAA record set allows; none: it says nothing of it. For wildcards "issuewild" goes before "issue" (RFC 8659 §4.3).
+func issuers(records []dns.RR, wildcard bool) (allowed []string) {
+	for _, tag := range []string{"issuewild", "issue"} {
+		if tag == "issuewild" && !wildcard {
+			continue
+		}
+		for _, r := range records {
+			if c, ok := r.(*dns.CAA); ok && strings.EqualFold(c.Tag, tag) {
+				issuer, _, _ := strings.Cut(c.Value, ";")
+				allowed = append(allowed, strings.ToLower(strings.TrimSpace(issuer)))
+			}
+		}
+		if len(allowed) > 0 {
+			return allowed
+		}
 	}
 	return nil
 }
@@ -193,47 +211,4 @@ func quotedList(names []string) string {
 		}
 	}
 	return strings.Join(out, ", ")
-}
-
-// ask gives the records of one kind; none for a name that does not exist.
-func (p preflight) ask(ctx context.Context, name string, kind uint16) ([]dns.RR, error) {
-	servers := []string{p.resolver}
-	if p.resolver == "" {
-		c, err := dns.ClientConfigFromFile("/etc/resolv.conf")
-		if err != nil {
-			return nil, fmt.Errorf("read resolver: %w", err)
-		}
-		servers = servers[:0]
-		for _, s := range c.Servers {
-			servers = append(servers, net.JoinHostPort(s, c.Port))
-		}
-	}
-	question := new(dns.Msg)
-	question.SetQuestion(dns.Fqdn(name), kind)
-	question.SetEdns0(1232, false) // RFC 9715 §3.1: what passes unfragmented
-	err := errors.New("no DNS server")
-	for _, server := range servers {
-		var answer *dns.Msg
-		if answer, err = exchange(ctx, question, server); err != nil {
-			continue
-		}
-		switch answer.Rcode {
-		case dns.RcodeSuccess:
-			return slices.DeleteFunc(answer.Answer, func(r dns.RR) bool { return r.Header().Rrtype != kind }), nil
-		case dns.RcodeNameError:
-			return nil, nil
-		}
-		err = fmt.Errorf("DNS server answers %s", dns.RcodeToString[answer.Rcode])
-	}
-	return nil, err
-}
-
-func exchange(ctx context.Context, question *dns.Msg, server string) (*dns.Msg, error) {
-	client := &dns.Client{Timeout: 3 * time.Second}
-	answer, _, err := client.ExchangeContext(ctx, question, server)
-	if err == nil && answer.Truncated {
-		client.Net = "tcp"
-		answer, _, err = client.ExchangeContext(ctx, question, server)
-	}
-	return answer, err
 }

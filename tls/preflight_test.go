@@ -10,29 +10,30 @@ import (
 	"pgregory.net/rapid"
 
 	edgetls "github.com/valor-ivx/weir/tls"
+	"github.com/valor-ivx/weir/tls/pebbletest"
 )
 
 // TestPreflight: what cannot end well is told in words before the CA hears of it.
 func TestPreflight(t *testing.T) {
 	for _, c := range []struct {
 		name, host, want string
-		arrange          func(*pebble, *edgetls.ACMEOptions)
+		arrange          func(*pebbletest.CA, *edgetls.ACMEOptions)
 	}{
-		{"no address", "a.example.test", "a.example.test has no address in DNS", func(p *pebble, _ *edgetls.ACMEOptions) { p.dns.SetDefaultDNSIPv4("") }},
-		{"CAA of a parent", "a.b.example.test", "the CAA record of example.test lets only other.test issue", func(p *pebble, _ *edgetls.ACMEOptions) {
-			p.dns.AddDNSCAARecord("example.test.", []challtestsrv.CAAPolicy{{Tag: "issue", Value: "other.test; account=1"}})
+		{"no address", "a.example.test", "a.example.test has no address in DNS", func(p *pebbletest.CA, _ *edgetls.ACMEOptions) { p.DNS.SetDefaultDNSIPv4("") }},
+		{"CAA of a parent", "a.b.example.test", "the CAA record of example.test lets only other.test issue", func(p *pebbletest.CA, _ *edgetls.ACMEOptions) {
+			p.DNS.AddDNSCAARecord("example.test.", []challtestsrv.CAAPolicy{{Tag: "issue", Value: "other.test; account=1"}})
 		}},
-		{"CAA nobody", "a.example.test", "lets only nobody issue", func(p *pebble, _ *edgetls.ACMEOptions) {
-			p.dns.AddDNSCAARecord("a.example.test.", []challtestsrv.CAAPolicy{{Tag: "issue", Value: ";"}})
+		{"CAA nobody", "a.example.test", "lets only nobody issue", func(p *pebbletest.CA, _ *edgetls.ACMEOptions) {
+			p.DNS.AddDNSCAARecord("a.example.test.", []challtestsrv.CAAPolicy{{Tag: "issue", Value: ";"}})
 		}},
-		{"profile", "a.example.test", `has no profile "weekly"`, func(_ *pebble, o *edgetls.ACMEOptions) { o.Profile = "weekly" }},
-		{"external account", "a.example.test", "wants an external account binding", func(p *pebble, _ *edgetls.ACMEOptions) {
-			p.instead(func(w http.ResponseWriter, _ *http.Request) {
+		{"profile", "a.example.test", `has no profile "weekly"`, func(_ *pebbletest.CA, o *edgetls.ACMEOptions) { o.CAs[0].Profile = "weekly" }},
+		{"external account", "a.example.test", "to accounts that are known to it only", func(p *pebbletest.CA, _ *edgetls.ACMEOptions) {
+			p.Instead(func(w http.ResponseWriter, _ *http.Request) {
 				_, _ = w.Write([]byte(`{"newOrder":"https://127.0.0.1/","meta":{"externalAccountRequired":true}}`))
 			})
 		}},
-		{"not a directory", "a.example.test", "is no ACME directory", func(p *pebble, _ *edgetls.ACMEOptions) {
-			p.instead(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) })
+		{"not a directory", "a.example.test", "is no ACME directory", func(p *pebbletest.CA, _ *edgetls.ACMEOptions) {
+			p.Instead(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) })
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -45,7 +46,7 @@ func TestPreflight(t *testing.T) {
 			if i := s.info(c.host); !strings.Contains(i.Error, c.want) {
 				t.Errorf("tells %q, want %q", i.Error, c.want)
 			}
-			if ca.orders.Load() != 0 {
+			if ca.Orders.Load() != 0 {
 				t.Error("the CA was asked for an order")
 			}
 		})
@@ -56,9 +57,9 @@ func TestPreflight(t *testing.T) {
 func TestPreflightLetsPass(t *testing.T) {
 	s := newSite(t)
 	ca := s.pebble()
-	ca.dns.AddDNSCAARecord("named.example.test.", []challtestsrv.CAAPolicy{{Tag: "issue", Value: "other.test"}, {Tag: "issue", Value: "Pebble.Test"}})
-	ca.dns.AddDNSCAARecord("mail.example.test.", []challtestsrv.CAAPolicy{{Tag: "iodef", Value: "mailto:x@example.test"}})
-	ca.dns.AddDNSServFailRecord("broken.example.test.")
+	ca.DNS.AddDNSCAARecord("named.example.test.", []challtestsrv.CAAPolicy{{Tag: "issue", Value: "other.test"}, {Tag: "issue", Value: "Pebble.Test"}})
+	ca.DNS.AddDNSCAARecord("mail.example.test.", []challtestsrv.CAAPolicy{{Tag: "iodef", Value: "mailto:x@example.test"}})
+	ca.DNS.AddDNSServFailRecord("broken.example.test.")
 	s.start(s.options(ca), "named.example.test", "mail.example.test", "broken.example.test")
 	s.await("certificates", s.isValid("named.example.test", "mail.example.test"))
 	s.await("the CA's own no", s.hasFailed("broken.example.test"))

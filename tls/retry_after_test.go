@@ -27,7 +27,7 @@ func TestRetryAfter(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := newSite(t)
 			ca := s.pebble()
-			ca.refuse(c.path, func(w http.ResponseWriter) {
+			ca.Refuse(c.path, func(w http.ResponseWriter) {
 				w.Header().Set("Retry-After", "7200")
 				w.Header().Set("Content-Type", "application/problem+json")
 				w.WriteHeader(c.status)
@@ -39,8 +39,8 @@ func TestRetryAfter(t *testing.T) {
 			if wait := time.Until(i.NextAttempt); wait < 2*time.Hour-time.Minute || wait > 2*time.Hour {
 				t.Errorf("next attempt in %v: %+v", wait, i)
 			}
-			if !strings.Contains(i.Error, c.words) || ca.orders.Load() != c.orders {
-				t.Errorf("tells %q after %d orders", i.Error, ca.orders.Load())
+			if !strings.Contains(i.Error, c.words) || ca.Orders.Load() != c.orders {
+				t.Errorf("tells %q after %d orders", i.Error, ca.Orders.Load())
 			}
 		})
 	}

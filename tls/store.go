@@ -19,6 +19,7 @@ type Store struct {
 	fallback []*certificate            // for a client that names no host, or one that nobody has a certificate for
 	warnings []string
 
+	auths     *ClientAuths            // nil: none
 	managed   map[string]*certificate // DNS name or address → certificate, from an ACME
 	inManaged []*certificate          // the same, in the order given
 }
@@ -155,11 +156,21 @@ func (s *Store) NotAfter() []Expiry {
 	return out
 }
 
-// Covers reports whether the certificate that a connection asking for serverName ("" for none) is served is valid for host (a name
-// or address, no port) too: HTTP/2 clients reuse a connection for such hosts, any other gets 421 (RFC 9110 §15.5.20).
-func (s *Store) Covers(serverName, host string) bool {
-	candidates := s.candidates(serverName, "")
-	return len(candidates) > 0 && candidates[0].tls.Leaf.VerifyHostname(host) == nil
+// WithClientAuth is s with policies for clients' certificates.
+func (s *Store) WithClientAuth(auths *ClientAuths) *Store {
+	out := *s
+	out.auths = auths
+	return &out
+}
+
+// has reports whether there is a certificate for a server name, other than the one for names that nobody has one for.
+func (s *Store) has(serverName string) bool {
+	name := strings.ToLower(strings.TrimSuffix(serverName, "."))
+	if s.byName[name] != nil || s.managed[name] != nil {
+		return true
+	}
+	_, parent, ok := strings.Cut(name, ".")
+	return ok && (s.byName["*."+parent] != nil || s.managed["*."+parent] != nil)
 }
 
 // ErrNoCertificate ends a handshake that there is no certificate for.
@@ -212,6 +223,11 @@ func (s *Store) candidates(serverName, local string) []*certificate {
 	}
 	if found := s.managed[name]; found != nil {
 		return []*certificate{found}
+	}
+	if label, parent, ok := strings.Cut(name, "."); ok && label != "" {
+		if found := s.managed["*."+parent]; found != nil {
+			return []*certificate{found}
+		}
 	}
 	if s.fallback == nil && len(s.inManaged) > 0 {
 		return s.inManaged[:1]

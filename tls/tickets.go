@@ -41,6 +41,8 @@ type Tickets struct {
 	current atomic.Pointer[ticketSecrets] // never nil; written by the goroutine
 	plan    atomic.Pointer[ticketPlan]    // written by Use
 
+	failing bool // the last step did, and that was logged; the goroutine's own
+
 	changed chan struct{} // the plan has changed; capacity 1
 	cancel  context.CancelFunc
 	done    chan struct{}
@@ -168,9 +170,13 @@ func (t *Tickets) step(ctx context.Context) time.Duration {
 	plan := t.plan.Load()
 	list, err := t.agree(ctx, plan)
 	if err != nil {
-		t.log.Warn("session ticket secrets: the ones in memory stay in use", zap.String("error.message", err.Error()))
+		if !t.failing && ctx.Err() != context.Canceled {
+			t.log.Warn("session ticket secrets: the ones in memory stay in use", zap.String("error.message", err.Error()))
+		}
+		t.failing = true
 		return ticketRetry
 	}
+	t.failing = false
 	t.adopt(list)
 	wait := min(ticketRefresh, plan.rotation/4)
 	if until := list[len(list)-1].From.Sub(t.now()); until > 0 {

@@ -244,7 +244,7 @@ func TestBreakerFullQueue(t *testing.T) {
 	}
 }
 
-// TestBreakerReserve: each more important class in use keeps a tenth from those below.
+// TestBreakerReserve: each more important class in use keeps a twentieth from those below.
 func TestBreakerReserve(t *testing.T) {
 	all := [upstream.Priorities]bool{true, true, true, true}
 	for _, c := range []struct {
@@ -253,9 +253,9 @@ func TestBreakerReserve(t *testing.T) {
 		used [upstream.Priorities]bool
 		want [upstream.Priorities]int
 	}{
-		{"one class has everything", 100, [upstream.Priorities]bool{upstream.Normal: true}, [upstream.Priorities]int{100, 100, 100, 90}},
-		{"all", 100, all, [upstream.Priorities]int{100, 90, 80, 70}},
-		{"few", 2, all, [upstream.Priorities]int{2, 1, 1, 1}},
+		{"one class has everything", 100, [upstream.Priorities]bool{upstream.Normal: true}, [upstream.Priorities]int{100, 100, 100, 95}},
+		{"all", 100, all, [upstream.Priorities]int{100, 95, 90, 85}},
+		{"few", 20, all, [upstream.Priorities]int{20, 19, 18, 17}}, {"too few", 19, all, [upstream.Priorities]int{19, 19, 19, 19}},
 		{"one", 1, all, [upstream.Priorities]int{1, 1, 1, 1}},
 	} {
 		for p, want := range c.want {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,6 +27,33 @@ func (sh *shell) certsVerb() *cobra.Command {
 			}
 			show.Certificates(sh.stdout, list, time.Now())
 			return nil
+		},
+	}
+	a.flags(cmd.Flags())
+	cmd.AddCommand(sh.certsECHVerb())
+	return cmd
+}
+
+func (sh *shell) certsECHVerb() *cobra.Command {
+	var a access
+	cmd := &cobra.Command{
+		Use:   "ech",
+		Short: "Print the parameter ech of the hosts' HTTPS records (RFC 9460), for Encrypted Client Hello",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.client(sh)
+			if err != nil {
+				return err
+			}
+			e, err := c.ECH(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if e.ConfigList == "" {
+				return errors.New("the running weir has no [tls.ech]")
+			}
+			_, err = fmt.Fprintln(sh.stdout, e.ConfigList)
+			return err
 		},
 	}
 	a.flags(cmd.Flags())

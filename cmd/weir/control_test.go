@@ -124,6 +124,13 @@ func (f *fakeControl) Config() admin.ConfigView {
 	return admin.ConfigView{Config: json.RawMessage("{}")}
 }
 
+func (f *fakeControl) ECH() admin.ECH {
+	if !f.has("certificates") {
+		return admin.ECH{}
+	}
+	return admin.ECH{PublicName: "cover.example", ConfigList: "AAEC"}
+}
+
 func (f *fakeControl) Certificates() []admin.Certificate {
 	if !f.has("certificates") {
 		return nil

@@ -29,6 +29,7 @@ func (sh *shell) root() *cobra.Command {
 	}
 	cmd.Long = cmd.Short + ".\n\nEvery flag has an environment variable, WEIR_ and its name: --admin is WEIR_ADMIN. " +
 		"A flag wins over its variable.\nnginx's -t, -c FILE, -s reload|quit|stop|reopen, -v and -V work too."
+	cmd.AddCommand(sh.hashPasswordVerb())
 	shim.flags(cmd.Flags())
 	cmd.AddCommand(sh.limitsVerb(), sh.auditVerb()) // what is looked at before it is in force
 	cmd.AddCommand(

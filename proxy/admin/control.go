@@ -40,6 +40,8 @@ type Control interface {
 	Config() ConfigView
 	// Certificates lists what a TLS listener can present.
 	Certificates() []Certificate
+	// ECH is what clients need for Encrypted Client Hello; empty when it is off.
+	ECH() ECH
 	// Ready says whether new traffic should be sent here, check by check. It is called for every probe and
 	// does no I/O.
 	Ready() []Check

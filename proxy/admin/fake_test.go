@@ -124,6 +124,10 @@ func (f *fakeControl) Config() admin.ConfigView {
 
 func (f *fakeControl) Certificates() []admin.Certificate { return nil }
 
+func (f *fakeControl) ECH() admin.ECH {
+	return admin.ECH{PublicName: "cover.example", ConfigList: "AAEC"}
+}
+
 func (f *fakeControl) Ready() []admin.Check {
 	f.mu.Lock()
 	defer f.mu.Unlock()

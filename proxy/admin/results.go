@@ -78,6 +78,13 @@ type Certificate struct {
 	NextAttempt time.Time `json:"next_attempt,omitzero"`
 }
 
+// ECH is what clients need for Encrypted Client Hello: GET /v1/ech. Empty when it is off.
+type ECH struct {
+	PublicName string `json:"public_name"`
+	// ConfigList is an ECHConfigList (RFC 9849) in base64, for the parameter ech of HTTPS records (RFC 9460).
+	ConfigList string `json:"config_list"`
+}
+
 // StopResult answers POST /v1/stop: 202, the process ends after this answer.
 type StopResult struct {
 	PID  int    `json:"pid"`

@@ -188,6 +188,19 @@ func (c *ClientConn) Body() *Body {
 	return &c.body
 }
 
+// Next returns bytes that follow a switch of protocols (101), valid until the following call. While it waits it holds no buffer on plain TCP.
+func (c *ClientConn) Next() ([]byte, error) {
+	if c.in.r == c.in.w {
+		c.in.rest()
+		if err := c.in.fill(); err != nil {
+			return nil, err
+		}
+	}
+	b := c.in.buffered()
+	c.in.r = c.in.w
+	return b, nil
+}
+
 // Reusable reports whether another request may follow on this connection: both messages are complete, the upstream keeps it open, and it sent
 // nothing beyond its response.
 func (c *ClientConn) Reusable() bool {

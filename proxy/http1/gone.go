@@ -15,12 +15,8 @@ func (in *input) gone() bool {
 	if in.raw != nil || in.conn == nil {
 		return in.ended()
 	}
-	under, ok := in.conn.(interface{ NetConn() net.Conn })
-	if !ok {
-		return false
-	}
 	beneath := input{}
-	beneath.init(under.NetConn())
+	beneath.init(socketOf(in.conn))
 	if beneath.raw == nil {
 		return false
 	}
@@ -42,6 +38,17 @@ func (in *input) gone() bool {
 		return true
 	}
 	return err != nil && !timedOut(err) && err != errFull && in.r == in.w
+}
+
+// socketOf is what a connection is made of beneath everything.
+func socketOf(conn net.Conn) net.Conn {
+	for {
+		over, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return conn
+		}
+		conn = over.NetConn()
+	}
 }
 
 // spare reports room for a read.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -26,6 +27,8 @@ type input struct {
 	r, w  int    // unread bytes are buf[r:w]
 	keep  int    // bytes before keep belong to a head still in use: never overwritten
 	alarm alarm
+	// stopped says that reads are interrupted until somebody lifts it: written by whoever interrupts, who is not the reader.
+	stopped atomic.Bool
 
 	n   int // result of the last try, or its error
 	err error
@@ -158,10 +161,15 @@ func (in *input) within(now time.Time, d time.Duration) error {
 		in.alarm.at = time.Time{}
 		return in.conn.SetReadDeadline(time.Time{})
 	}
-	if at, move := in.alarm.due(now, d); move {
-		return in.conn.SetReadDeadline(at)
+	at, move := in.alarm.due(now, d)
+	if !move {
+		return nil
 	}
-	return nil
+	err := in.conn.SetReadDeadline(at)
+	if in.stopped.Load() { // the interruption came between: its deadline is the one to keep
+		return in.conn.SetReadDeadline(past())
+	}
+	return err
 }
 
 // readNow reads into p what the socket has, without waiting; 0 when that is nothing, or when the read fails: the next waiting read will say why.

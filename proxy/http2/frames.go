@@ -211,7 +211,7 @@ func (c *Conn) takeReset(f *frame) *connError {
 	if s != nil && s.fault == nil && s.client != nil {
 		return c.client.takeReset(s, Code(binary.BigEndian.Uint32(f.payload)))
 	}
-	if s == nil || s.fault != nil || s.sentEnd {
+	if s == nil || s.fault != nil || s.sentEnd && !s.forever { // a tunnel has another direction, which ends with it
 		return c.spend(FloodWindow) // too late to cancel work: honest clients do it with answers they stop reading
 	}
 	s.gone(&GoneError{Code: Code(binary.BigEndian.Uint32(f.payload)), Remote: true, Text: "stream reset by its client"})

@@ -51,7 +51,7 @@ func (s *Stream) room() bool {
 // await waits for a change, after letting go what the client must have before it opens a window.
 func (s *Stream) await() {
 	c := s.conn
-	if s.writeAt == 0 {
+	if s.writeAt == 0 && !s.forever {
 		s.writeAt = c.now() + s.writeWait
 	}
 	switch {

@@ -59,6 +59,7 @@ type Stream struct {
 	bodyAt    int64  // when a wait for body fails, 0: nobody waits
 	bodyWait  int64
 	bodyLate  bool
+	forever   bool  // a tunnel: no wait is bounded
 	late      error // why our own reset is for being slow, for the GoneError
 	pace      pace  // of its own window
 }
@@ -95,7 +96,7 @@ func (s *Stream) open(id uint32, refused *Error) {
 	s.trailers.Reset()
 	s.waits, s.waitHead, s.turn, s.writeAt = false, false, 0, 0
 	s.writeWait, s.muted, s.whenGone = int64(c.o.WriteTimeout), false, nil
-	s.bodyAt, s.bodyWait, s.bodyLate = 0, int64(c.o.BodyTimeout), false
+	s.bodyAt, s.bodyWait, s.bodyLate, s.forever = 0, int64(c.o.BodyTimeout), false, false
 	s.pace, s.late = pace{}, nil
 	s.body.lent, s.body.kept, s.body.arrived, s.body.received = 0, false, 0, 0
 }
@@ -222,14 +223,16 @@ func (s *Stream) AwaitBody(time.Time) error {
 	s.conn.mu.Lock()
 	defer s.conn.mu.Unlock()
 	s.bodyWait, s.bodyAt, s.bodyLate = int64(s.conn.o.BodyTimeout), 0, false
+	s.canRead.Signal() // another goroutine's wait is bounded from now on
 	return s.failed()
 }
 
-// AwaitForever lifts the bound on waits for body bytes: for tunnels and streams of events, which may rest for as long as they like. AwaitBody undoes it.
+// AwaitForever lifts the bounds on waits for body bytes and for windows: for tunnels, either side of which may rest for as long as it likes. AwaitBody
+// bounds the body again.
 func (s *Stream) AwaitForever() {
 	s.conn.mu.Lock()
 	defer s.conn.mu.Unlock()
-	s.bodyWait, s.bodyAt, s.bodyLate = 0, 0, false
+	s.bodyWait, s.bodyAt, s.bodyLate, s.forever = 0, 0, false, true
 }
 
 // StopReading makes a Body read that waits in another goroutine return at once, and the next ones too, with os.ErrDeadlineExceeded.

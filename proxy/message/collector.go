@@ -180,7 +180,7 @@ func (h *Collector) regularField(name, value string) *Error {
 			h.prio = ParsePriority([]byte(value))
 		}
 	}
-	if h.trailer && (id == Host || id == Cookie || id == Authorization || id == Expect) {
+	if h.trailer && (id == Host || id == Cookie || id == Authorization || id == Expect || id >= Forwarded && id <= XRequestID) {
 		return nil // RFC 9110 §6.5.1: what routes, frames or authenticates has no meaning there; dropped
 	}
 	if len(h.refs) == h.Limits.Fields {

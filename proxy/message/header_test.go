@@ -17,7 +17,8 @@ var known = map[string]message.ID{
 	"Content-Length": message.ContentLength, "Host": message.Host, "Expect": message.Expect, "Date": message.Date, "Server": message.Server, "Content-Type": message.ContentType,
 	"Accept": message.Accept, "User-Agent": message.UserAgent, "Referer": message.Referer, "Authorization": message.Authorization, "Cookie": message.Cookie, "Forwarded": message.Forwarded,
 	"X-Forwarded-For": message.XForwardedFor, "X-Forwarded-Proto": message.XForwardedProto, "X-Forwarded-Host": message.XForwardedHost, "X-Forwarded-Port": message.XForwardedPort,
-	"X-Real-IP": message.XRealIP, "X-Request-ID": message.XRequestID, "Retry-After": message.RetryAfter,
+	"X-Real-IP": message.XRealIP, "Client-Cert": message.ClientCert, "Client-Cert-Chain": message.ClientCertChain,
+	"X-Client-Cert-Subject": message.XClientCertSubject, "X-Client-Cert-Fingerprint": message.XClientCertFingerprint, "X-Request-ID": message.XRequestID, "Retry-After": message.RetryAfter,
 	"Early-Data": message.EarlyData, "Alt-Svc": message.AltSvc,
 }
 

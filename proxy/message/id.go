@@ -34,6 +34,10 @@ const (
 	XForwardedHost
 	XForwardedPort
 	XRealIP
+	ClientCert
+	ClientCertChain
+	XClientCertSubject
+	XClientCertFingerprint
 	EarlyData
 	XRequestID
 	RetryAfter
@@ -63,7 +67,7 @@ func IDOf[T ~[]byte | ~string](name T) ID {
 	case 10:
 		return pick(match(name, "connection", Connection), pick(match(name, "keep-alive", KeepAlive), pick(match(name, "user-agent", UserAgent), match(name, "early-data", EarlyData))))
 	case 11:
-		return match(name, "retry-after", RetryAfter)
+		return pick(match(name, "retry-after", RetryAfter), match(name, "client-cert", ClientCert))
 	case 12:
 		return pick(match(name, "content-type", ContentType), match(name, "x-request-id", XRequestID))
 	case 13:
@@ -75,11 +79,15 @@ func IDOf[T ~[]byte | ~string](name T) ID {
 	case 16:
 		return pick(match(name, "x-forwarded-host", XForwardedHost), pick(match(name, "x-forwarded-port", XForwardedPort), match(name, "proxy-connection", ProxyConnection)))
 	case 17:
-		return pick(match(name, "transfer-encoding", TransferEncoding), match(name, "x-forwarded-proto", XForwardedProto))
+		return pick(match(name, "transfer-encoding", TransferEncoding), pick(match(name, "x-forwarded-proto", XForwardedProto), match(name, "client-cert-chain", ClientCertChain)))
 	case 18:
 		return match(name, "proxy-authenticate", ProxyAuthenticate)
 	case 19:
 		return match(name, "proxy-authorization", ProxyAuthorization)
+	case 21:
+		return match(name, "x-client-cert-subject", XClientCertSubject)
+	case 25:
+		return match(name, "x-client-cert-fingerprint", XClientCertFingerprint)
 	}
 	return Other
 }

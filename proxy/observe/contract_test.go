@@ -16,6 +16,8 @@ var contract = []struct {
 	name, kind string
 	labels     []string
 }{
+	{"weir_access_list_last_reload_successful", "gauge", []string{"access"}},
+	{"weir_auth_last_reload_successful", "gauge", []string{"auth"}},
 	{"weir_build_info", "gauge", []string{"goversion", "revision", "version"}},
 	{"weir_cluster_errors_total", "counter", []string{"operation"}},
 	{"weir_cluster_replicas", "gauge", nil},
@@ -56,6 +58,7 @@ var contract = []struct {
 	{"weir_tls_certificate_not_after_timestamp_seconds", "gauge", []string{"subject"}},
 	{"weir_tls_handshakes_total", "counter", []string{"listener", "result", "version"}},
 	{"weir_tls_key_exchanges_total", "counter", []string{"group", "listener"}},
+	{"weir_tls_on_demand_total", "counter", []string{"result"}},
 	{"weir_tls_resumed_total", "counter", []string{"listener"}},
 	{"weir_upstream_connect_duration_seconds", "histogram", []string{"group", "service"}},
 	{"weir_upstream_ejections_total", "counter", []string{"group", "reason", "service", "target"}},

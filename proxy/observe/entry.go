@@ -30,8 +30,9 @@ type Entry struct {
 
 	Status int // sent, or 499 when the client left first
 
-	TLSVersion uint16 // of crypto/tls; 0 on a plain connection
-	ServerName string // SNI
+	TLSVersion    uint16 // of crypto/tls; 0 on a plain connection
+	ServerName    string // SNI
+	ClientSubject string // of the client's verified certificate
 
 	Listener, Route, Service, Group string
 

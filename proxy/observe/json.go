@@ -48,6 +48,7 @@ func appendJSONRequest(dst []byte, e *Entry, r *redactor) []byte {
 		dst = append(dst, `,"`+KeyURLScheme+`":"https"`...)
 		dst = member(dst, `,"`+KeyTLSVersion+`":"`, tlsVersion(e.TLSVersion))
 		dst = member(dst, `,"`+KeyTLSServerName+`":"`, e.ServerName)
+		dst = member(dst, `,"`+KeyTLSSubject+`":"`, e.ClientSubject)
 	} else {
 		dst = append(dst, `,"`+KeyURLScheme+`":"http"`...)
 	}

@@ -31,6 +31,7 @@ const (
 	KeyUserName      = "user.name"
 	KeyTLSVersion    = "tls.version"
 	KeyTLSServerName = "tls.client.server_name"
+	KeyTLSSubject    = "tls.client.subject" // of the client's verified certificate
 	KeyFilePath      = "file.path"
 	KeyServerAddress = "server.address"
 

@@ -45,7 +45,9 @@ type Metrics struct {
 	group     groupVecs
 	upstream  upstreamVecs
 	limit     limitVecs
+	guards    *guardCollector
 	queue     queueVecs
+	onDemand  *prometheus.CounterVec
 	http2     *http2Collector
 	http3     *http3Collector
 	reloads   map[Result]prometheus.Counter // read-only after NewMetrics
@@ -89,7 +91,9 @@ func NewMetrics(b Build) *Metrics {
 		group:    newGroupVecs(),
 		upstream: newUpstreamVecs(),
 		limit:    newLimitVecs(),
+		guards:   newGuardCollector(),
 		queue:    newQueueVecs(),
+		onDemand: newOnDemand(),
 		http2:    newHTTP2Collector(),
 		http3:    newHTTP3Collector(),
 		lastGood: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -139,7 +143,9 @@ func (m *Metrics) register(b Build) {
 	m.registry.MustRegister(m.group.collectors()...)
 	m.registry.MustRegister(m.upstream.collectors()...)
 	m.registry.MustRegister(m.limit.collectors()...)
+	m.registry.MustRegister(m.guards)
 	m.registry.MustRegister(m.queue.collectors()...)
+	m.registry.MustRegister(m.onDemand)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 

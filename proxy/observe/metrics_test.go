@@ -27,6 +27,9 @@ func populated() *observe.Metrics {
 	m.Route("https", "login")
 	m.Service("api", "connect_error")
 	m.Limit("login")
+	m.SetGuardStats(func() observe.GuardStats {
+		return observe.GuardStats{Access: []observe.GuardStat{{Name: "office", Good: true}}, Auth: []observe.GuardStat{{Name: "staff"}}}
+	})
 	m.SetLimitStats(func() []observe.LimitStat {
 		return []observe.LimitStat{{Name: "login", Keys: 3, Evicted: 4, Shared: true}}
 	})
@@ -82,6 +85,8 @@ func TestFirstScrapeHasEverySeriesAtZero(t *testing.T) {
 	expect(t, scrape(t, populated()),
 		`weir_http_requests_total{code="200",listener="https",method="GET",proto="HTTP/1.1",route="login"} 0`,
 		`weir_http_request_duration_seconds_count{route="login"} 0`,
+		`weir_access_list_last_reload_successful{access="office"} 1`,
+		`weir_auth_last_reload_successful{auth="staff"} 0`,
 		`weir_http_requests_in_flight 0`,
 		`weir_connections{listener="https",state="active"} 0`,
 		`weir_connections{listener="https",state="idle"} 0`,

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/valor-ivx/weir/configs"
 	edgetls "github.com/valor-ivx/weir/tls"
@@ -22,8 +23,17 @@ type acme struct {
 }
 
 type acmeKey struct {
-	cluster                                                 *link
-	email, directories, rootPEM, profile, folder, http, tls string
+	cluster                               *link
+	email, authorities, folder, http, tls string
+	dns                                   dnsKey
+	onDemand                              configs.OnDemand // zero: none
+}
+
+// dnsKey is edgetls.DNSOptions, comparable.
+type dnsKey struct {
+	provider, resolvers string
+	settings            edgetls.DNSSettings
+	timeout             time.Duration
 }
 
 // prepareACME makes the source that a configuration wants, or takes over the one in use; nil when it wants none. Listeners are bound by now: the CA's
@@ -33,10 +43,7 @@ func (s *Server) prepareACME(p *prepared, cfg *configs.Config) (*acme, error) {
 	if a == nil {
 		return nil, nil
 	}
-	key := acmeKey{
-		email: a.Email, directories: strings.Join(a.Directories, " "), rootPEM: string(a.RootPEM), profile: a.Profile,
-		folder: filepath.Join(cfg.Admin.StateDir, certificateFolder),
-	}
+	key := acmeKey{email: a.Email, authorities: authoritiesKey(a), folder: filepath.Join(cfg.Admin.StateDir, certificateFolder)}
 	key.cluster = p.cluster
 	if slices.Contains(a.Challenges, "http-01") {
 		key.http = validationAddress(p.sockets, false, "80")
@@ -44,16 +51,22 @@ func (s *Server) prepareACME(p *prepared, cfg *configs.Config) (*acme, error) {
 	if slices.Contains(a.Challenges, "tls-alpn-01") {
 		key.tls = validationAddress(p.sockets, true, "443")
 	}
+	o := edgetls.ACMEOptions{
+		Email: a.Email, Folder: key.folder, HTTPAddress: key.http, TLSAddress: key.tls,
+		Logger: s.log, Resolver: s.options.Resolver, Changed: s.exportCertificates, DNS: s.dnsOptions(a.DNS),
+	}
+	if d := o.DNS; d != nil {
+		key.dns = dnsKey{d.Provider, strings.Join(d.Resolvers, " "), d.Settings, d.Timeout}
+	}
+	o.OnDemand = s.onDemandOptions(cfg.TLS.OnDemand)
+	if cfg.TLS.OnDemand != nil {
+		key.onDemand = *cfg.TLS.OnDemand
+	}
 	if used := s.acme.Load(); used != nil && used.from == key {
 		return used, nil
 	}
-	o := edgetls.ACMEOptions{
-		Email: a.Email, Directories: a.Directories, Profile: a.Profile, Folder: key.folder, HTTPAddress: key.http, TLSAddress: key.tls,
-		Logger: s.log, Resolver: s.options.Resolver, Changed: s.exportCertificates,
-	}
-	if a.RootPEM != nil {
-		o.Roots = x509.NewCertPool()
-		o.Roots.AppendCertsFromPEM(a.RootPEM) // checked at load
+	for _, ca := range a.Authorities() {
+		o.CAs = append(o.CAs, authority(ca))
 	}
 	if p.cluster != nil {
 		o.Storage = p.cluster.NewStorage(key.folder)
@@ -63,6 +76,44 @@ func (s *Server) prepareACME(p *prepared, cfg *configs.Config) (*acme, error) {
 		return nil, err
 	}
 	return &acme{ACME: made, from: key}, nil
+}
+
+// authoritiesKey is everything that a configuration says of its CAs. It holds secrets: it is compared, never shown.
+func authoritiesKey(a *configs.ACME) string {
+	var b strings.Builder
+	for _, ca := range a.Authorities() {
+		fmt.Fprintf(&b, "%q %q %q %q %q\n", ca.Directory, ca.EABKeyID, ca.EABKey.Reveal(), ca.Profile, ca.RootPEM)
+	}
+	return b.String()
+}
+
+func authority(ca configs.ACMECA) edgetls.CA {
+	out := edgetls.CA{Directory: ca.Directory, Profile: ca.Profile, KeyID: ca.EABKeyID, Key: ca.EABKey.Reveal()}
+	if ca.RootPEM != nil {
+		out.Roots = x509.NewCertPool()
+		out.Roots.AppendCertsFromPEM(ca.RootPEM) // checked at load
+	}
+	return out
+}
+
+// dnsOptions are those of a configuration; nil when it has none.
+func (s *Server) dnsOptions(d *configs.ACMEDNS) *edgetls.DNSOptions {
+	if d == nil {
+		return nil
+	}
+	o := &edgetls.DNSOptions{
+		Provider: d.Provider, Resolvers: d.Resolvers, Timeout: d.PropagationTimeout,
+		Settings: edgetls.DNSSettings{
+			Token:       d.Token.Reveal(),
+			AccessKeyID: d.AccessKeyID, SecretAccessKey: d.SecretAccessKey.Reveal(), SessionToken: d.SessionToken.Reveal(),
+			Region: d.Region, HostedZoneID: d.HostedZoneID, AssumeRole: d.AssumeRole,
+			Nameserver: d.Nameserver, Zone: d.Zone,
+			TSIGKey: d.TSIGKey, TSIGSecret: d.TSIGSecret.Reveal(), TSIGAlgorithm: d.TSIGAlgorithm,
+			Endpoint: d.Endpoint, Username: d.Username, Password: d.Password.Reveal(), Subdomain: d.Subdomain,
+			Program: d.Program,
+		},
+	}
+	return o
 }
 
 // validationAddress is where the listener is that a CA's validations arrive at: the one on the port they are made to, else the first of its kind, which
@@ -127,5 +178,9 @@ func acmeNote(cfg *configs.Config) []string {
 	if a == nil || len(a.Hosts) == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("certificates for %s would come from %s", strings.Join(a.Hosts, ", "), strings.Join(a.Directories, ", then "))}
+	var directories []string
+	for _, ca := range a.Authorities() {
+		directories = append(directories, ca.Directory)
+	}
+	return []string{fmt.Sprintf("certificates for %s would come from %s", strings.Join(a.Hosts, ", "), strings.Join(directories, ", then "))}
 }

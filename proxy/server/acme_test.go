@@ -22,16 +22,19 @@ import (
 
 	"github.com/valor-ivx/weir/proxy/admin"
 	"github.com/valor-ivx/weir/proxy/server"
+	"github.com/valor-ivx/weir/tls/pebbletest"
 )
 
 // instance is a weir in this process, run from a file.
 type instance struct {
 	t                  *testing.T
-	ca                 *pebble
+	ca                 *pebbletest.CA
 	file, state        string
 	http, https, admin string
 	backend            string
-	direct             bool // the plain listener serves instead of redirecting
+	protocols          string // the TLS listener's line; "": the default
+	extra              string // at the end of the file
+	direct             bool   // the plain listener serves instead of redirecting
 
 	signals chan os.Signal
 	exit    chan int
@@ -60,12 +63,12 @@ func newInstance(t *testing.T) *instance {
 	t.Helper()
 	dir := t.TempDir()
 	i := &instance{t: t, file: filepath.Join(dir, "weir.toml"), state: filepath.Join(dir, "state"),
-		http: freeAddress(t), https: freeAddress(t), admin: freeAddress(t)}
-	i.ca = newPebble(t, int(netip.MustParseAddrPort(i.http).Port()), int(netip.MustParseAddrPort(i.https).Port()))
+		http: pebbletest.FreeAddress(t), https: pebbletest.FreeAddress(t), admin: pebbletest.FreeAddress(t)}
+	i.ca = pebbletest.New(t, pebbletest.Options{HTTPPort: int(netip.MustParseAddrPort(i.http).Port()), TLSPort: int(netip.MustParseAddrPort(i.https).Port())})
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "hello "+r.Host) }))
 	t.Cleanup(backend.Close)
 	i.backend = backend.Listener.Addr().String()
-	root := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: i.ca.own.Raw})
+	root := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: i.ca.Own.Raw})
 	if err := os.WriteFile(filepath.Join(dir, "ca.pem"), root, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -97,13 +100,14 @@ address = %q
 name = "https"
 address = %q
 tls = true
+%s
 [[route]]
 host = %s
 service = "api"
 [service.api.group.blue]
 targets = [%q]
-`, i.admin, i.state, filepath.Join(filepath.Dir(i.file), "log"), i.ca.directory, acme, i.http, redirect, i.https, quoted, i.backend)
-	if err := os.WriteFile(i.file, []byte(text), 0o600); err != nil {
+`, i.admin, i.state, filepath.Join(filepath.Dir(i.file), "log"), i.ca.Directory, acme, i.http, redirect, i.https, i.protocols, quoted, i.backend)
+	if err := os.WriteFile(i.file, []byte(text+i.extra), 0o600); err != nil {
 		i.t.Fatal(err)
 	}
 }
@@ -115,7 +119,7 @@ func (i *instance) run() {
 	ready := make(chan struct{})
 	go func() {
 		i.exit <- server.Run(context.Background(), server.Options{
-			ConfigPath: i.file, Resolver: i.ca.resolver, DrainTimeout: 5 * time.Second, Stdout: i.output, Stderr: i.output,
+			ConfigPath: i.file, Resolver: i.ca.Resolver, DrainTimeout: 5 * time.Second, Stdout: i.output, Stderr: i.output,
 			Ready: func(*server.Server) { close(ready) },
 		}, i.signals)
 	}()
@@ -144,7 +148,7 @@ func (i *instance) client() *http.Client {
 		Timeout:       10 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
-			DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: i.ca.issued},
+			DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: i.ca.Issued},
 			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 				to := i.http
 				if strings.HasSuffix(address, ":443") {
@@ -251,11 +255,11 @@ func TestACMEEndToEnd(t *testing.T) {
 	}
 	i.stop()
 
-	asked := i.ca.requests.Load()
-	i.ca.down.Store(true)
+	asked := i.ca.Requests.Load()
+	i.ca.Down(true)
 	i.run()
-	if i.serial("one.example.test") != one || i.serial("two.example.test") != two || i.ca.requests.Load() != asked {
-		t.Errorf("after a restart other certificates, or %d questions to the CA", i.ca.requests.Load()-asked)
+	if i.serial("one.example.test") != one || i.serial("two.example.test") != two || i.ca.Requests.Load() != asked {
+		t.Errorf("after a restart other certificates, or %d questions to the CA", i.ca.Requests.Load()-asked)
 	}
 
 	before := i.await("valid", "one.example.test")["one.example.test"].NextAttempt
@@ -275,7 +279,7 @@ func TestACMEEndToEnd(t *testing.T) {
 		t.Errorf("a reload that left [tls.acme] alone began it anew: next check %v, was %v", after, before)
 	}
 	// The CA is back; another contact makes another source of certificates, which takes the old ones over and does not wait for the old one's pause.
-	i.ca.down.Store(false)
+	i.ca.Down(false)
 	i.write(`email = "ops@example.com"`, "one.example.test", "three.example.test")
 	if status := i.ask("POST", "/v1/reload", &result); status != 200 {
 		t.Fatalf("reload: %d %v", status, result)

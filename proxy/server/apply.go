@@ -20,8 +20,10 @@ import (
 type prepared struct {
 	plan     *plan
 	store    *edgetls.Store
-	cluster  *link // nil: none
-	acme     *acme // nil: none
+	cluster  *link        // nil: none
+	acme     *acme        // nil: none
+	ech      *edgetls.ECH // nil: none
+	guards   *guards
 	logs     *logs
 	opened   []*listener        // new sockets
 	sockets  []*listener        // all, in the file's order
@@ -84,7 +86,7 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 	if p.plan, err = compile(cfg); err != nil {
 		return p, err
 	}
-	p.warnings = slices.Concat(p.warnings, p.plan.table.Shadowed(), limitWarnings(cfg), transportWarnings(cfg, time.Now()), crowdWarnings(cfg, openFilesLimit()))
+	p.warnings = slices.Concat(p.warnings, p.plan.table.Shadowed(), limitWarnings(cfg), presetWarnings(cfg, time.Now()), transportWarnings(cfg, time.Now()), crowdWarnings(cfg, openFilesLimit()), guardWarnings(cfg))
 	var pairs []edgetls.Pair
 	for _, c := range cfg.TLS.Certificates {
 		pairs = append(pairs, edgetls.Pair{Cert: c.Cert, Key: c.Key})
@@ -92,7 +94,16 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 	if p.store, err = s.certs.Prepare(pairs, time.Now()); err != nil {
 		return p, err
 	}
+	if err = p.prepareClientAuth(cfg); err != nil {
+		return p, err
+	}
 	p.warnings = append(p.warnings, p.store.Warnings()...)
+	if p.ech, err = s.prepareECH(cfg); err != nil {
+		return p, err
+	}
+	if p.guards, err = s.openGuards(cfg, old); err != nil {
+		return p, err
+	}
 	if p.logs, err = s.openLogs(cfg.Log, s.logs.Load()); err != nil {
 		return p, err
 	}
@@ -197,6 +208,7 @@ func (p *prepared) undo(s *Server) {
 	if p.acme != nil && p.acme != s.acme.Load() {
 		p.acme.Close()
 	}
+	p.guards.closeBut(s.guards())
 	if p.cluster != s.cluster.Load() {
 		p.cluster.close()
 	}
@@ -260,8 +272,9 @@ func (s *Server) commit(p *prepared, old *generation, digest [32]byte) *generati
 	s.level.SetLevel(level(p.plan.config.Log.Level))
 	// Refused only where a public listener would lose its token, which the configuration's own check has refused before.
 	_ = s.admin.SetToken(p.plan.config.Admin.Token.Reveal())
-	g.acme, g.cluster = p.acme, p.cluster
+	g.acme, g.cluster, g.ech, g.guards = p.acme, p.cluster, p.ech, p.guards
 	s.cluster.Store(p.cluster)
+	s.certs.UseECH(p.ech)
 	s.certs.Commit(p.store)
 	s.tickets.Use(s.ticketStore(p.plan.config), p.plan.config.TLS.SessionTicketRotation)
 	s.commitACME(p.acme, p.plan.config)
@@ -306,6 +319,7 @@ func (s *Server) retire(old, g *generation) {
 	s.retireQUIC(g.sockets)
 	s.listeners = g.sockets
 	if old != nil {
+		old.guards.closeBut(g.guards)
 		if old.cluster != g.cluster {
 			old.cluster.close()
 		}

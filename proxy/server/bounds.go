@@ -33,7 +33,7 @@ func boundsOf(c *configs.Listener, two *http2.Counters, three *http3.Counters) *
 		HTTP2: http2.Options{
 			Limits:      http2.Limits{Head: int(c.MaxHeader), Fields: maxFields, Target: int(c.MaxURI)},
 			IdleTimeout: c.IdleTimeout, HeaderTimeout: c.HeaderTimeout, BodyTimeout: c.BodyTimeout, WriteTimeout: c.WriteTimeout,
-			MinSendRate: c.MinSendRate, Counters: two,
+			MinSendRate: c.MinSendRate, Counters: two, ExtendedConnect: true,
 		},
 		HTTP3: http3.Options{
 			Limits:           http3.Limits{Head: int(c.MaxHeader), Fields: maxFields, Target: int(c.MaxURI)},

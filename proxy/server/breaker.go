@@ -115,10 +115,10 @@ func (e *explanation) queue() {
 	if p != e.route.Priority {
 		why += " by User-Agent"
 	}
-	decision := "enters at once"
-	if b.State != "free" {
+	decision, most := "enters at once", e.route.Service.Breaker.Status(e.now).Most[p]
+	if b.Queued > 0 || b.InFlight >= most {
 		decision = "waits"
 	}
-	e.step("queue", decision, "breaker %s: %d of %d requests in flight, %d of %d waiting for up to %s; priority %s", b.State, b.InFlight, b.MaxRequests,
-		b.Queued, b.MaxQueue, b.QueueTimeout, why)
+	e.step("queue", decision, "breaker %s: %d of %d requests in flight, %d of %d waiting for up to %s; priority %s enters below %d", b.State, b.InFlight, b.MaxRequests,
+		b.Queued, b.MaxQueue, b.QueueTimeout, why, most)
 }

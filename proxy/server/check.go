@@ -22,6 +22,9 @@ func Check(path string, w io.Writer) bool {
 	if err != nil {
 		return refuse(w, err)
 	}
+	if err := checkGuards(cfg); err != nil {
+		return refuse(w, err)
+	}
 	var pairs []edgetls.Pair
 	for _, c := range cfg.TLS.Certificates {
 		pairs = append(pairs, edgetls.Pair{Cert: c.Cert, Key: c.Key})
@@ -30,7 +33,11 @@ func Check(path string, w io.Writer) bool {
 	if err != nil {
 		return refuse(w, err)
 	}
-	for _, warning := range slices.Concat(p.table.Shadowed(), limitWarnings(cfg), transportWarnings(cfg, time.Now()), crowdWarnings(cfg, openFilesLimit()), store.Warnings()) {
+	_, authWarnings, err := clientAuth(cfg, time.Now())
+	if err != nil {
+		return refuse(w, err)
+	}
+	for _, warning := range slices.Concat(p.table.Shadowed(), limitWarnings(cfg), presetWarnings(cfg, time.Now()), transportWarnings(cfg, time.Now()), crowdWarnings(cfg, openFilesLimit()), guardWarnings(cfg), store.Warnings(), authWarnings) {
 		_, _ = fmt.Fprintf(w, "%s: warning: %s\n", path, warning)
 	}
 	for _, line := range append(acmeNote(cfg), overlayLines(cfg)...) {

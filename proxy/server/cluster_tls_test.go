@@ -12,6 +12,7 @@ import (
 
 	"github.com/valor-ivx/weir/proxy/server"
 	edgetls "github.com/valor-ivx/weir/tls"
+	"github.com/valor-ivx/weir/tls/pebbletest"
 )
 
 const clusterSecret = "tSdXkhEzHA0jDPs1X0fJlPPFsqmyT9IlkEcl6sNoIuY="
@@ -31,7 +32,7 @@ func (i *instance) join(redis string) {
 
 // offered is the serial of the certificate served for host, "" for none.
 func (i *instance) offered(host string) string {
-	c, err := tls.Dial("tcp", i.https, &tls.Config{ServerName: host, RootCAs: i.ca.issued})
+	c, err := tls.Dial("tcp", i.https, &tls.Config{ServerName: host, RootCAs: i.ca.Issued})
 	if err != nil {
 		return ""
 	}
@@ -44,7 +45,7 @@ func (i *instance) replica() *instance {
 	i.t.Helper()
 	dir := i.t.TempDir()
 	r := &instance{t: i.t, ca: i.ca, file: filepath.Join(dir, "weir.toml"), state: filepath.Join(dir, "state"), backend: i.backend,
-		http: freeAddress(i.t), https: freeAddress(i.t), admin: freeAddress(i.t)}
+		http: pebbletest.FreeAddress(i.t), https: pebbletest.FreeAddress(i.t), admin: pebbletest.FreeAddress(i.t)}
 	root, err := os.ReadFile(filepath.Join(filepath.Dir(i.file), "ca.pem"))
 	if err != nil {
 		i.t.Fatal(err)
@@ -63,7 +64,7 @@ func (i *instance) runBlind() {
 	ready := make(chan struct{})
 	go func() {
 		i.exit <- server.Run(context.Background(), server.Options{
-			ConfigPath: i.file, Resolver: freeAddress(i.t), DrainTimeout: 5 * time.Second, Stdout: i.output, Stderr: i.output,
+			ConfigPath: i.file, Resolver: pebbletest.FreeAddress(i.t), DrainTimeout: 5 * time.Second, Stdout: i.output, Stderr: i.output,
 			Ready: func(*server.Server) { close(ready) },
 		}, i.signals)
 	}()

@@ -10,6 +10,7 @@ import (
 	"github.com/valor-ivx/weir/proxy"
 	"github.com/valor-ivx/weir/proxy/clientip"
 	"github.com/valor-ivx/weir/proxy/route"
+	edgetls "github.com/valor-ivx/weir/tls"
 	"github.com/valor-ivx/weir/upstream"
 )
 
@@ -17,6 +18,7 @@ import (
 type plan struct {
 	config *configs.Config
 	table  *route.Table
+	auths  *edgetls.ClientAuths   // nil: no client is asked for a certificate
 	pools  []upstream.PoolOptions // every group of every service
 }
 

@@ -96,12 +96,16 @@ func pathOf(u *url.URL) string {
 }
 
 func (e *explanation) admit() bool {
+	if !e.access() {
+		return false
+	}
 	limit := "any size"
 	if e.route.MaxBody >= 0 {
 		limit = "up to " + configs.Size(e.route.MaxBody).String()
 	}
 	e.step("admit", "body "+limit, "max_body of route %s; a larger one is 413", e.route.Name)
 	e.limits()
+	e.guard()
 	e.headers()
 	return true
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/valor-ivx/weir/proxy"
 	"github.com/valor-ivx/weir/proxy/message"
 )
 
@@ -35,7 +36,12 @@ type described struct {
 
 // limits tells the route's rate limits without asking them: explaining a request takes no token.
 func (e *explanation) limits() {
-	if e.route.Limits == nil {
+	e.limitsAmong(e.route.Limits)
+	e.limitsAmong(e.route.UserLimits)
+}
+
+func (e *explanation) limitsAmong(limits *proxy.Limits) {
+	if limits == nil {
 		return
 	}
 	for _, c := range e.g.plan.config.Limits {
@@ -43,12 +49,12 @@ func (e *explanation) limits() {
 		if c.DryRun {
 			then = "dry run, nothing is refused"
 		}
-		for _, g := range e.route.Limits.Gates() {
+		for _, g := range limits.Gates() {
 			if g.Gate.Name() == c.Name {
 				e.step("admit", "limit "+c.Name, "%d under way at a time for each %s; %s", c.Concurrency, c.Key, then)
 			}
 		}
-		for _, l := range e.route.Limits.List() {
+		for _, l := range limits.List() {
 			if l.Limit.Name() == c.Name {
 				if c.Shared {
 					then += "; counted across replicas"

@@ -21,21 +21,25 @@ import (
 const handshakeTimeout = 10 * time.Second
 
 // handshake agrees on TLS with the client of an accepted connection and counts how that went. nil: the connection was closed.
-func (l *listener) handshake(conn net.Conn) *tls.Conn {
-	secure := tls.Server(conn, l.tls)
+func (l *listener) handshake(conn net.Conn) (*tls.Conn, *edgetls.Session) {
 	l.begin(conn)
 	ctx, cancel := context.WithTimeout(context.Background(), handshakeTimeout)
+	ctx, session := edgetls.Observe(ctx)
+	turn := &turnConn{Conn: conn, ctx: ctx, turns: l.server.turns}
+	secure := tls.Server(turn, l.tls)
 	err := secure.HandshakeContext(ctx)
+	turn.end()
 	cancel()
 	l.begun(conn)
 	if err == nil {
 		state := secure.ConnectionState()
 		l.data.Metrics.HandshakeDone(state.Version, state.DidResume, state.CurveID)
 		if !edgetls.IsValidation(state) {
-			return secure
+			session.Done(state)
+			return secure, session
 		}
 		_ = secure.Close() // the CA has seen what it came for
-		return nil
+		return nil, nil
 	}
 	result := handshakeResult(err)
 	l.data.Metrics.HandshakeFailed(result)
@@ -45,7 +49,7 @@ func (l *listener) handshake(conn net.Conn) *tls.Conn {
 		refusePlain(conn)
 	}
 	_ = conn.Close() // nothing was agreed: there is nobody to say goodbye to
-	return nil
+	return nil, nil
 }
 
 // handshakeResult puts the error of a handshake into the closed set. What crypto/tls has no type for is told by its text; a test holds each of them.
@@ -54,6 +58,8 @@ func handshakeResult(err error) observe.HandshakeResult {
 	var verification *tls.CertificateVerificationError
 	var broken *net.OpError
 	switch {
+	case errors.Is(err, errOverload):
+		return observe.HandshakeOverload
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return observe.HandshakeTimeout
 	case errors.As(err, &header):
@@ -61,7 +67,7 @@ func handshakeResult(err error) observe.HandshakeResult {
 			return observe.HandshakePlainHTTP
 		}
 		return observe.HandshakeProtocol
-	case errors.Is(err, edgetls.ErrNoCertificate):
+	case errors.Is(err, edgetls.ErrNoCertificate), strings.HasSuffix(err.Error(), "no certificates configured"): // the latter: refused on demand
 		return observe.HandshakeNoCertificate
 	case errors.As(err, &verification), strings.HasSuffix(err.Error(), "client didn't provide a certificate"):
 		return observe.HandshakeClientCertificate

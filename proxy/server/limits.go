@@ -11,12 +11,12 @@ import (
 	"github.com/valor-ivx/weir/proxy/observe"
 )
 
-// limitsOf makes the limits of a route over the buckets that the server keeps for their names. Under Server.mu.
-func (s *Server) limitsOf(r *configs.Route, all []configs.Limit) *proxy.Limits {
+// limitsOf makes the limits of a route, those that count by a claim of the user's token or the others, over the buckets that the server keeps for their names. Under Server.mu.
+func (s *Server) limitsOf(r *configs.Route, all []configs.Limit, byUser bool) *proxy.Limits {
 	var list []proxy.RouteLimit
 	var gates []proxy.RouteGate
 	for _, l := range all { // sorted by name
-		if !slices.Contains(r.Limits, l.Name) {
+		if !slices.Contains(r.Limits, l.Name) || l.Key.Has(configs.KeyJWT) != byUser {
 			continue
 		}
 		if l.Concurrency > 0 {
@@ -49,6 +49,8 @@ func limitKey(k configs.LimitKey, route string) []proxy.LimitKeyPart {
 			parts[i].Source = proxy.LimitByHeader
 		case configs.KeyCookie:
 			parts[i].Source = proxy.LimitByCookie
+		case configs.KeyJWT:
+			parts[i].Source = proxy.LimitByClaim
 		case configs.KeyRoute:
 			parts[i] = proxy.LimitKeyPart{Source: proxy.LimitByRoute, Name: route}
 		}

@@ -158,25 +158,24 @@ func (l *listener) serve(conn net.Conn) {
 		l.servePlain(claimed(conn, from))
 		return
 	}
-	secure := l.handshake(conn)
+	secure, session := l.handshake(conn)
 	if secure == nil {
 		return
 	}
-	state := secure.ConnectionState()
-	if state.NegotiatedProtocol == "h2" {
-		l.server.proxy.ServeHTTP2(claimed(secure, from), l.data, state.Version)
+	if secure.ConnectionState().NegotiatedProtocol == "h2" {
+		l.server.proxy.ServeHTTP2(claimed(secure, from), l.data, session)
 		return
 	}
-	l.server.proxy.Serve(claimed(secure, from), l.data, state.Version)
+	l.server.proxy.Serve(claimed(secure, from), l.data, session)
 }
 
 // servePlain serves a connection without TLS. Where both protocols are spoken the first bytes tell them apart; there is no Upgrade: h2c (RFC 9113 §3.1).
 func (l *listener) servePlain(conn net.Conn) {
 	if l.data.HTTP2 && !slices.Contains(l.config.Protocols, "http/1.1") {
-		l.server.proxy.ServeHTTP2(conn, l.data, 0)
+		l.server.proxy.ServeHTTP2(conn, l.data, nil)
 		return
 	}
-	l.server.proxy.Serve(conn, l.data, 0)
+	l.server.proxy.Serve(conn, l.data, nil)
 }
 
 // begin and begun stand around what happens on a connection before the proxy has it.

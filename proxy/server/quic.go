@@ -19,6 +19,7 @@ import (
 	"github.com/valor-ivx/weir/proxy/clientip"
 	"github.com/valor-ivx/weir/proxy/http3"
 	"github.com/valor-ivx/weir/proxy/observe"
+	edgetls "github.com/valor-ivx/weir/tls"
 )
 
 // endpoint is one UDP socket that serves HTTP/3 beside a TCP listener: its goroutine accepts, and each connection gets one of its own. It survives reloads, with
@@ -84,6 +85,7 @@ func (e *endpoint) doubts(net.Addr) bool {
 type proved struct{}
 
 func remember(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
+	ctx, _ = edgetls.Observe(ctx)
 	return context.WithValue(ctx, proved{}, info.AddrVerified), nil
 }
 
@@ -138,7 +140,9 @@ func (e *endpoint) serve(conn *quic.Conn, l *listener) {
 		_ = conn.CloseWithError(quic.ApplicationErrorCode(http3.NoError), "")
 		return
 	}
-	l.server.proxy.ServeHTTP3(conn, l.data)
+	session := edgetls.SessionOf(conn.Context())
+	session.Done(conn.ConnectionState().TLS)
+	l.server.proxy.ServeHTTP3(conn, l.data, session)
 }
 
 // enterQUIC counts a connection in, or reports that there is no room for it: idle ones are not closed for it, which is the TCP accept loop's to do.

@@ -61,6 +61,7 @@ func (s *Server) reload(ctx context.Context, trigger string, match admin.Precond
 	if err == nil {
 		s.watcher.watch(cfg.Files, seen)
 	}
+	s.rereadGuards()
 	return result, err
 }
 

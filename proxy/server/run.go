@@ -145,6 +145,11 @@ func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin
 	if a := s.acme.Load(); a != nil {
 		a.Close() // before its listeners: where nobody listens it would itself
 	}
+	for _, l := range s.listeners { // before anybody can tell that it ends: an answer from now on must not lead its client to a port that will be shut
+		if l.quic != nil {
+			s.proxy.Withdraw(l.quic.alternative)
+		}
+	}
 	for _, l := range s.listeners {
 		_ = l.close() // a socket that cannot be closed is closed by the end of the process
 		l.abandon()
@@ -178,8 +183,10 @@ func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin
 	}
 	s.closeOutgoing(time.Now().Add(outgoingLife)) // every request has ended
 	s.mu.Unlock()
+	s.guards().closeBut(nil)
 	s.tickets.Close()
 	s.cluster.Load().close()
+	s.stapler.Close()
 	s.registry.Close()
 	s.closeAdmin(ctx)
 	s.log.Info("stopped", zap.Bool("weir.clean", clean))

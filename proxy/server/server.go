@@ -17,6 +17,7 @@ import (
 	"github.com/valor-ivx/weir/configs"
 	"github.com/valor-ivx/weir/proxy"
 	"github.com/valor-ivx/weir/proxy/admin"
+	"github.com/valor-ivx/weir/proxy/auth"
 	"github.com/valor-ivx/weir/proxy/http2"
 	"github.com/valor-ivx/weir/proxy/http3"
 	"github.com/valor-ivx/weir/proxy/limit"
@@ -34,14 +35,17 @@ type Server struct {
 	metrics  *observe.Metrics
 	registry *upstream.Registry
 	limits   *limit.Registry
+	logins   *auth.Work // what verifying passwords may take
 	certs    *edgetls.Manager
 	tickets  *edgetls.Tickets // nil until start has a state folder
+	stapler  *edgetls.Stapler // likewise
 	proxy    *proxy.Proxy
 	admin    *admin.Server
 	overlay  overlayFile
 	secret   []byte
 	crowd    crowd
 	http2    *http2.Counters // of clients' connections
+	turns    *turns          // of handshakes, on all listeners
 	http3    *http3.Counters // the same
 
 	cluster   atomic.Pointer[link] // nil: none; written by apply
@@ -85,7 +89,9 @@ type generation struct {
 	digest   [sha256.Size]byte
 	plan     *plan
 	acme     *acme
+	guards   *guards
 	cluster  *link
+	ech      *edgetls.ECH
 	pools    map[poolKey]*upstream.Pool
 	services map[string]*proxy.Service
 	snapshot *proxy.Snapshot
@@ -108,12 +114,13 @@ func start(o Options) (s *Server, err error) {
 		options: o, started: time.Now(), level: zap.NewAtomicLevelAt(level(cfg.Log.Level)),
 		certs: edgetls.NewManager(), stops: make(chan admin.StopMode, 2), hangups: make(chan struct{}, 1),
 		limits: limit.NewRegistry(limit.DefaultKeys), crowd: crowd{most: connectionsFor(openFilesLimit())},
-		http2: new(http2.Counters), http3: new(http3.Counters),
+		http2: new(http2.Counters), http3: new(http3.Counters), turns: newTurns(), logins: auth.NewWork(loginsAtATime()),
 		indexes: map[string]int{}, counters: map[string]*serviceCounters{},
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.metrics = observe.NewMetrics(observe.Build{Version: o.Version})
 	s.exportStats()
+	s.metrics.SetGuardStats(s.guardStats)
 	s.metrics.SetReasons(proxy.Reasons())
 	s.log = observe.NewLogger(observe.LoggerOptions{Level: s.level, Output: output{s}, OnDrop: s.metrics.LogDropped})
 	s.targets.metrics = s.metrics
@@ -135,7 +142,7 @@ func start(o Options) (s *Server, err error) {
 		s.aside = fmt.Sprintf("the runtime overlay was set aside as %s, the file's weights are in force: %v", s.overlay.asidePath(), unreadable)
 	}
 	s.registry = upstream.NewRegistry(upstream.Options{Logger: s.log, Events: s.targets.events()})
-	s.proxy = proxy.New(proxy.Options{Logger: s.log, Now: s.registry.Now, Challenge: s.answerChallenge, Suspected: s.suspected}, nil)
+	s.proxy = proxy.New(proxy.Options{Logger: s.log, Now: s.registry.Now, Challenge: s.answerChallenge, Certificates: s.certs.Store, Suspected: s.suspected}, nil)
 	control, err := s.openAdmin(cfg)
 	if err != nil {
 		return s, err
@@ -211,7 +218,11 @@ func (s *Server) release() {
 	if s.tickets != nil {
 		s.tickets.Close()
 	}
+	s.guards().closeBut(nil)
 	s.cluster.Load().close()
+	if s.stapler != nil {
+		s.stapler.Close()
+	}
 	if s.registry != nil {
 		s.registry.Close()
 	}

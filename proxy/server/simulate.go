@@ -122,7 +122,7 @@ func newSimulation(p *plan, o SimulateOptions) *simulation {
 		}
 	}
 	for i := range p.config.Routes {
-		s.routes = append(s.routes, s.routeOf(bare.limitsOf(&p.config.Routes[i], known)))
+		s.routes = append(s.routes, s.routeOf(bare.limitsOf(&p.config.Routes[i], known, false)))
 	}
 	for i := range p.config.Listeners {
 		l := &p.config.Listeners[i]

@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -75,6 +76,9 @@ func (i *issuer) write(name, kind string, der []byte) string {
 	return path
 }
 
+// root is the file of the CA's own certificate.
+func (i *issuer) root() string { return i.write(i.name+".pem", "CERTIFICATE", i.cert.Raw) }
+
 func (i *issuer) pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(i.cert)
@@ -97,6 +101,19 @@ func (i *issuer) server(names ...string) string {
 	file := fmt.Sprintf("%s-%d", i.name, i.serial)
 	return fmt.Sprintf("[[tls.certificate]]\ncert = %q\nkey = %q\n",
 		i.write(file+".pem", "CERTIFICATE", i.sign(template, i.cert, key.Public()).Raw), i.write(file+".key", "PRIVATE KEY", der))
+}
+
+// client is a certificate for a client.
+func (i *issuer) client(name string) tls.Certificate {
+	i.t.Helper()
+	key := newKey(i.t)
+	i.serial++
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(i.serial), Subject: pkix.Name{CommonName: name, Organization: []string{"Örg\r\nX-Evil: 1"}}, DNSNames: []string{"client.test"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	leaf := i.sign(template, i.cert, key.Public())
+	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}
 }
 
 // secureEdge is a server in this process with a plain listener and one with TLS.
@@ -176,4 +193,16 @@ func sayHTTP1(t *testing.T, conn net.Conn, raws ...string) (answers []*http.Resp
 		answers, bodies = append(answers, resp), append(bodies, string(body))
 	}
 	return answers, bodies
+}
+
+func pemText(kind string, der []byte) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+}
+
+// writeFile replaces a file as a whole.
+func writeFile(path, text string) error {
+	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
 }

@@ -32,6 +32,12 @@ func (c *Client) Certificates(ctx context.Context) ([]admin.Certificate, error) 
 	return list, c.do(ctx, call{method: http.MethodGet, path: "/v1/certificates"}, &list)
 }
 
+// ECH is what clients need for Encrypted Client Hello; empty when it is off.
+func (c *Client) ECH(ctx context.Context) (admin.ECH, error) {
+	var e admin.ECH
+	return e, c.do(ctx, call{method: http.MethodGet, path: "/v1/ech"}, &e)
+}
+
 // Service is one service's live state.
 func (c *Client) Service(ctx context.Context, name string) (admin.Service, error) {
 	var s admin.Service

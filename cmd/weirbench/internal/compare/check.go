@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/valor-ivx/weir/cmd/weirbench/internal/gen"
 	"github.com/valor-ivx/weir/cmd/weirbench/internal/peer"
 )
 
@@ -16,7 +17,7 @@ import (
 // there is no figure. Once per proxy it also compares the headers the origin gets: a proxy that adds
 // fewer does less work, which the report must say.
 func (b *bench) check(ctx context.Context, n peer.Name, t *trial) error {
-	body, err := fetch(ctx, t.base()+peer.PathSmall, t.scenario.h2)
+	body, err := fetch(ctx, t.base()+peer.PathSmall, t.scenario.major())
 	if err != nil {
 		return err
 	}
@@ -27,7 +28,7 @@ func (b *bench) check(ctx context.Context, n peer.Name, t *trial) error {
 		return nil
 	}
 	b.checked[n] = true
-	echo, err := fetch(ctx, t.base()+peer.PathEcho, t.scenario.h2)
+	echo, err := fetch(ctx, t.base()+peer.PathEcho, t.scenario.major())
 	if err != nil {
 		return err
 	}
@@ -39,13 +40,30 @@ func (b *bench) check(ctx context.Context, n peer.Name, t *trial) error {
 	return nil
 }
 
-// fetch gets one page on a connection of its own, over HTTP/2 if so told. The certificate is ours and
-// self-signed.
-func fetch(ctx context.Context, url string, h2 bool) (string, error) {
+// major is the version of HTTP that clients speak.
+func (s *scenario) major() int {
+	switch {
+	case s.h3:
+		return 3
+	case s.h2:
+		return 2
+	}
+	return 1
+}
+
+// fetch gets one page on a connection of its own, over the given version of HTTP. The certificate is ours
+// and self-signed.
+func fetch(ctx context.Context, url string, major int) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	transport := &http.Transport{DisableKeepAlives: true, ForceAttemptHTTP2: h2, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
-	defer transport.CloseIdleConnections()
+	tcp := &http.Transport{DisableKeepAlives: true, ForceAttemptHTTP2: major == 2, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	defer tcp.CloseIdleConnections()
+	var transport http.RoundTripper = tcp
+	if major == 3 {
+		quic := gen.NewH3Transport()
+		defer quic.Close()
+		transport = quic
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return "", fmt.Errorf("check answer: %w", err)
@@ -62,7 +80,7 @@ func fetch(ctx context.Context, url string, h2 bool) (string, error) {
 	if res.StatusCode != http.StatusOK {
 		return "", fmt.Errorf("check answer: status %d: %.120q", res.StatusCode, body)
 	}
-	if h2 != (res.ProtoMajor == 2) {
+	if res.ProtoMajor != major {
 		return "", fmt.Errorf("check answer: it came over %s", res.Proto)
 	}
 	return string(body), nil

@@ -154,7 +154,7 @@ func (b *bench) run(ctx context.Context, s scenario) error {
 	rows := b.result.add(s)
 	for round := 1; round <= b.Rounds; round++ {
 		for _, n := range b.Proxies {
-			if b.binaries[n] == "" || n == peer.GoStd && !s.std || n == peer.Nginx && s.h2c {
+			if b.binaries[n] == "" || !s.fits(n) {
 				continue
 			}
 			label := fmt.Sprintf("%s, round %d, %s", s.name, round, n.Title())
@@ -233,7 +233,7 @@ func (b *bench) job(s scenario, t *trial) (peer.Job, error) {
 		return job, err
 	}
 	if s.tls {
-		job.TLS, job.H2 = b.cert, s.h2
+		job.TLS, job.H2, job.H3 = b.cert, s.h2, s.h3
 	}
 	for _, delay := range s.slow {
 		o, err := peer.StartSlowOrigin(delay)
@@ -243,7 +243,15 @@ func (b *bench) job(s scenario, t *trial) (peer.Job, error) {
 		t.slow = append(t.slow, o)
 		job.Origins = append(job.Origins, o.Addr)
 	}
-	if len(s.slow) == 0 {
+	if s.workers > 0 {
+		o, err := peer.StartWorkers(s.workers, s.work)
+		if err != nil {
+			return job, err
+		}
+		t.slow, job.Most = append(t.slow, o), s.workers
+		job.Origins = append(job.Origins, o.Addr)
+	}
+	if len(job.Origins) == 0 {
 		job.Origins, job.H2C = []netip.AddrPort{b.origin.Addr}, s.h2c
 		if s.h2c {
 			job.Origins[0] = b.origin.H2

@@ -22,8 +22,18 @@ const (
 )
 
 // Write puts the report into the Markdown file, between its marks or at its end, and the figures
-// into the JSON file beside it. Both are replaced whole or not at all.
+// into the JSON file beside it. Both are replaced whole or not at all. Rows of scenarios that this run did not measure stay.
 func (r *Result) Write(path string) error {
+	beside := strings.TrimSuffix(path, filepath.Ext(path)) + ".json"
+	before, err := readResult(beside)
+	if err != nil {
+		return err
+	}
+	if before != nil {
+		if err := r.keep(before); err != nil {
+			return err
+		}
+	}
 	old, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		old, err = []byte("# Benchmarks\n"), nil
@@ -42,7 +52,7 @@ func (r *Result) Write(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}
-	if err := replace(strings.TrimSuffix(path, filepath.Ext(path))+".json", append(figures, '\n')); err != nil {
+	if err := replace(beside, append(figures, '\n')); err != nil {
 		return err
 	}
 	return replace(path, text)
@@ -82,6 +92,7 @@ func replace(path string, text []byte) error {
 func (r *Result) Markdown() string {
 	var b strings.Builder
 	r.head(&b)
+	r.earlier(&b)
 	r.table(&b)
 	r.rounds(&b)
 	if len(r.Notes) > 0 {

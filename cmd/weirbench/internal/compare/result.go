@@ -28,6 +28,7 @@ type Result struct {
 	Failures  int               `json:"failed_trials"`
 	Proxies   []peer.Name       `json:"proxies"` // in the order of a round
 	Rows      []*Row            `json:"rows"`
+	Earlier   []Earlier         `json:"earlier,omitempty"` // where rows of other runs come from
 }
 
 // Row is one figure of one scenario. Values hold one entry a round, null where a trial gave none.

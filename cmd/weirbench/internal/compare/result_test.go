@@ -118,6 +118,42 @@ func TestWriteMakesBothFiles(t *testing.T) {
 	}
 }
 
+// A run of some scenarios renews their rows and no others, and the report says which rows are older.
+func TestWriteKeepsWhatWasNotMeasured(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "benchmarks.md")
+	row := func(scenario string, v float64) *compare.Row {
+		w := compare.NewRow(compare.Figure{Name: "CPU", Unit: "µs"}, map[peer.Name][]float64{peer.Weir: {v, nan, v}})
+		w.Scenario = scenario
+		return w
+	}
+	write := func(r *compare.Result) string {
+		t.Helper()
+		if err := r.Write(path); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	write(&compare.Result{Command: "all", Notes: []string{"h1-get, round 1, weir: old", "h1-tls, round 1, weir: kept"}, Rows: []*compare.Row{row("h1-get", 111), row("h1-tls", 112), row("overload", 113)}})
+	write(&compare.Result{Command: "some", Rows: []*compare.Row{row("overload", 223)}})
+	text := write(&compare.Result{Command: "one", Rows: []*compare.Row{row("h1-get", 331)}})
+	for _, want := range []string{"| `h1-get` | CPU, µs | 331 |", "| `h1-tls` | CPU, µs | 112 |", "| `overload` | CPU, µs | 223 |", "with `one`", "`h1-tls`, measured 0001-01-01 00:00 UTC with `all`",
+		"`overload`, measured 0001-01-01 00:00 UTC with `some`", "h1-tls, round 1, weir: kept"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in %s", want, text)
+		}
+	}
+	if strings.Contains(text, "weir: old") || strings.Contains(text, "111") || strings.Index(text, "`h1-get`") > strings.Index(text, "| `h1-tls` |") {
+		t.Error(text)
+	}
+	if err := (&compare.Result{Quick: true, Rows: []*compare.Row{row("h1-get", 1)}}).Write(path); err == nil {
+		t.Error("a quick run went between measured rows")
+	}
+}
+
 // Each demand is shown with the issue that makes it, and a figure without one shows nothing.
 func TestReportNamesTheIssueOfADemand(t *testing.T) {
 	five := 5.0

@@ -34,10 +34,27 @@ type scenario struct {
 	figures      []Figure
 	tool         peer.Name       // program that makes the load, empty for ours
 	log, tls, h2 bool            // of the proxy's job
+	h3           bool            // by HTTP/3, which no peer here speaks: weir alone
 	h2c          bool            // to an origin that speaks HTTP/2 without TLS; nginx cannot
 	std          bool            // measured beside Go's standard stack too
 	slow         []time.Duration // origins of this process that take so long, instead of nginx
-	measure      func(context.Context, *trial) ([]float64, error)
+	// workers and work describe an origin of this process that works on so many requests at a time, each for so long; what is in flight to it is bounded to that.
+	workers int
+	work    time.Duration
+	measure func(context.Context, *trial) ([]float64, error)
+}
+
+// fits says whether a proxy takes part.
+func (s *scenario) fits(n peer.Name) bool {
+	switch n {
+	case peer.Weir:
+		return true
+	case peer.GoStd:
+		return s.std && !s.h3
+	case peer.Nginx:
+		return !s.h2c && !s.h3
+	}
+	return !s.h3
 }
 
 // windows are the lengths of a run's parts.
@@ -49,6 +66,8 @@ type windows struct {
 	paceWarm, paceOpen  time.Duration
 	slowRate, slowConns int
 	slowWarm, slowOpen  time.Duration
+	calm, flood         time.Duration // overload: at half load, and its window
+	floodConns          int
 }
 
 // The full windows keep CPU figures far above the 10 ms clock tick, should /proc have nothing finer.
@@ -58,11 +77,13 @@ var (
 		warm: time.Second, open: 5 * time.Second, settle: 10 * time.Second, connections: 10000,
 		paceRate: 10000, paceWarm: 2 * time.Second, paceOpen: 10 * time.Second,
 		slowRate: 600, slowConns: 256, slowWarm: 3 * time.Second, slowOpen: 10 * time.Second,
+		calm: 4 * time.Second, flood: 10 * time.Second, floodConns: 2000,
 	}
 	quickWindows = windows{
 		warm: time.Second, open: 2 * time.Second, settle: 300 * time.Millisecond, connections: 200,
 		paceRate: 500, paceWarm: 200 * time.Millisecond, paceOpen: time.Second,
 		slowRate: 200, slowConns: 64, slowWarm: 300 * time.Millisecond, slowOpen: time.Second,
+		calm: 500 * time.Millisecond, flood: time.Second, floodConns: 400,
 	}
 )
 
@@ -97,6 +118,8 @@ func scenarios() []scenario {
 			measure: wrkTrial(gen.Wrk{}, peer.PathSmall), figures: cpu("µs/request", "B", map[peer.Name]float64{peer.Nginx: 1.15})},
 		{name: "h2-get", what: "small GET over HTTP/2 and the same TLS, 16 connections × 8 streams (h2load)", tool: h2load, tls: true, h2: true, std: true,
 			measure: h2Trial, figures: cpu("µs/request", "B", map[peer.Name]float64{peer.Nginx: 0.8, peer.HAProxy: 1.1, peer.GoStd: 0.2})},
+		{name: "h3-get", what: "small GET over HTTP/3, TLS and counts as in h2-get (quic-go's client); no peer: Debian's nginx and HAProxy have no HTTP/3, so it stands beside weir's own h2-get",
+			tls: true, h3: true, measure: h3Trial, figures: cpu("µs/request", "", nil)},
 		{name: "h1-to-h2c", what: "small GET, 64 keep-alive connections (wrk), to an origin that speaks HTTP/2 without TLS", tool: wrk, h2c: true,
 			measure: wrkTrial(gen.Wrk{}, peer.PathSmall), figures: cpu("µs/request", "", nil)},
 		{name: "h2-to-h2c", what: "small GET over HTTP/2 and TLS as in h2-get, to an origin that speaks HTTP/2 without TLS", tool: h2load, tls: true, h2: true, h2c: true,
@@ -121,6 +144,12 @@ func scenarios() []scenario {
 			measure: slowTrial, figures: []Figure{
 				{Name: "mean", Unit: "ms", Issue: "A", Max: atMost(23)}, {Name: "on the slow one", Unit: "%", Issue: "A", Max: atMost(1)},
 				{Name: "errors", Unit: "count", Worst: true}}},
+		{name: "overload", what: "an origin with 16 workers of 40 ms each at 3 × its capacity, open loop; the proxies bound what is in flight to it to 16 (nginx limit_conn; " +
+			"HAProxy maxconn and weir's breaker with 256 places in a queue for at most 1 s)",
+			workers: 16, work: 40 * time.Millisecond, measure: overloadTrial, figures: []Figure{
+				{Name: "capacity lost", Unit: "%", Issue: "C", Max: atMost(10)}, {Name: "p99 of the served ÷ p99 at half load", Unit: "×", Issue: "C", Max: atMost(2)},
+				{Name: "p50 of the served", Unit: "ms"}, {Name: "p99 of the served", Unit: "ms"}, {Name: "p99.9 of the served", Unit: "ms"}, {Name: "p99 at half load", Unit: "ms"},
+				{Name: "refused", Unit: "%"}, {Name: "errors", Unit: "count", Worst: true}}},
 	}
 }
 
@@ -187,6 +216,21 @@ func (t *trial) perRequest(ctx context.Context, load func(context.Context, time.
 // handshakeTrial gives the proxy's CPU per connection: handshake, one request, end.
 func handshakeTrial(ctx context.Context, t *trial) (_ []float64, err error) {
 	h := gen.StartHandshakes(ctx, t.proxy.Addr, peer.PathSmall, handshakeWorkers)
+	defer func() {
+		if stop := h.Stop(); err == nil {
+			err = stop
+		}
+	}()
+	if _, _, err := h.Window(ctx, t.win.warm, t.proxy.CPU); err != nil {
+		return nil, fmt.Errorf("warm up: %w", err)
+	}
+	used, n, err := h.Window(ctx, t.win.open, t.proxy.CPU)
+	return []float64{micros(used) / float64(n)}, err
+}
+
+// h3Trial gives the proxy's CPU per answer by HTTP/3, with as many connections and streams as h2Trial.
+func h3Trial(ctx context.Context, t *trial) (_ []float64, err error) {
+	h := gen.StartH3(ctx, t.proxy.Addr, peer.PathSmall, h2Conns, h2Streams)
 	defer func() {
 		if stop := h.Stop(); err == nil {
 			err = stop

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/quic-go/quic-go/http3"
+
 	"github.com/valor-ivx/weir/cmd/weirbench/internal/compare"
 	"github.com/valor-ivx/weir/cmd/weirbench/internal/peer"
 )
@@ -53,7 +55,11 @@ func proxyLikeWeir(args []string) error {
 	proxy := httputil.NewSingleHostReverseProxy(origin)
 	address := value(`address = "([^"]+)"`)
 	if cert := value(`cert = "([^"]+)"`); cert != "" {
-		return http.ListenAndServeTLS(address, cert, value(`key = "([^"]+)"`), proxy)
+		key := value(`key = "([^"]+)"`)
+		if value(`protocols = (.*"h3")`) != "" {
+			go func() { fmt.Println(http3.ListenAndServeQUIC(address, cert, key, proxy)) }() // ends with the process
+		}
+		return http.ListenAndServeTLS(address, cert, key, proxy)
 	}
 	return http.ListenAndServe(address, proxy)
 }
@@ -70,7 +76,7 @@ func TestWeirColumn(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.Proxies = []peer.Name{peer.Nginx, peer.Weir}
-	o.Scenarios = []string{"h1-get", "h1-tls", "h2-get", "handshake", "post-64k", "body-1m", "idle-10k"}
+	o.Scenarios = []string{"h1-get", "h1-tls", "h2-get", "h3-get", "handshake", "post-64k", "body-1m", "idle-10k"}
 	r, err := compare.Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +85,7 @@ func TestWeirColumn(t *testing.T) {
 		t.Errorf("%d failures, versions %v", r.Failures, r.Versions)
 	}
 	for _, w := range r.Rows {
-		if !(w.Median[peer.Weir] > 0) || !(w.Ratio[peer.Nginx] > 0) {
+		if !(w.Median[peer.Weir] > 0) || !(w.Ratio[peer.Nginx] > 0) && w.Scenario != "h3-get" {
 			t.Errorf("%s: median %v, ratio %v", w.Scenario, w.Median, w.Ratio)
 		}
 		// The standard library's proxy costs several times nginx (measured: five), on any machine.

@@ -22,6 +22,8 @@ type Plan struct {
 	// AnyIdle gives a due request to any idle connection; otherwise request i belongs to
 	// connection i modulo their number, and waits for it.
 	AnyIdle bool
+	// Refusals makes a 503 an answer of its own kind instead of an error.
+	Refusals bool
 }
 
 // Report is what came of a plan. Latencies run from the moment a request was due, not from when it
@@ -33,6 +35,8 @@ type Report struct {
 	Lags      []int64 // due to sent, for requests whose connection was free: the generator's own lateness
 	Errors    int     // no answer, broken connection, or a status other than 200
 	FirstErr  error   // nil without errors
+	Good      []int64 // latencies of status 200 that came within the plan's duration, where refusals are allowed
+	Refused   int     // 503s, where they are allowed
 }
 
 // Pace runs the plan on the pool. An error means the generator failed or ctx ended; what went wrong
@@ -62,6 +66,7 @@ func (p *Pool) Pace(ctx context.Context, plan Plan) (Report, error) {
 	r.giveUp()
 	slices.Sort(r.report.Latencies)
 	slices.Sort(r.report.Lags)
+	slices.Sort(r.report.Good)
 	return r.report, nil
 }
 
@@ -168,10 +173,19 @@ func (r *pacer) sendOn(i int, due int64, own bool) {
 }
 
 func (r *pacer) answered(i, status int) {
-	r.report.Latencies = append(r.report.Latencies, int64(time.Since(r.start))-r.due[i])
-	if status == 200 {
+	at := int64(time.Since(r.start))
+	took := at - r.due[i]
+	r.report.Latencies = append(r.report.Latencies, took)
+	switch {
+	case status == 200:
+		if r.plan.Refusals && at <= int64(r.plan.Duration) {
+			r.report.Good = append(r.report.Good, took)
+		}
 		r.settled++
-	} else {
+	case status == 503 && r.plan.Refusals:
+		r.report.Refused++
+		r.settled++
+	default:
 		r.failed(fmt.Errorf("status %d", status))
 	}
 	switch {

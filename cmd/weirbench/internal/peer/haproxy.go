@@ -29,6 +29,7 @@ defaults
   timeout client 300s
   timeout server 300s
   timeout http-keep-alive 300s
+  timeout queue 1s
   option forwardfor
   http-reuse always
 `)
@@ -53,7 +54,11 @@ defaults
 		if j.H2C {
 			proto = " proto h2"
 		}
-		fmt.Fprintf(&b, "  server origin%d %v%s\n", i, o, proto)
+		fmt.Fprintf(&b, "  server origin%d %v%s", i, o, proto)
+		if j.Most > 0 {
+			fmt.Fprintf(&b, " maxconn %d maxqueue %d", j.Most/len(j.Origins), queuePlaces)
+		}
+		b.WriteString("\n")
 	}
 	return b.String()
 }

@@ -48,6 +48,9 @@ func (j Job) nginx(dir string) string {
 	}
 	b.WriteString("  client_body_buffer_size 128k;\n  client_max_body_size 0;\n" +
 		"  proxy_buffers 16 32k;\n  proxy_buffer_size 16k;\n  proxy_max_temp_file_size 0;\n")
+	if j.Most > 0 { // it has no queue: what is beyond is 503 at once
+		b.WriteString("  limit_conn_zone $server_name zone=edge:64k;\n  limit_conn_status 503;\n  limit_conn_log_level info;\n")
+	}
 	b.WriteString("  upstream origin {\n")
 	if len(j.Origins) > 1 {
 		b.WriteString("    zone origin 64k;\n    least_conn;\n")
@@ -60,6 +63,9 @@ func (j Job) nginx(dir string) string {
 	if j.TLS != nil {
 		fmt.Fprintf(&b, "    ssl_certificate %s;\n    ssl_certificate_key %s;\n    ssl_protocols TLSv1.3;\n"+
 			"    ssl_conf_command Ciphersuites %s;\n", j.TLS.Cert, j.TLS.Key, CipherSuite)
+	}
+	if j.Most > 0 {
+		fmt.Fprintf(&b, "    server_name edge;\n    limit_conn edge %d;\n", j.Most)
 	}
 	b.WriteString(`    location / {
       proxy_pass http://origin;

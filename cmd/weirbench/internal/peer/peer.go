@@ -41,11 +41,16 @@ type Job struct {
 	Origins []netip.AddrPort // several: balanced by least connections, weir by its default policy
 	TLS     *Certificate     // nil: plain HTTP
 	H2      bool             // HTTP/2 besides HTTP/1.1, by ALPN; needs TLS
+	H3      bool             // HTTP/3 besides both; weir only
 	H2C     bool             // the origins speak HTTP/2 without TLS; not for nginx, which forwards HTTP/1
 	Log     bool             // access log to a file: combined for nginx, HTTP log for HAProxy, JSON for weir
 	Admin   netip.AddrPort   // weir's admin listener
 	Files   uint64           // how many files the proxy may open
+	Most    int              // requests in flight to the origins, the rest refused or queued by the proxy's own means; 0: no bound
 }
+
+// queuePlaces is how many may wait where a proxy has a queue; for at most a second.
+const queuePlaces = 256
 
 // Config is the text of a proxy's configuration for the job; dir is the folder it will be kept in.
 func (j Job) Config(n Name, dir string) string {

@@ -20,14 +20,27 @@ type SlowOrigin struct {
 	done chan error
 }
 
-// StartSlowOrigin starts one. The owner calls Stop.
+// StartSlowOrigin starts one that has a worker for everybody. The owner calls Stop.
 func StartSlowOrigin(delay time.Duration) (*SlowOrigin, error) {
+	return startSlow(delay, nil)
+}
+
+// StartWorkers starts one that works on so many requests at a time and lets the others wait, as an application server does: its capacity is workers ÷ delay.
+func StartWorkers(workers int, delay time.Duration) (*SlowOrigin, error) {
+	return startSlow(delay, make(chan struct{}, workers))
+}
+
+func startSlow(delay time.Duration, workers chan struct{}) (*SlowOrigin, error) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("start slow origin: %w", err)
 	}
 	o := &SlowOrigin{Addr: netip.MustParseAddrPort(l.Addr().String()), done: make(chan error, 1)}
 	o.server = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if workers != nil {
+			workers <- struct{}{}
+			defer func() { <-workers }()
+		}
 		o.served.Add(1)
 		timer := time.NewTimer(delay)
 		defer timer.Stop()

@@ -28,7 +28,10 @@ address = %q
 `, j.Admin, filepath.Join(dir, "state"), access, filepath.Join(dir, "access.log"), j.Listen)
 	if j.TLS != nil {
 		b.WriteString("tls = true\n")
-		if !j.H2 { // with tls, h2 is on by default
+		switch {
+		case j.H3:
+			b.WriteString("protocols = [\"http/1.1\", \"h2\", \"h3\"]\n")
+		case !j.H2: // with tls, h2 is on by default
 			b.WriteString("protocols = [\"http/1.1\"]\n")
 		}
 		fmt.Fprintf(&b, "\n[tls]\nmin_version = \"1.3\"\n\n"+
@@ -49,5 +52,8 @@ service = "origin"
 %s[service.origin.group.main]
 targets = [%s]
 `, protocol, strings.Join(targets, ", "))
+	if j.Most > 0 {
+		fmt.Fprintf(&b, "[service.origin.breaker]\nmax_requests = %d\nmax_queue = %d\nqueue_timeout = \"1s\"\n", j.Most, queuePlaces)
+	}
 	return b.String()
 }

@@ -1,0 +1,60 @@
+package auth
+
+import (
+	"time"
+
+	"github.com/valor-ivx/weir/proxy/message"
+)
+
+// Request is what is asked about. The header is only read.
+type Request struct {
+	Header *message.Header
+	Now    time.Time // the wall clock
+}
+
+// Verdict is the answer to a Request.
+type Verdict struct {
+	User   []byte  // who it is, for the log; never changes, empty where nobody is known
+	Fields []byte  // lines for the upstream, each with its CRLF; never changes
+	Claims []Claim // of a token, those that were asked for in JWTOptions; never change
+	Denial *Denial // nil: let in
+}
+
+// Claim is a verified claim of a token as text.
+type Claim struct {
+	Name  string
+	Value []byte
+}
+
+// Claim is the value of a claim, nil for one that the token does not have.
+func (v *Verdict) Claim(name string) []byte {
+	for i := range v.Claims {
+		if v.Claims[i].Name == name {
+			return v.Claims[i].Value
+		}
+	}
+	return nil
+}
+
+// Denial is why a request is not let in and what the client is told.
+type Denial struct {
+	Status    int // 401, 403 or 503
+	Why       Why
+	Challenge string // WWW-Authenticate (RFC 9110 §11.6.1); "": none
+}
+
+// Why is the kind of a Denial. The set is closed: it becomes a metric label.
+type Why uint8
+
+// The kinds.
+const (
+	Missing Why = iota // no credentials
+	Invalid            // wrong ones, or several
+	Busy               // too many wait for theirs to be verified
+	TokenMissing
+	TokenInvalid // not a token of this issuer for us, or altered
+	TokenExpired // or not valid yet
+	ClaimRefused // a token that is good, but not for this
+	KeysAway     // there are no keys yet to verify tokens by
+	Whys         // how many there are
+)

@@ -1,0 +1,76 @@
+package proxy
+
+import (
+	"time"
+
+	"github.com/valor-ivx/weir/proxy/auth"
+	"github.com/valor-ivx/weir/proxy/message"
+)
+
+// Guard finds out who asks for what a route serves.
+type Guard struct {
+	Authenticator Authenticator
+	// ForwardCredentials leaves the client's Authorization field in the request.
+	ForwardCredentials bool
+}
+
+// Authenticator judges requests. It is safe for concurrent use; it may take its time where it says so.
+type Authenticator interface {
+	Authenticate(r *auth.Request) auth.Verdict
+	// Owns reports a field that only the Authenticator may send to the upstream: what a client says in it is taken out.
+	Owns(name []byte) bool
+}
+
+// guarded is what a Guard found out.
+type guarded struct {
+	request auth.Request // in the exchange: it is handed on as a pointer
+	verdict auth.Verdict
+}
+
+// permitted asks the route's access lists about the client's address.
+func (x *Exchange) permitted() bool {
+	for _, l := range x.route.Access {
+		if !l.Permits(x.who.ip) {
+			return false
+		}
+	}
+	return true
+}
+
+// denials are the errors of auth's denials, by kind.
+var denials = [auth.Whys]Reason{
+	auth.Missing: CredentialsMissing, auth.Invalid: CredentialsInvalid, auth.Busy: LoginsBusy,
+	auth.TokenMissing: TokenMissing, auth.TokenInvalid: TokenInvalid, auth.TokenExpired: TokenExpired, auth.ClaimRefused: ClaimRefused, auth.KeysAway: KeysAway,
+}
+
+// authenticate is where a request waits for its password to be verified, or for the key of its token.
+func (x *Exchange) authenticate(g *Guard) *Error {
+	x.user.request = auth.Request{Header: &x.req.Header, Now: time.Now()}
+	x.user.verdict = g.Authenticator.Authenticate(&x.user.request)
+	if d := x.user.verdict.Denial; d != nil {
+		return &Error{d.Status, denials[d.Why], nil}
+	}
+	if x.route.UserLimits != nil {
+		return x.limited(x.route.UserLimits)
+	}
+	return nil
+}
+
+// challenge tells a client how to say who it is (RFC 9110 §15.5.2).
+func (u *guarded) challenge(h *message.Header) {
+	if d := u.verdict.Denial; d != nil && d.Challenge != "" {
+		h.Add("WWW-Authenticate", d.Challenge)
+	}
+}
+
+// presentUser takes out what a client may not say about itself and appends the lines that say who it is.
+func (x *Exchange) presentUser(b []byte) []byte {
+	g, h := x.route.Guard, &x.req.Header
+	for i := h.Len() - 1; i >= 0; i-- {
+		f := h.At(i)
+		if f.ID() == message.Authorization && !g.ForwardCredentials || g.Authenticator.Owns(f.Name()) {
+			h.Remove(i)
+		}
+	}
+	return append(b, x.user.verdict.Fields...)
+}

@@ -1,0 +1,97 @@
+package proxy_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+
+	"github.com/valor-ivx/weir/upstream"
+)
+
+// TestQueueOfStreams: streams of one HTTP/2 connection wait for slots on their own: one that is reset frees its place, the others are served.
+func TestQueueOfStreams(t *testing.T) {
+	e, up, answers := held(t, long(1, 2), nil)
+	client, base := http2Client(t, e)
+	ask := func(ctx context.Context) <-chan int {
+		status := make(chan int, 1)
+		go func() {
+			req, err := http.NewRequestWithContext(ctx, "GET", base+"/", nil)
+			if err != nil {
+				status <- 0
+				return
+			}
+			res, err := client.Do(req)
+			if err != nil {
+				status <- 0
+				return
+			}
+			_ = res.Body.Close()
+			status <- res.StatusCode
+		}()
+		return status
+	}
+	first := ask(t.Context())
+	expect(t, "first request", up.heads)
+	ctx, reset := context.WithCancel(t.Context())
+	gone := ask(ctx)
+	e.waiting(1)
+	second := ask(t.Context())
+	e.waiting(2)
+	if status := expect(t, "third answer", ask(t.Context())); status != http.StatusServiceUnavailable {
+		t.Errorf("a full queue: %d", status)
+	}
+	e.logged(503, "queue_full", 0)
+	reset()
+	expect(t, "end of the stream that was reset", gone)
+	e.logged(499, "client_gone", 0)
+	e.waiting(1)
+	for _, status := range []<-chan int{first, second} {
+		answers <- ok
+		if got := expect(t, "answer", status); got != http.StatusOK {
+			t.Errorf("%d", got)
+		}
+	}
+}
+
+// TestPanicInAStreamKeepsTheBooks: a bug in one stream costs that stream; the others of its connection go on.
+func TestPanicInAStreamKeepsTheBooks(t *testing.T) {
+	for n := int64(1); ; n++ {
+		s := strike{request: get, answer: ok}
+		if !s.atStream(t, n) {
+			if n < 6 {
+				t.Errorf("the clock is read %d times only", n-1)
+			}
+			return
+		}
+	}
+}
+
+// atStream is at for a stream of HTTP/2.
+func (s strike) atStream(t *testing.T, n int64) bool {
+	clock := &brokenClock{n: n}
+	t.Run("", func(t *testing.T) {
+		o := defaults(answering(t, s.answer).address)
+		o.breaker = &upstream.BreakerOptions{MaxRequests: 1, MaxQueue: 1, QueueTimeout: patienceOfTests}
+		o.clock = clock.read
+		e := newEdge(t, o)
+		client, base := http2Client(t, e)
+		fetch := func() error {
+			res, err := client.Get(base + "/")
+			if err == nil {
+				_ = res.Body.Close()
+			}
+			return err
+		}
+		if err := fetch(); err != nil { // the connection stands
+			t.Fatal(err)
+		}
+		clock.armed.Store(true)
+		_ = fetch()
+		clock.armed.Store(false)
+		e.inFlight(0)
+		if err := fetch(); err != nil {
+			t.Errorf("after it: %v", err)
+		}
+	})
+	return clock.readings.Load() >= n
+}

@@ -1,0 +1,30 @@
+package server
+
+import (
+	"slices"
+
+	"github.com/valor-ivx/weir/configs"
+)
+
+// access tells what the route's access lists say to the client's address.
+func (e *explanation) access() bool {
+	for _, l := range e.route.Access {
+		if !l.Permits(e.client) {
+			e.step("admit", "access "+l.Name()+" refuses", "%s is denied, or not among those that are allowed", e.client)
+			return e.end("403 access_denied")
+		}
+		e.step("admit", "access "+l.Name()+" permits", "%s", e.client)
+	}
+	return true
+}
+
+// guard names the route's authentication without asking it.
+func (e *explanation) guard() {
+	routes := e.g.plan.config.Routes
+	i := slices.IndexFunc(routes, func(r configs.Route) bool { return r.Name == e.route.Name })
+	if i < 0 || routes[i].Auth == "" {
+		return
+	}
+	a := e.g.guards.auths[routes[i].Auth].config
+	e.step("admit", "auth "+a.Name, "%s; without valid credentials 401", a.Type)
+}
