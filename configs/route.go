@@ -13,15 +13,15 @@ type Route struct {
 	Hosts []string `toml:"host"`
 	// "/prefix" (whole segments: "/api" is also /api/x but not /apix), "=/exact", or "~regex" (RE2, matched anywhere unless anchored).
 	Path Pattern `toml:"path" default:"/"`
+	// Name of the service that answers.
+	Service string `toml:"service" required:"check"`
+	// Names of rate limits, [limit.NAME], all of which must allow a request; one that refuses takes nothing from the others. At most 8.
+	Limits []string `toml:"limits"`
 	// Names of access lists, [access.NAME], all of which must let the client's address pass; else 403.
 	Access []string `toml:"access" single:"true"`
 	// Name of the authentication, [auth.NAME], that a request must pass behind access and limits; else 401. Redirects to https and ACME validations are answered
 	// before it.
 	Auth string `toml:"auth"`
-	// Name of the service that answers.
-	Service string `toml:"service" required:"check"`
-	// Names of rate limits, [limit.NAME], all of which must allow a request; one that refuses takes nothing from the others. At most 8.
-	Limits []string `toml:"limits"`
 	// Who goes first when the service's breaker cannot let all requests through: critical, high, normal or low. A twentieth of max_requests is kept from those
 	// below each of these that a route of the service has.
 	Priority Priority `toml:"priority" default:"normal" enum:"critical|high|normal|low"`
