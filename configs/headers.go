@@ -16,7 +16,8 @@ type Headers struct {
 	// has none of its own. strict: besides these X-Frame-Options, Permissions-Policy, Content-Security-Policy and
 	// Cross-Origin-Opener-Policy, all in place of the upstream's. off: none.
 	Preset string `toml:"preset" default:"basic" enum:"strict|basic|off"`
-	// Content-Security-Policy, in place of the preset's and the upstream's.
+	// Content-Security-Policy, in place of the preset's and the upstream's. 'nonce-{nonce}' in it is a nonce of its own for every answer, which the
+	// upstream is told as X-CSP-Nonce for its scripts and styles; pages with one must not be cached.
 	ContentSecurityPolicy string `toml:"content_security_policy"`
 	// Fields to write, as { "Name" = "value" }, in place of the preset's and the upstream's of the same name.
 	Set FieldSet `toml:"set"`
@@ -78,6 +79,9 @@ func (c checker) headers() {
 		if wrong := fieldValue(h.ContentSecurityPolicy); wrong != "" && c.pos.has(at) && !c.bad(at) {
 			c.value(at, "content_security_policy %s %s", c.quote(at, h.ContentSecurityPolicy), wrong)
 		}
+		if wrong := nonceWrong(h.ContentSecurityPolicy); wrong && !c.bad(at) {
+			c.value(at, "content_security_policy %s: a nonce is written 'nonce-{nonce}'", c.quote(at, h.ContentSecurityPolicy))
+		}
 		c.fieldsSet(h, joinKey(path, "set"))
 		c.fieldsRemoved(h, joinKey(path, "remove"))
 	}
@@ -97,6 +101,8 @@ func (c checker) fieldsSet(h *Headers, path string) {
 		seen[low] = true
 		if wrong := fieldValue(f.Value); wrong != "" && !c.bad(at) {
 			c.value(at, "%s %s %s", f.Name, c.quote(at, f.Value), wrong)
+		} else if strings.Contains(f.Value, "{nonce}") && !c.bad(at) {
+			c.value(at, "%s: {nonce} is for content_security_policy alone", f.Name)
 		}
 	}
 }
@@ -114,6 +120,11 @@ func (c checker) fieldsRemoved(h *Headers, path string) {
 			c.value(at, "remove %s: the same table sets it", c.quote(at, name))
 		}
 	}
+}
+
+// nonceWrong reports a mark that would not become a nonce, as it would by a policy that browsers then ignore in part.
+func nonceWrong(policy string) bool {
+	return strings.Count(policy, "{nonce}") != strings.Count(policy, "'nonce-{nonce}'")
 }
 
 // headersNamed checks what a route or listener names.

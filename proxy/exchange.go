@@ -61,6 +61,7 @@ type Exchange struct {
 
 	refusal    refusal // of a 429
 	passage    passage // at gates, until countOut
+	nonce      nonce   // of the answer's Content-Security-Policy
 	scratchKey []byte  // what a limit counts by
 
 	scratch []byte // canonical path when it differs from the received one
@@ -112,7 +113,7 @@ func (x *Exchange) begin(c *client, down downstream) {
 	x.route, x.service, x.group, x.peer = &x.snap.Unrouted, nil, nil, nil
 	x.deadline, x.headAt, x.attempts, x.status = 0, 0, 0, 0
 	x.reason, x.cause, x.began, x.broken, x.tunneled, x.eventStream, x.sent = ReasonNone, nil, false, false, false, false, 0
-	x.ours, x.counted, x.rpc, x.socket.stream = false, false, rpc{}, nil
+	x.ours, x.counted, x.rpc, x.socket.stream, x.nonce.made = false, false, rpc{}, nil, false
 	x.path, x.lines, x.user = nil, x.lines[:0], guarded{}
 	x.identify()
 	x.open = true

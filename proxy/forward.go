@@ -58,6 +58,7 @@ func (x *Exchange) prepare() {
 	}
 	b = x.appendEarly(b)
 	b = line(b, "X-Request-ID: ", x.id)
+	b = x.appendNonce(b)
 	if x.req.Upgrade {
 		b = x.appendHandshake(b)
 	}

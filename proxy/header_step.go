@@ -9,13 +9,23 @@ import (
 // is another protocol.
 func (x *Exchange) appendPolicy(b []byte, resp *message.Response) []byte {
 	p := x.policy()
-	switch {
-	case p == nil || resp.Status == 101:
+	if p == nil || resp.Status == 101 {
 		return b
-	case x.ours:
-		return p.Answer(b, &resp.Header, x.who.secure)
 	}
-	return p.Forward(b, &resp.Header, x.who.secure)
+	nonced := p.Nonced()
+	if nonced && resp.Status == 304 {
+		p, nonced = p.Unmodified(), false
+	}
+	start := len(b)
+	if x.ours {
+		b = p.Answer(b, &resp.Header, x.who.secure)
+	} else {
+		b = p.Forward(b, &resp.Header, x.who.secure)
+	}
+	if nonced {
+		header.Fill(b[start:], x.nonced())
+	}
+	return b
 }
 
 // policy is the route's own, or the one of the listener that the request came in by; nil: none.

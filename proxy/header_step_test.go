@@ -15,7 +15,10 @@ func TestProtectionAllocatesNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	for name, preset := range map[string]header.Preset{"basic": header.Basic, "strict": header.Strict} {
+	for name, policy := range map[string]header.Options{
+		"basic": {Preset: header.Basic}, "strict": {Preset: header.Strict}, "nonce": {ContentSecurityPolicy: "script-src 'nonce-{nonce}'"},
+	} {
+		policy.Remove = []string{"X-Powered-By"}
 		o := defaults(silentPeer(t).address)
 		o.quiet = true
 		e := newEdge(t, o)
@@ -24,7 +27,7 @@ func TestProtectionAllocatesNothing(t *testing.T) {
 		e.limiting(r, proxy.RouteLimit{Limit: r.Acquire(limit.Options{Name: "a", Rate: 1e6, Burst: 100_000}), Key: byClient()})
 		s := *e.proxy.Snapshot()
 		s.Routes[0].Access, s.Routes[0].Guard = guardedBy(t)
-		s.Routes[0].Headers = []*header.Policy{header.New(header.Options{Preset: preset, Remove: []string{"X-Powered-By"}})}
+		s.Routes[0].Headers = []*header.Policy{header.New(policy)}
 		e.proxy.Publish(&s)
 		if n := allocations(t, e, getWith("X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-User: root\r\nAuthorization: Basic Ym9iOnBhc3N3b3Jk\r\n")); n != 0 {
 			t.Errorf("%s: %v allocations per request", name, n)

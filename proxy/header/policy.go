@@ -2,6 +2,7 @@ package header
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/valor-ivx/weir/proxy/message"
 )
@@ -15,7 +16,7 @@ type Field struct {
 // Options describe a policy. Names are compared without case; values are valid field values.
 type Options struct {
 	Preset                Preset
-	ContentSecurityPolicy string   // replaces the preset's; empty: the preset's
+	ContentSecurityPolicy string   // replaces the preset's; empty: the preset's; {nonce} in it stands for the answer's
 	Set                   []Field  // beside the preset's, or in place of those of the same name
 	Remove                []string // taken out of the upstream's response, and out of the preset
 }
@@ -26,6 +27,8 @@ type Policy struct {
 	fixed   [2][]byte // the lines of entries that do not yield, ready to send: on plain connections, and on those with TLS
 	drop    []string  // names that an upstream's response loses: fixed ones and Options.Remove
 	lengths uint64    // bit n: drop has a name of n bytes (of 63 or more: bit 63)
+
+	unmodified *Policy // for 304; nil: there is no nonce in it
 }
 
 // entry is one field that the policy writes.
@@ -43,7 +46,7 @@ func New(o Options) *Policy {
 		p.put(f, o.Preset == Basic)
 	}
 	if o.ContentSecurityPolicy != "" {
-		p.put(Field{policyField, o.ContentSecurityPolicy}, false)
+		p.put(Field{policyField, slotted(o.ContentSecurityPolicy)}, false)
 	}
 	for _, f := range o.Set {
 		p.put(f, false)
@@ -64,6 +67,9 @@ func New(o Options) *Policy {
 	}
 	if len(p.entries) == 0 && len(p.drop) == 0 {
 		return nil
+	}
+	if strings.Contains(o.ContentSecurityPolicy, nonceMark) {
+		p.unmodified = New(o.withoutNonce())
 	}
 	return p
 }

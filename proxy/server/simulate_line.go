@@ -108,6 +108,8 @@ func (s *simulation) endedBefore(p *observe.Past) bool {
 	switch p.Reason {
 	case proxy.NoRoute.String(), proxy.UnknownHost.String(): // by the routes of then
 		return false
+	case proxy.AccessDenied.String(), proxy.Misdirected.String(), proxy.TooEarly.String():
+		return true
 	case proxy.BodyTooLarge.String():
 		return p.Attempts == 0
 	}

@@ -304,6 +304,7 @@ func TestSimulationSkips(t *testing.T) {
 		of(func(e *observe.Entry) { e.Route, e.Target = "-", []byte("/.well-known/acme-challenge/x") }),
 		of(func(e *observe.Entry) { e.Method = message.TRACE }),
 		of(func(e *observe.Entry) { e.Reason, e.Attempts = "body_too_large", 0 }),
+		of(func(e *observe.Entry) { e.Reason, e.Attempts = "access_denied", 0 }),
 		of(func(e *observe.Entry) { e.Target = []byte("/b") }),
 		of(func(e *observe.Entry) { e.Client = netip.Addr{} }),
 		of(func(e *observe.Entry) { e.Route, e.Reason = "-", "no_route" }), // by the routes of then: now one takes it
@@ -314,8 +315,8 @@ func TestSimulationSkips(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := server.Skipped{NotAccess: 1, Unreadable: 2, BeforeLimits: 5, NoRoute: 1, NoClient: 1}
-	if s.Skipped != want || s.Requests != 2 || s.Limited != 1 || s.Lines != 12 || len(s.Notes) != 1 || !strings.Contains(s.Notes[0], "limit idle is named by no route") {
+	want := server.Skipped{NotAccess: 1, Unreadable: 2, BeforeLimits: 6, NoRoute: 1, NoClient: 1}
+	if s.Skipped != want || s.Requests != 2 || s.Limited != 1 || s.Lines != 13 || len(s.Notes) != 1 || !strings.Contains(s.Notes[0], "limit idle is named by no route") {
 		t.Errorf("%+v", s)
 	}
 	if _, err := server.Simulate(server.SimulateOptions{ConfigPath: config, Log: log, Limit: "two"}); err == nil || !strings.Contains(err.Error(), "there is no [limit.two]") {
