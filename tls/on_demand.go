@@ -128,12 +128,12 @@ func (d *onDemand) demand(name string, done chan struct{}) {
 		d.refused[name] = forgetAt
 	}
 	d.mu.Unlock()
-	close(done)
-	if d.acme.ctx.Err() != nil {
-		return
+	ended := d.acme.ctx.Err() != nil
+	if !ended {
+		d.Counted(result) // before the handshake that waits can end: what its client sees is in the books
 	}
-	d.Counted(result)
-	if err != nil {
+	close(done)
+	if err != nil && !ended {
 		d.acme.log.Info("no certificate on demand", zap.String("tls.server.subject", name), zap.String("error.message", err.Error()),
 			zap.Time("weir.next_attempt", forgetAt))
 	}
