@@ -10,7 +10,7 @@ import (
 )
 
 // turns keeps handshakes from taking the machine: as many compute at once as there are processors, the others wait in line. Without it every client that begins one
-// adds a goroutine that can run for some 400 µs, and a request on an established connection stands behind all of them; with it behind one at most.
+// adds a goroutine that can run for some 400 µs, and a request on an established connection stands behind all of them. It is not enough: see handshake-flood in docs/benchmarks.md.
 // A turn lasts from what the client sent to what it is sent: whoever makes the server wait holds none, so slow clients keep nobody out.
 type turns struct {
 	slots   chan struct{}
