@@ -5,7 +5,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/valor-ivx/weir/proxy/http1"
 	"github.com/valor-ivx/weir/proxy/message"
 	"github.com/valor-ivx/weir/proxy/observe"
 	"github.com/valor-ivx/weir/proxy/route"
@@ -141,13 +140,9 @@ func (x *Exchange) read() *Error {
 
 // refusedWith is the status that a message deserves by the protocol's own verdict, 0 when the connection broke instead.
 func refusedWith(err error) int {
-	var one *http1.Error
-	var two *message.Error // HTTP/2's and HTTP/3's
-	switch {
-	case errors.As(err, &one):
-		return one.Status
-	case errors.As(err, &two):
-		return two.Status
+	var bad *message.Error
+	if errors.As(err, &bad) {
+		return bad.Status
 	}
 	return 0
 }

@@ -133,7 +133,7 @@ func (c *ServerConn) skipEmptyLine() {
 	}
 }
 
-var errHeadSlow = &Error{408, "head took too long"}
+var errHeadSlow = &Error{Status: 408, Text: "head took too long"}
 
 func (c *ServerConn) headFailed(err error) error {
 	switch {

@@ -1,6 +1,6 @@
 package message
 
-// Error is a request that keeps to its protocol's framing but not to HTTP or to a limit. It is answered with Status where the protocol leaves a choice.
+// Error is a message that breaks HTTP, its protocol's framing of it, or a limit. A request is answered with Status where the protocol leaves a choice.
 type Error struct {
 	Status int    // the answer it deserves (RFC 9110 §15.5)
 	Text   string // what is wrong, for the log and the answer's detail
