@@ -183,7 +183,7 @@ func typeName(e ast.Expr) string {
 			"string": "string", "bool": "true or false", "int": "whole number", "float64": "number",
 			"Size": "size", "Weight": "number", "Secret": "string (secret)", "Target": "target",
 			"AdminAddress": "string", "Access": "string", "Balance": "string", "Pattern": "string",
-			"CIDR": "string", "Proxies": "string", "Network": "string", "Rate": "string", "FieldSet": "table of strings", "LimitKey": "string", "WhenEmpty": "string", "AuthType": "string", "ProxyProtocol": "string", "WhenNoneHealthy": "string",
+			"CIDR": "string", "Proxies": "string", "Network": "string", "Rate": "string", "FieldSet": "table of strings", "LimitKey": "string", "WhenEmpty": "string", "AuthType": "string", "ProxyProtocol": "string", "ReportPath": "true, false or string", "WhenNoneHealthy": "string",
 		}[e.Name]
 	}
 	return ""
