@@ -87,7 +87,8 @@ func (f *flow) seen() int {
 func TestRenewsUnderTraffic(t *testing.T) {
 	i := newInstance(t)
 	i.protocols = `protocols = ["http/1.1", "h2", "h3"]`
-	i.write("profile = \"brief\"", "one.example.test", "two.example.test") // 8 s
+	i.ca.Hurry()
+	i.write("profile = \"brief\"", "one.example.test", "two.example.test")
 	i.run()
 	i.await("valid", "one.example.test", "two.example.test")
 	ctx, cancel := context.WithCancel(t.Context())

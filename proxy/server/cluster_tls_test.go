@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/valor-ivx/weir/proxy/porttest"
 	"github.com/valor-ivx/weir/proxy/server"
 	edgetls "github.com/valor-ivx/weir/tls"
-	"github.com/valor-ivx/weir/tls/pebbletest"
 )
 
 const clusterSecret = "tSdXkhEzHA0jDPs1X0fJlPPFsqmyT9IlkEcl6sNoIuY="
@@ -45,7 +45,7 @@ func (i *instance) replica() *instance {
 	i.t.Helper()
 	dir := i.t.TempDir()
 	r := &instance{t: i.t, ca: i.ca, file: filepath.Join(dir, "weir.toml"), state: filepath.Join(dir, "state"), backend: i.backend,
-		http: pebbletest.FreeAddress(i.t), https: pebbletest.FreeAddress(i.t), admin: pebbletest.FreeAddress(i.t)}
+		http: porttest.Reserve(i.t), https: porttest.Reserve(i.t), admin: porttest.Reserve(i.t)}
 	root, err := os.ReadFile(filepath.Join(filepath.Dir(i.file), "ca.pem"))
 	if err != nil {
 		i.t.Fatal(err)
@@ -64,7 +64,7 @@ func (i *instance) runBlind() {
 	ready := make(chan struct{})
 	go func() {
 		i.exit <- server.Run(context.Background(), server.Options{
-			ConfigPath: i.file, Resolver: pebbletest.FreeAddress(i.t), DrainTimeout: 5 * time.Second, Stdout: i.output, Stderr: i.output,
+			ConfigPath: i.file, Resolver: porttest.Reserve(i.t), DrainTimeout: 5 * time.Second, Stdout: i.output, Stderr: i.output,
 			Ready: func(*server.Server) { close(ready) },
 		}, i.signals)
 	}()
