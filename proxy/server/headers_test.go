@@ -51,6 +51,9 @@ func careless(t *testing.T) string {
 	return s.Listener.Addr().String()
 }
 
+// deadPort is an address that refuses connections as long as the test has nobody listen there.
+func deadPort(t *testing.T) string { return porttest.Reserve(t) }
+
 // edgeOver is an edge with a plain and a TLS listener.
 type edgeOver struct {
 	plain, secure string // addresses

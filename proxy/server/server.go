@@ -18,6 +18,7 @@ import (
 	"github.com/valor-ivx/weir/proxy"
 	"github.com/valor-ivx/weir/proxy/admin"
 	"github.com/valor-ivx/weir/proxy/auth"
+	"github.com/valor-ivx/weir/proxy/csp"
 	"github.com/valor-ivx/weir/proxy/http2"
 	"github.com/valor-ivx/weir/proxy/http3"
 	"github.com/valor-ivx/weir/proxy/limit"
@@ -47,6 +48,7 @@ type Server struct {
 	http2    *http2.Counters // of clients' connections
 	turns    *turns          // of handshakes, on all listeners
 	http3    *http3.Counters // the same
+	csp      *csp.Collector
 
 	cluster   atomic.Pointer[link] // nil: none; written by apply
 	acme      atomic.Pointer[acme] // nil: none; written by apply, read by the data path and the admin API
@@ -114,7 +116,7 @@ func start(o Options) (s *Server, err error) {
 		options: o, started: time.Now(), level: zap.NewAtomicLevelAt(level(cfg.Log.Level)),
 		certs: edgetls.NewManager(), stops: make(chan admin.StopMode, 2), hangups: make(chan struct{}, 1),
 		limits: limit.NewRegistry(limit.DefaultKeys), crowd: crowd{most: connectionsFor(openFilesLimit())},
-		http2: new(http2.Counters), http3: new(http3.Counters), turns: newTurns(), logins: auth.NewWork(loginsAtATime()),
+		http2: new(http2.Counters), http3: new(http3.Counters), logins: auth.NewWork(loginsAtATime()),
 		indexes: map[string]int{}, counters: map[string]*serviceCounters{},
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
@@ -124,15 +126,15 @@ func start(o Options) (s *Server, err error) {
 	s.metrics.SetReasons(proxy.Reasons())
 	s.log = observe.NewLogger(observe.LoggerOptions{Level: s.level, Output: output{s}, OnDrop: s.metrics.LogDropped})
 	s.targets.metrics = s.metrics
+	s.csp = s.newCollector()
 	defer func() {
 		if err != nil {
 			s.release()
 		}
 	}()
-	if s.secret, err = openState(cfg.Admin.StateDir); err != nil {
+	if err = s.openOwn(cfg); err != nil {
 		return s, err
 	}
-	s.openTickets(cfg)
 	s.overlay = overlayFile{filepath.Join(cfg.Admin.StateDir, "overlay.json")}
 	var unreadable error
 	if s.runtime, unreadable = s.overlay.load(); unreadable != nil {
@@ -163,6 +165,18 @@ func start(o Options) (s *Server, err error) {
 	s.watcher.watch(cfg.Files, seen)
 	s.serveAdmin(control)
 	return s, nil
+}
+
+// openOwn opens what is the process's own, whatever a reload says.
+func (s *Server) openOwn(cfg *configs.Config) (err error) {
+	if s.turns, err = newTurns(); err != nil {
+		return err
+	}
+	if s.secret, err = openState(cfg.Admin.StateDir); err != nil {
+		return err
+	}
+	s.openTickets(cfg)
+	return nil
 }
 
 // openAdmin makes the admin API and binds its listener.
@@ -209,6 +223,9 @@ func (s *Server) serveAdmin(l net.Listener) {
 func (s *Server) release() {
 	s.end()
 	s.stopQUIC()
+	if s.turns != nil {
+		s.turns.close()
+	}
 	for _, l := range s.listeners {
 		_ = l.socket.Close()
 	}

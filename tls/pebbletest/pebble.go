@@ -200,3 +200,6 @@ func (w *statusWriter) WriteHeader(code int) {
 	w.code = code
 	w.ResponseWriter.WriteHeader(code)
 }
+
+// FreeAddress is a loopback address that is the test's alone.
+func FreeAddress(t *testing.T) string { return porttest.Reserve(t) }
