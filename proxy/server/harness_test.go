@@ -41,7 +41,7 @@ func newColour(t fataler, name string) *colour {
 
 func (c *colour) start(t fataler) {
 	t.Helper()
-	if c.address == "" {
+	if c.address == "" || strings.HasSuffix(c.address, ":0") {
 		c.address = porttest.Reserve(t)
 	}
 	l, err := net.Listen("tcp", c.address)
