@@ -95,7 +95,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(15 * time.Second); !ok(); <-tick.C {
+	for deadline := time.Now().Add(60 * time.Second); !ok(); <-tick.C {
 		if time.Now().After(deadline) {
 			t.Fatalf("not in time: %s", what)
 		}
@@ -110,7 +110,7 @@ func join(t *testing.T, url string, change ...func(*cluster.Options)) *cluster.C
 	t.Helper()
 	m := observe.NewMetrics(observe.Build{})
 	o := cluster.Options{
-		URL: url, Secret: secret, Prefix: "weir:", Timeout: 2 * time.Second, Replica: t.Name() + time.Now().String(), Log: zap.NewNop(), Metrics: m.Cluster(),
+		URL: url, Secret: secret, Prefix: "weir:", Timeout: 20 * time.Second, Replica: t.Name() + time.Now().String(), Log: zap.NewNop(), Metrics: m.Cluster(),
 	}
 	for _, f := range change {
 		f(&o)
