@@ -24,6 +24,8 @@ const (
 	TokenInvalid
 	TokenExpired
 	ClaimRefused
+	WAFBlocked
+	WAFFailed
 	KeysAway
 	TooEarly
 	ConcurrencyLimited
@@ -73,6 +75,8 @@ var reasonNames = [reasons]string{
 	TokenExpired:       "token_expired",
 	ClaimRefused:       "claim_refused",
 	KeysAway:           "keys_unavailable",
+	WAFBlocked:         "waf_blocked",
+	WAFFailed:          "waf_failed",
 	ConcurrencyLimited: "concurrency_limited",
 	TooEarly:           "too_early",
 	HeaderTimeout:      "client_header_timeout",
