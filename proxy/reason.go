@@ -27,6 +27,9 @@ const (
 	WAFBlocked
 	WAFFailed
 	KeysAway
+	CertificateMissing
+	CertificateRefused
+	CertificateExpired
 	TooEarly
 	ConcurrencyLimited
 	HeaderTimeout
@@ -77,6 +80,9 @@ var reasonNames = [reasons]string{
 	KeysAway:           "keys_unavailable",
 	WAFBlocked:         "waf_blocked",
 	WAFFailed:          "waf_failed",
+	CertificateMissing: "certificate_missing",
+	CertificateRefused: "certificate_refused",
+	CertificateExpired: "certificate_expired",
 	ConcurrencyLimited: "concurrency_limited",
 	TooEarly:           "too_early",
 	HeaderTimeout:      "client_header_timeout",
