@@ -47,6 +47,7 @@ type Metrics struct {
 	limit     limitVecs
 	guards    *guardCollector
 	queue     queueVecs
+	pauses    *pauseCollector
 	onDemand  *prometheus.CounterVec
 	http2     *http2Collector
 	http3     *http3Collector
@@ -93,6 +94,7 @@ func NewMetrics(b Build) *Metrics {
 		limit:    newLimitVecs(),
 		guards:   newGuardCollector(),
 		queue:    newQueueVecs(),
+		pauses:   newPauseCollector(),
 		onDemand: newOnDemand(),
 		http2:    newHTTP2Collector(),
 		http3:    newHTTP3Collector(),
@@ -145,7 +147,7 @@ func (m *Metrics) register(b Build) {
 	m.registry.MustRegister(m.limit.collectors()...)
 	m.registry.MustRegister(m.guards)
 	m.registry.MustRegister(m.queue.collectors()...)
-	m.registry.MustRegister(m.onDemand)
+	m.registry.MustRegister(m.onDemand, m.pauses)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 
