@@ -49,6 +49,7 @@ type Metrics struct {
 	queue     queueVecs
 	pauses    *pauseCollector
 	onDemand  *prometheus.CounterVec
+	csp       *cspReports
 	http2     *http2Collector
 	http3     *http3Collector
 	reloads   map[Result]prometheus.Counter // read-only after NewMetrics
@@ -96,6 +97,7 @@ func NewMetrics(b Build) *Metrics {
 		queue:    newQueueVecs(),
 		pauses:   newPauseCollector(),
 		onDemand: newOnDemand(),
+		csp:      newCSPReports(),
 		http2:    newHTTP2Collector(),
 		http3:    newHTTP3Collector(),
 		lastGood: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -147,7 +149,7 @@ func (m *Metrics) register(b Build) {
 	m.registry.MustRegister(m.limit.collectors()...)
 	m.registry.MustRegister(m.guards)
 	m.registry.MustRegister(m.queue.collectors()...)
-	m.registry.MustRegister(m.onDemand, m.pauses)
+	m.registry.MustRegister(m.onDemand, m.csp.total, m.pauses)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 

@@ -65,5 +65,6 @@ func (e *explanation) placedIn(p proxy.Placement, live balancer.LiveMask) {
 func (e *explanation) forwards(outcome string) {
 	s := e.route.Service
 	e.step("forward", fmt.Sprintf("up to %d tries", s.Tries), "connect %s, response %s; only what is safe to repeat is repeated", s.ConnectTimeout, s.ResponseTimeout)
+	e.hedge()
 	e.end("%s", outcome)
 }

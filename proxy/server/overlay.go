@@ -81,11 +81,6 @@ func (o overlay) reset(service string) overlay {
 // epoch is that of the assignment of clients, from 1.
 func (s serviceOverlay) epoch() uint64 { return max(s.Epoch, 1) }
 
-// steers reports an overlay that says anything about groups, and can be void for that.
-func (s serviceOverlay) steers() bool {
-	return s.Weights != nil || len(s.Groups) > 0 || len(s.Targets) > 0
-}
-
 // shares returns the weights in force for a service and why its overlay, if it has one, is not: one whose groups differ from the file's is void.
 func (o overlay) shares(service string, file []balancer.Share) (shares []balancer.Share, void string) {
 	s := o.Services[service]
