@@ -27,6 +27,7 @@ func (c checker) service(s *Service) {
 		c.group(s, &s.Groups[i])
 	}
 	c.weights(s)
+	c.matches(s)
 }
 
 func (c checker) health(s *Service, path string) {

@@ -10,8 +10,11 @@ type Service struct {
 	// requests in flight, errors penalised), least_request (two candidates by requests in flight),
 	// round_robin, least_conn, or hash:KEY, with KEY one of client_ip, path, header:NAME, cookie:NAME.
 	Balance Balance `toml:"balance" default:"peak_ewma"`
-	// Whether a client stays with the group it was first given: off.
-	Sticky string `toml:"sticky" default:"off" enum:"off"`
+	// What a client is known by, so that it stays with its group: off (requests are dealt one by one, in exact
+	// shares), cookie (a signed one of weir's own, weir_SERVICE), header:NAME, cookie:NAME (one of the
+	// application's), or client_ip (of IPv6 the /64). A request without the header or cookie counts by its
+	// address. A change of weights moves no more clients than the share that changed.
+	Sticky Sticky `toml:"sticky" default:"off"`
 	// A group with no live target: other (its share goes to the groups with weight > 0) or fail (503).
 	WhenEmpty WhenEmpty `toml:"when_empty" default:"other" enum:"other|fail"`
 	// Every target of a group fails its health check: any (try them anyway: a broken check must not
@@ -146,6 +149,9 @@ type Group struct {
 	// Share of new clients in percent, two decimals. A lone group has 100; several must each state
 	// one, and they must sum to 100. 0: no new clients.
 	Weight Weight `toml:"weight"`
+	// Requests that get this group whatever the weights say, 0 included, for those who test it. They never fail
+	// over to another group, and say nothing in a rollout.
+	Match *Match `toml:"match"`
 	// At least one of: "IP:PORT", { address = "IP:PORT", weight = 2 }, { dns = "NAME:PORT" } (every
 	// address of the name, resolved again as its TTL runs out), { srv = "_http._tcp.NAME" }.
 	Targets []Target `toml:"targets" required:"true"`

@@ -111,6 +111,11 @@ func (x *Exchange) conversation() *Error {
 			return err
 		}
 	}
+	if h := x.service.Hold; h != nil {
+		if err := x.await(h); err != nil {
+			return err
+		}
+	}
 	if err := x.queue(); err != nil {
 		return err
 	}

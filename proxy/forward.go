@@ -53,6 +53,9 @@ func (x *Exchange) prepare() {
 	if x.req.Nominates {
 		x.req.Header.DropNominated()
 	}
+	if c := x.service.Sticky.Cookie; c != nil { // what is between us and the client is nobody else's business
+		x.req.Header.DropCookie(c.name)
+	}
 	b := x.appendClientCert(x.appendIdentity(x.lines[:0]))
 	if x.route.Guard != nil {
 		b = x.presentUser(b)

@@ -41,7 +41,11 @@ const (
 	QueueFull
 	QueueTimeout
 	Overloaded
+	PauseFull
+	PauseTimeout
 	NoPeer
+	NoGroup
+	GroupEvicted
 	ConnectRefused
 	ConnectTimeout
 	ConnectFailed
@@ -94,7 +98,11 @@ var reasonNames = [reasons]string{
 	QueueFull:          "queue_full",
 	QueueTimeout:       "queue_timeout",
 	Overloaded:         "overloaded",
+	PauseFull:          "pause_full",
+	PauseTimeout:       "pause_timeout",
 	NoPeer:             "destination_unavailable",
+	NoGroup:            "no_group",
+	GroupEvicted:       "group_evicted",
 	ConnectRefused:     "connection_refused",
 	ConnectTimeout:     "connection_timeout",
 	ConnectFailed:      "destination_ip_unroutable",

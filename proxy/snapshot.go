@@ -66,6 +66,11 @@ type Service struct {
 	Breaker         *upstream.Breaker // nil: none
 	LowAgents       Agents            // whose requests are of low priority
 	Queue           *observe.Queue    // nil without Breaker
+	Sticky          Sticky
+	Incumbents      balancer.Incumbents // splits of clients that were there before a group began to drain; Split is everybody else's
+	Evicted         balancer.LiveMask   // groups that nobody gets, not even who asks
+	Testers         []Tester            // nil: none
+	Hold            *Hold               // in which requests wait while the service is paused; nil: it is not
 }
 
 // Group is one colour of a service.

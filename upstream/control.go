@@ -161,7 +161,7 @@ func (p *Pool) mustKeep(m *Peer, reason string, now int64) string {
 	group, left, ejected := 0, 0, 0
 	total, failed := 0, 0
 	for _, other := range p.members {
-		if other.weight <= 0 {
+		if p.shareOf(other) <= 0 {
 			continue
 		}
 		group++

@@ -19,14 +19,15 @@ type Pool struct {
 	picks pickState
 
 	// The control plane's; Registry.mu guards them.
-	refs    int
-	retired bool
-	members []*Peer // by address
-	leaving []*Peer // left with requests in flight, for status
-	sources []*source
-	known   chan struct{} // closed while nothing is Unknown
-	bornAt  int64         // when the live set last went from nobody to somebody, ns
-	wake    *time.Timer   // for the next ejection that ends by time; nil: none
+	refs     int
+	retired  bool
+	members  []*Peer         // by address
+	withheld map[string]bool // addresses that get no requests, whatever their health; never written, only replaced
+	leaving  []*Peer         // left with requests in flight, for status
+	sources  []*source
+	known    chan struct{} // closed while nothing is Unknown
+	bornAt   int64         // when the live set last went from nobody to somebody, ns
+	wake     *time.Timer   // for the next ejection that ends by time; nil: none
 }
 
 func newPool(r *Registry, key string, o PoolOptions) (*Pool, error) {

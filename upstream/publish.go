@@ -15,7 +15,7 @@ const cohort = int64(time.Second)
 func (p *Pool) publish(now int64) {
 	standings := make([]standing, len(p.members))
 	for i, m := range p.members {
-		standings[i] = standing{state: m.state(), weight: m.weight, ejection: m.ejection}
+		standings[i] = standing{state: m.state(), weight: p.shareOf(m), ejection: m.ejection}
 	}
 	maxEjected := 0.0
 	if p.options.Ejection != nil {

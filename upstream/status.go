@@ -11,6 +11,8 @@ type PeerStatus struct {
 	State   State
 	// Weight is the share relative to the other peers.
 	Weight float64
+	// Withheld says that it gets none because an operator said so.
+	Withheld bool
 	// Live says that the peer gets requests now.
 	Live bool
 	// InFlight, Requests and Failures are over all pools that share the address; Requests and Failures count ended attempts.
@@ -41,7 +43,7 @@ func (p *Pool) Snapshot() []PeerStatus {
 	var list []PeerStatus
 	for _, m := range p.members {
 		s := m.status(now)
-		s.Live = inLive[m]
+		s.Live, s.Withheld = inLive[m], p.withheld[m.address]
 		list = append(list, s)
 	}
 	kept := p.leaving[:0]

@@ -47,6 +47,7 @@ type Metrics struct {
 	limit     limitVecs
 	guards    *guardCollector
 	queue     queueVecs
+	pauses    *pauseCollector
 	onDemand  *prometheus.CounterVec
 	csp       *cspReports
 	waf       *wafVecs
@@ -96,6 +97,7 @@ func NewMetrics(b Build) *Metrics {
 		limit:    newLimitVecs(),
 		guards:   newGuardCollector(),
 		queue:    newQueueVecs(),
+		pauses:   newPauseCollector(),
 		onDemand: newOnDemand(),
 		csp:      newCSPReports(),
 		waf:      newWAFVecs(),
@@ -150,7 +152,7 @@ func (m *Metrics) register(b Build) {
 	m.registry.MustRegister(m.limit.collectors()...)
 	m.registry.MustRegister(m.guards)
 	m.registry.MustRegister(m.queue.collectors()...)
-	m.registry.MustRegister(m.onDemand, m.csp.total, m.waf)
+	m.registry.MustRegister(m.onDemand, m.csp.total, m.waf, m.pauses)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 

@@ -40,6 +40,7 @@ func populated() *observe.Metrics {
 	m.SetQueueStats([]string{"normal"}, func() []observe.QueueStat {
 		return []observe.QueueStat{{Service: "api", InFlight: 5, Waiting: []int{6}}}
 	})
+	m.SetPauseStats(func() []observe.PauseStat { return []observe.PauseStat{{Service: "api", Paused: true, Waiting: 2}} })
 	m.Group("api", "blue")
 	m.Upstream("api", "blue", "10.0.0.1:5002", "consecutive")
 	m.SetClusterStat(func() (observe.ClusterStat, bool) { return observe.ClusterStat{Up: true, Replicas: 2}, true })

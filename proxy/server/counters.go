@@ -3,6 +3,7 @@ package server
 import (
 	"sync/atomic"
 
+	"github.com/valor-ivx/weir/proxy"
 	"github.com/valor-ivx/weir/upstream"
 )
 
@@ -14,6 +15,7 @@ type serviceCounters struct {
 	budget *upstream.RetryBudget
 	ratio  float64 // of budget
 
+	hold    *proxy.Hold       // nil until the service is paused; then it stays, for those that wait in it
 	breaker *upstream.Breaker // nil until the service has one; then it stays, for the requests that it has counted
 }
 
@@ -82,6 +84,7 @@ func (s *Server) exportShares() {
 func (s *Server) exportStats() {
 	s.metrics.SetLimitStats(s.limitStats)
 	s.metrics.SetQueueStats(priorityNames(), s.queueStats)
+	s.metrics.SetPauseStats(s.pauseStats)
 	s.metrics.SetClusterStat(s.clusterStat)
 	s.countStreams()
 }
