@@ -9,8 +9,9 @@ type Auth struct {
 
 	// basic: user name and password (RFC 7617), which clients send with every request: only over TLS. jwt: a signed token (RFC 6750, RFC 7519) that an issuer
 	// gave the client, as "Authorization: Bearer", verified against the issuer's public keys. mtls: the certificate that the client has shown for the connection, as
-	// [[tls.client_auth]] asks for it; every host of the route must have one.
-	Type AuthType `toml:"type" required:"true" enum:"basic|jwt|mtls"`
+	// [[tls.client_auth]] asks for it; every host of the route must have one. forward: the word of a service that is asked about each request, as of nginx's
+	// auth_request and Traefik's forwardAuth.
+	Type AuthType `toml:"type" required:"true" enum:"basic|jwt|mtls|forward"`
 	// What a browser shows to who is asked for a password; for tokens, a name for what they open.
 	Realm string `toml:"realm" default:"restricted"`
 	// Type basic: password file as of htpasswd (or weir hash-password): NAME:HASH a line, "#" begins a comment. Hashes: bcrypt, $5$, $6$, $apr1$, {SSHA},
@@ -41,9 +42,21 @@ type Auth struct {
 	// Claims that the upstream is told in fields, as { email = "X-Email" }, the elements of a list joined by commas. Clients' own fields of these names are
 	// taken out, with underscores in them too.
 	ClaimHeaders FieldSet `toml:"claim_headers"`
+	// Type forward: where the service is asked, by GET without a body, an http or https URL. It is told of the request by X-Forwarded-Method, -Proto, -Host, -Uri and
+	// -For (X-Original-Method and X-Original-URI say the same as two of them), X-Real-IP and X-Request-ID. 2xx lets the request in. Any other answer is the client's:
+	// status, fields and up to 64 KiB of body, reason auth_refused; redirects are not followed. Without one in time the request is answered 503, auth_unavailable.
+	URL string `toml:"url"`
+	// Type forward: fields of the request that the service is sent. Default: all that do not belong to the body, the connection, conditions or ranges.
+	RequestHeaders []string `toml:"request_headers"`
+	// Type forward: fields of its 2xx answer that the upstream is sent. Clients' own fields of these names are taken out, with underscores in them too.
+	ResponseHeaders []string `toml:"response_headers"`
+	// Type forward: field of its 2xx answer that says who it is, for X-Forwarded-User and the access log. Clients' own is taken out.
+	UserHeader string `toml:"user_header" default:"X-Forwarded-User"`
+	// Type forward: how long its answer may take. 256 questions are under way at a time, more wait within this time.
+	Timeout time.Duration `toml:"timeout" default:"5s" min:"10ms" max:"1m"`
 	// Type mtls: who may come in.
 	Allow *AuthAllow `toml:"allow"`
-	// PEM file with the CAs that are trusted in place of the system's for jwks_url.
+	// PEM file with the CAs that are trusted in place of the system's for jwks_url or url. A changed one is in force with the next reload.
 	CA string `toml:"ca"`
 	// true: the client's Authorization field, and the cookie that says who it is, go on to the upstream.
 	ForwardCredentials bool `toml:"forward_credentials" default:"false"`
@@ -72,4 +85,6 @@ const (
 	AuthBasic AuthType = "basic"
 	AuthJWT   AuthType = "jwt"
 	AuthMTLS  AuthType = "mtls"
+	// AuthForward asks a service.
+	AuthForward AuthType = "forward"
 )

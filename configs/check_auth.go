@@ -10,9 +10,10 @@ import (
 // authKeys are the keys that only some types have.
 func authKeys() map[AuthType][]string {
 	return map[AuthType][]string{
-		AuthBasic: {"realm", "users_file", "forward_credentials"},
-		AuthJWT:   {"realm", "forward_credentials", "issuer", "audience", "jwks_url", "jwks_refresh", "keys_file", "algorithms", "leeway", "cookie", "user_claim", "require", "claim_headers", "ca"},
-		AuthMTLS:  {"allow"},
+		AuthBasic:   {"realm", "users_file", "forward_credentials"},
+		AuthJWT:     {"realm", "forward_credentials", "issuer", "audience", "jwks_url", "jwks_refresh", "keys_file", "algorithms", "leeway", "cookie", "user_claim", "require", "claim_headers", "ca"},
+		AuthMTLS:    {"allow"},
+		AuthForward: {"url", "request_headers", "response_headers", "user_header", "timeout", "ca"},
 	}
 }
 

@@ -28,6 +28,8 @@ const (
 	CertificateMissing
 	CertificateRefused
 	CertificateExpired
+	AuthRefused
+	AuthUnavailable
 	TooEarly
 	ConcurrencyLimited
 	HeaderTimeout
@@ -79,6 +81,8 @@ var reasonNames = [reasons]string{
 	CertificateMissing: "certificate_missing",
 	CertificateRefused: "certificate_refused",
 	CertificateExpired: "certificate_expired",
+	AuthRefused:        "auth_refused",
+	AuthUnavailable:    "auth_unavailable",
 	ConcurrencyLimited: "concurrency_limited",
 	TooEarly:           "too_early",
 	HeaderTimeout:      "client_header_timeout",

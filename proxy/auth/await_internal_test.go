@@ -18,6 +18,8 @@ type client struct{ gone atomic.Bool }
 
 func (c *client) Gone() bool { return c.gone.Load() }
 
+func (c *client) Introduce(b []byte) []byte { return append(b, "X-Real-IP: 192.0.2.1\r\n"...) }
+
 // TestWaiterNoticesItsClientLeave: who waits for a turn at the password check does not wait on for nobody; who stays gets a turn, or is told that there is none.
 func TestWaiterNoticesItsClientLeave(t *testing.T) {
 	hash, err := bcrypt.GenerateFromPassword([]byte("good"), bcrypt.MinCost)

@@ -41,6 +41,10 @@ func (s *Server) openAuth(c authConfig) (authenticator, error) {
 			o.Subject, o.DNS, o.URI, o.Email = a.Subject, a.DNS, a.URI, a.Email
 		}
 		return auth.NewMTLS(o)
+	case configs.AuthForward:
+		return auth.NewForward(auth.ForwardOptions{
+			Name: c.Name, URL: c.URL, CA: c.CAPEM, RequestHeaders: c.RequestHeaders, ResponseHeaders: c.ResponseHeaders, UserHeader: c.UserHeader, Timeout: c.Timeout,
+		})
 	}
 	return auth.OpenJWT(auth.JWTOptions{
 		Name: c.Name, Realm: c.Realm, Issuer: c.Issuer, Audience: c.Audience, KeysFile: c.KeysFile, Algorithms: c.Algorithms, Leeway: c.Leeway,

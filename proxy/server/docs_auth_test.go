@@ -48,7 +48,7 @@ func TestAuthPageConfigurationsCheck(t *testing.T) {
 			t.Errorf("read back it is another\n%s\n%s", cfg.TOML(), again.TOML())
 		}
 	}
-	for _, typ := range []configs.AuthType{configs.AuthBasic, configs.AuthJWT, configs.AuthMTLS} {
+	for _, typ := range []configs.AuthType{configs.AuthBasic, configs.AuthJWT, configs.AuthMTLS, configs.AuthForward} {
 		if !types[typ] {
 			t.Errorf("no example of type %q", typ)
 		}

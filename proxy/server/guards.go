@@ -3,9 +3,11 @@ package server
 import (
 	"fmt"
 	"net/netip"
+	"net/url"
 	"reflect"
 	"runtime"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"go.uber.org/zap"
@@ -192,6 +194,19 @@ func (s *Server) guardStats() (stats observe.GuardStats) {
 	return stats
 }
 
+// farInTheClear is the host of an http URL that is not on a network of one's own by its address, nor a name without a dot, as containers have them; else "".
+func farInTheClear(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" {
+		return ""
+	}
+	host := u.Hostname()
+	if ip, err := netip.ParseAddr(host); err == nil && (ip.IsLoopback() || ip.IsPrivate()) || err != nil && !strings.Contains(host, ".") {
+		return ""
+	}
+	return host
+}
+
 // guardWarnings are guards that guard nothing, passwords that travel in the clear, and lists that would see a proxy's address only.
 func guardWarnings(cfg *configs.Config) (warnings []string) {
 	behind := privateListener(cfg)
@@ -207,6 +222,9 @@ func guardWarnings(cfg *configs.Config) (warnings []string) {
 	for _, a := range cfg.Auths {
 		if !slices.ContainsFunc(cfg.Routes, func(r configs.Route) bool { return r.Auth == a.Name }) {
 			warnings = append(warnings, fmt.Sprintf("auth %s is named by no route: it keeps nobody out", a.Name))
+		}
+		if far := farInTheClear(a.URL); far != "" {
+			warnings = append(warnings, fmt.Sprintf("auth %s asks %s in the clear: whoever is on the way reads cookies and can let himself in", a.Name, far))
 		}
 		if a.Type == configs.AuthJWT && len(a.Audience) == 0 {
 			warnings = append(warnings, fmt.Sprintf("auth %s names no audience: a token that %s gave for another application is good here", a.Name, a.Issuer))
