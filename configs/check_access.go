@@ -73,6 +73,8 @@ func (c checker) auths() {
 			c.mtls(a, path)
 		case AuthForward:
 			c.forward(a, path)
+		case AuthOIDC:
+			c.oidc(a, path)
 		}
 	}
 }

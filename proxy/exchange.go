@@ -99,6 +99,9 @@ func (x *Exchange) conversation() *Error {
 	if err := x.admit(); err != nil {
 		return err
 	}
+	if a := x.user.verdict.Answer; a != nil { // a step of a login: nobody else is asked
+		return x.step(a)
+	}
 	if err := x.queue(); err != nil {
 		return err
 	}

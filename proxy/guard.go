@@ -46,6 +46,7 @@ var denials = [auth.Whys]Reason{
 	auth.TokenMissing: TokenMissing, auth.TokenInvalid: TokenInvalid, auth.TokenExpired: TokenExpired, auth.ClaimRefused: ClaimRefused, auth.KeysAway: KeysAway,
 	auth.CertificateMissing: CertificateMissing, auth.CertificateRefused: CertificateRefused, auth.CertificateExpired: CertificateExpired, auth.Gone: ClientGone,
 	auth.Refused: AuthRefused, auth.Unavailable: AuthUnavailable,
+	auth.LoginRequired: LoginRequired, auth.SessionInvalid: SessionInvalid, auth.SessionExpired: SessionExpired, auth.LoginFailed: LoginFailed, auth.LoginInsecure: LoginInsecure,
 }
 
 // Gone implements auth.Asker. While a request is authenticated nobody else reads its connection: its body has not been begun.
@@ -71,6 +72,16 @@ func (x *Exchange) authenticate(g *Guard) *Error {
 	}
 	if x.user.verdict.Answer == nil && x.route.UserLimits != nil {
 		return x.limited(x.route.UserLimits)
+	}
+	return nil
+}
+
+// step answers a request that is a step of a login, with its end.
+func (x *Exchange) step(a *auth.Answer) *Error {
+	x.service = nil
+	x.say(a)
+	if err := x.down.Err(); err != nil {
+		return unwritten(err)
 	}
 	return nil
 }

@@ -30,6 +30,11 @@ const (
 	CertificateExpired
 	AuthRefused
 	AuthUnavailable
+	LoginRequired
+	SessionInvalid
+	SessionExpired
+	LoginFailed
+	LoginInsecure
 	TooEarly
 	ConcurrencyLimited
 	HeaderTimeout
@@ -83,6 +88,11 @@ var reasonNames = [reasons]string{
 	CertificateExpired: "certificate_expired",
 	AuthRefused:        "auth_refused",
 	AuthUnavailable:    "auth_unavailable",
+	LoginRequired:      "login_required",
+	SessionInvalid:     "session_invalid",
+	SessionExpired:     "session_expired",
+	LoginFailed:        "login_failed",
+	LoginInsecure:      "login_insecure",
 	ConcurrencyLimited: "concurrency_limited",
 	TooEarly:           "too_early",
 	HeaderTimeout:      "client_header_timeout",

@@ -71,7 +71,7 @@ func TestWaiterNoticesItsClientLeave(t *testing.T) {
 // TestTokenWaiterNoticesItsClientLeave: as TestWaiterNoticesItsClientLeave for the fetch of a new key.
 func TestTokenWaiterNoticesItsClientLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := &remoteKeys{wanted: make(chan chan struct{}, newKeyWaits), done: make(chan struct{})} // its goroutine is busy with a fetch
+		k := &remoteKeys{fetcher: fetcher{wanted: make(chan chan struct{}, newKeyWaits), done: make(chan struct{})}} // its goroutine is busy with a fetch
 		asker := &client{}
 		asker.gone.Store(true)
 		from := time.Now()

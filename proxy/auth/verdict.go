@@ -35,7 +35,9 @@ type Verdict struct {
 	Fields []byte  // lines for the upstream, each with its CRLF; never changes
 	Claims []Claim // of a token, those that were asked for in JWTOptions; never change
 	Denial *Denial // nil: let in
-	Answer *Answer // for the client, in place of what it asked for; nil: with a Denial the proxy's own, else there is none
+	// Private says that the request's query holds what is good for a login: it is not logged.
+	Private bool
+	Answer  *Answer // for the client, in place of what it asked for; nil: with a Denial the proxy's own, else there is none
 }
 
 // Answer is a response to the client.
@@ -92,6 +94,11 @@ const (
 	CertificateExpired // since the handshake
 	Refused            // by the service that was asked
 	Unavailable        // who is to be asked
-	Gone               // the client has left while its request waited; nothing can be said to it
-	Whys               // how many there are
+	LoginRequired
+	SessionInvalid // a cookie that is none of ours, for this host, under these rules, or was logged out
+	SessionExpired
+	LoginFailed   // on its way back from the provider
+	LoginInsecure // without TLS
+	Gone          // the client has left while its request waited; nothing can be said to it
+	Whys          // how many there are
 )

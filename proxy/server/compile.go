@@ -33,6 +33,9 @@ func compile(cfg *configs.Config) (*plan, error) {
 	if p.table, err = route.New(rules); err != nil {
 		return nil, err
 	}
+	if err = loginRoutes(cfg, p.table); err != nil {
+		return nil, err
+	}
 	for i := range cfg.Services {
 		for j := range cfg.Services[i].Groups {
 			p.pools = append(p.pools, poolOptions(&cfg.Services[i], &cfg.Services[i].Groups[j]))

@@ -34,6 +34,8 @@ func refusals(t configs.AuthType) string {
 	switch t {
 	case configs.AuthMTLS:
 		return "without a certificate that may come in 403"
+	case configs.AuthOIDC:
+		return "without a session pages are sent to log in, everything else is 401"
 	case configs.AuthForward:
 		return "the service's own answer unless that is 2xx, without one 503"
 	}

@@ -28,7 +28,8 @@ type guards struct {
 // authConfig is what an authentication is made of.
 type authConfig struct {
 	configs.Auth
-	Keep []string // claims that limits count by
+	Keep    []string // claims that limits count by
+	Secrets [][]byte // that cookies are sealed by, for a login
 }
 
 // authenticator is an authentication.
@@ -66,7 +67,7 @@ func (s *Server) openGuards(cfg *configs.Config, old *generation) (*guards, erro
 		}
 		g.lists[c.Name] = &followed[configs.AccessList, *auth.AccessList]{config: c, guard: l}
 	}
-	for _, c := range authConfigs(cfg) {
+	for _, c := range s.authConfigs(cfg) {
 		if same := before.auths[c.Name]; same != nil && reflect.DeepEqual(same.config, c) {
 			g.auths[c.Name] = same
 			continue
@@ -115,8 +116,8 @@ func checkGuards(cfg *configs.Config) error {
 		}
 	}
 	s := &Server{logins: auth.NewWork(1)}
-	for _, c := range authConfigs(cfg) {
-		if c.JWKSURL != "" {
+	for _, c := range s.authConfigs(cfg) {
+		if c.JWKSURL != "" || c.Type == configs.AuthOIDC {
 			continue // nothing is asked over the network
 		}
 		if _, err := s.openAuth(c); err != nil {
@@ -225,6 +226,12 @@ func guardWarnings(cfg *configs.Config) (warnings []string) {
 		}
 		if far := farInTheClear(a.URL); far != "" {
 			warnings = append(warnings, fmt.Sprintf("auth %s asks %s in the clear: whoever is on the way reads cookies and can let himself in", a.Name, far))
+		}
+		if a.Type == configs.AuthOIDC && cfg.ClientIP == nil && !slices.ContainsFunc(cfg.Listeners, func(l configs.Listener) bool { return l.TLS }) {
+			warnings = append(warnings, fmt.Sprintf("auth %s logs in over https alone: no listener has tls = true, and client_ip.trusted_proxies names nobody who has", a.Name))
+		}
+		if a.Type == configs.AuthOIDC && a.Allow == nil {
+			warnings = append(warnings, fmt.Sprintf("auth %s has no allow: it lets in everybody whom %s knows", a.Name, a.Issuer))
 		}
 		if a.Type == configs.AuthJWT && len(a.Audience) == 0 {
 			warnings = append(warnings, fmt.Sprintf("auth %s names no audience: a token that %s gave for another application is good here", a.Name, a.Issuer))
