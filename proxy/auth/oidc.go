@@ -143,10 +143,14 @@ func (a *OIDC) session(r *Request) (*session, Why) {
 	id := sessionID(r.Host, value)
 	s, known := a.known.Get(id)
 	if !known {
-		if s = a.open(r, value); s == nil || a.ended.Contains(id) {
+		if s = a.open(r, value); s == nil {
 			return nil, SessionInvalid
 		}
 		a.known.Add(id, s)
+		if a.ended.Contains(id) { // asked behind Add, as logout does it the other way round: one of two at once sees the other
+			a.known.Remove(id)
+			return nil, SessionInvalid
+		}
 	}
 	if !r.Now.Before(s.until) {
 		return nil, SessionExpired

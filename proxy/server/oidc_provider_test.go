@@ -37,6 +37,7 @@ type openID struct {
 	grants map[string]url.Values // by code: what it was asked for with
 	spent  int                   // codes
 	away   bool
+	noKeys bool
 	codes  []string
 }
 
@@ -83,6 +84,10 @@ func (p *openID) describe(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (p *openID) keys(w http.ResponseWriter, _ *http.Request) {
+	if p.noKeys {
+		w.WriteHeader(http.StatusBadGateway)
+		return
+	}
 	_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: p.key.Public(), KeyID: "1", Use: "sig", Algorithm: "ES256"}}})
 }
 

@@ -394,6 +394,11 @@ func TestProviderAway(t *testing.T) {
 	e.expectMetrics(`weir_auth_last_reload_successful{auth="login"} 0`)
 	p.Start()
 	e.found()
+	p.set(func() { p.noKeys = true })
+	if resp, body := b.get(b.toCallback("https://a.test/"), "Accept", "application/json"); resp.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, `"reason":"auth_unavailable"`) {
+		t.Errorf("when its keys are away: %s %s", resp.Status, body)
+	}
+	p.set(func() { p.noKeys = false })
 	if resp, body := b.open("https://a.test/"); resp.StatusCode != http.StatusOK {
 		t.Fatalf("when it is there: %s %s", resp.Status, body)
 	}
@@ -412,6 +417,31 @@ func TestProviderAway(t *testing.T) {
 		t.Errorf("when it is back: %s %s", resp.Status, body)
 	}
 	e.found()
+}
+
+// TestLoginLimits: limits count by a claim of the session, which nobody can write but the provider.
+func TestLoginLimits(t *testing.T) {
+	p := newOpenID(t, true)
+	e, ca, address, dir := loginEdge(t, p, "")
+	text := loginText(address, p.URL, ca.server("a.test", "b.test"), "")
+	e.write(e.text(dir, "", "[limit.user]\nrate = \"2/h\"\nkey = \"jwt:email\"\n"+strings.Replace(text, "auth = \"login\"\n", "auth = \"login\"\nlimits = [\"user\"]\n", 1)))
+	e.call(http.StatusOK, "POST", "/v1/reload", "")
+	e.found()
+	for _, c := range []struct {
+		email string
+		want  []int
+	}{{"ann@example.com", []int{200, 200, 429}}, {"bob@example.com", []int{200}}, {"ann@example.com", []int{429}}} {
+		p.set(func() { p.claims = map[string]any{"email": c.email} })
+		b := newBrowser(t, ca, address, "HTTP/2.0")
+		if resp, body := b.get(b.toCallback("https://a.test/")); resp.StatusCode != http.StatusSeeOther {
+			t.Fatal(resp.Status, body)
+		}
+		for i, want := range c.want {
+			if resp, body := b.get("https://a.test/"); resp.StatusCode != want {
+				t.Errorf("%s, request %d: %s %s", c.email, i, resp.Status, body)
+			}
+		}
+	}
 }
 
 // TestLoginNeedsItsPaths: a route whose callback would reach somebody else is refused, by check and by a start.
