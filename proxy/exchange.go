@@ -106,6 +106,9 @@ func (x *Exchange) conversation() *Error {
 	if err := x.admit(); err != nil {
 		return err
 	}
+	if a := x.user.verdict.Answer; a != nil { // a step of a login: nobody else is asked
+		return x.step(a)
+	}
 	if x.route.Shield != nil {
 		if err := x.inspect(x.route.Shield); err != nil {
 			return err

@@ -30,6 +30,10 @@ func (x *Exchange) fail(err *Error) {
 }
 
 func (x *Exchange) answerError(err *Error) {
+	if a := x.user.verdict.Answer; a != nil && x.user.verdict.Denial != nil {
+		x.say(a)
+		return
+	}
 	c := x.down
 	html := x.wantsHTML()
 	body := x.problem(err, html)

@@ -30,6 +30,13 @@ const (
 	CertificateMissing
 	CertificateRefused
 	CertificateExpired
+	AuthRefused
+	AuthUnavailable
+	LoginRequired
+	SessionInvalid
+	SessionExpired
+	LoginFailed
+	LoginInsecure
 	TooEarly
 	ConcurrencyLimited
 	HeaderTimeout
@@ -87,6 +94,13 @@ var reasonNames = [reasons]string{
 	CertificateMissing: "certificate_missing",
 	CertificateRefused: "certificate_refused",
 	CertificateExpired: "certificate_expired",
+	AuthRefused:        "auth_refused",
+	AuthUnavailable:    "auth_unavailable",
+	LoginRequired:      "login_required",
+	SessionInvalid:     "session_invalid",
+	SessionExpired:     "session_expired",
+	LoginFailed:        "login_failed",
+	LoginInsecure:      "login_insecure",
 	ConcurrencyLimited: "concurrency_limited",
 	TooEarly:           "too_early",
 	HeaderTimeout:      "client_header_timeout",

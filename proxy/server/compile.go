@@ -36,6 +36,9 @@ func compile(cfg *configs.Config) (*plan, error) {
 	if p.table, err = route.New(rules); err != nil {
 		return nil, err
 	}
+	if err = loginRoutes(cfg, p.table); err != nil {
+		return nil, err
+	}
 	if p.reports, p.reported, err = reportTable(cfg); err != nil {
 		return nil, err
 	}
