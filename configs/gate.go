@@ -14,7 +14,6 @@ func notBuilt() []gate {
 	return []gate{
 		{path: "service.*.sticky", values: []string{"cookie", "client_ip", "header:", "cookie:"}},
 		{path: "service.*.rollout"},
-		{path: "route.*.files"},
 		{path: "route.*.cache"},
 		{path: "route.*.compress"},
 	}

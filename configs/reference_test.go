@@ -29,6 +29,7 @@ var sections = []struct{ typ, heading string }{
 	{"Listener", "[[listener]]"}, {"Headers", "[headers.NAME]"}, {"Limit", "[limit.NAME]"}, {"AccessList", "[access.NAME]"}, {"Auth", "[auth.NAME]"}, {"Service", "[service.NAME]"}, {"UpstreamTLS", "[service.NAME.tls]"}, {"Health", "[service.NAME.health]"},
 	{"Ejection", "[service.NAME.ejection]"}, {"Retry", "[service.NAME.retry]"}, {"Breaker", "[service.NAME.breaker]"},
 	{"Group", "[service.NAME.group.GROUP]"}, {"Target", "targets = [{ … }]"}, {"Route", "[[route]]"},
+	{"RouteFiles", "[route.files]"},
 }
 
 // TestReferencePageSaysWhatTheTypesSay: the tables of docs/reference.md are the doc comments and tags.

@@ -58,6 +58,7 @@ type Exchange struct {
 	socket      webSocket
 	entry       observe.Entry // scratch for finish
 
+	file       served  // of a route with files
 	refusal    refusal // of a 429
 	passage    passage // at gates, until countOut
 	nonce      nonce   // of the answer's Content-Security-Policy
@@ -98,6 +99,9 @@ func (x *Exchange) conversation() *Error {
 	}
 	if err := x.admit(); err != nil {
 		return err
+	}
+	if x.route.Files != nil {
+		return x.serve(x.route.Files)
 	}
 	if err := x.queue(); err != nil {
 		return err

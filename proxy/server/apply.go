@@ -24,6 +24,7 @@ type prepared struct {
 	acme     *acme        // nil: none
 	ech      *edgetls.ECH // nil: none
 	guards   *guards
+	trees    trees
 	logs     *logs
 	opened   []*listener        // new sockets
 	sockets  []*listener        // all, in the file's order
@@ -102,6 +103,9 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 		return p, err
 	}
 	if p.guards, err = s.openGuards(cfg, old); err != nil {
+		return p, err
+	}
+	if p.trees, err = openTrees(cfg, old); err != nil {
 		return p, err
 	}
 	if p.logs, err = s.openLogs(cfg.Log, s.logs.Load()); err != nil {
@@ -209,6 +213,7 @@ func (p *prepared) undo(s *Server) {
 		p.acme.Close()
 	}
 	p.guards.closeBut(s.guards())
+	p.trees.closeBut(s.trees())
 	if p.cluster != s.cluster.Load() {
 		p.cluster.close()
 	}
@@ -272,7 +277,7 @@ func (s *Server) commit(p *prepared, old *generation, digest [32]byte) *generati
 	s.level.SetLevel(level(p.plan.config.Log.Level))
 	// Refused only where a public listener would lose its token, which the configuration's own check has refused before.
 	_ = s.admin.SetToken(p.plan.config.Admin.Token.Reveal())
-	g.acme, g.cluster, g.ech, g.guards = p.acme, p.cluster, p.ech, p.guards
+	g.acme, g.cluster, g.ech, g.guards, g.trees = p.acme, p.cluster, p.ech, p.guards, p.trees
 	s.cluster.Store(p.cluster)
 	s.certs.UseECH(p.ech)
 	s.certs.Commit(p.store)
@@ -320,6 +325,7 @@ func (s *Server) retire(old, g *generation) {
 	s.listeners = g.sockets
 	if old != nil {
 		old.guards.closeBut(g.guards)
+		old.trees.closeBut(g.trees)
 		if old.cluster != g.cluster {
 			old.cluster.close()
 		}

@@ -90,6 +90,7 @@ type generation struct {
 	plan     *plan
 	acme     *acme
 	guards   *guards
+	trees    trees
 	cluster  *link
 	ech      *edgetls.ECH
 	pools    map[poolKey]*upstream.Pool
@@ -233,6 +234,7 @@ func (s *Server) release() {
 		s.tickets.Close()
 	}
 	s.guards().closeBut(nil)
+	s.trees().closeBut(nil)
 	s.cluster.Load().close()
 	if s.stapler != nil {
 		s.stapler.Close()
