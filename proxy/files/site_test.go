@@ -100,7 +100,7 @@ func TestFallback(t *testing.T) {
 			t.Errorf("%s: fallback %v, %s", c.path, f.Fallback, f.Keep)
 		}
 	}
-	if f, _, _, err := find(t, s, "/sub"); err != nil || f.File != nil || f.Tag() == nil && f.Keep != "no-cache" {
+	if f, _, _, err := find(t, s, "/sub"); err != nil || f.Name != "sub" || f.Keep != "no-cache" {
 		t.Errorf("a folder with an index: %+v %v", f, err)
 	}
 }
