@@ -26,6 +26,8 @@ type Snapshot struct {
 	Trust      clientip.Trust // proxies whose word about their clients is taken
 	// ClientAuth says what is asked of clients' certificates, by host; nil: nothing anywhere.
 	ClientAuth *edgetls.ClientAuths
+	// Reports are where browsers report to; nil: no policy asks them to.
+	Reports *Reports
 }
 
 // Route is what a matched request needs to know.
@@ -58,6 +60,7 @@ type Service struct {
 	ConnectTimeout  time.Duration
 	ResponseTimeout time.Duration // from the request's last byte to the response head
 	IdleTimeout     time.Duration // between two reads of a response body
+	HedgeDelay      time.Duration // without a response head for so long, a safe request is also sent to a second peer; 0: never
 	HashKey         HashKey
 	Introduces      bool // its targets hear by PROXY headers whom a connection is for
 	Metrics         *observe.Service

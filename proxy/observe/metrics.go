@@ -48,6 +48,7 @@ type Metrics struct {
 	guards    *guardCollector
 	queue     queueVecs
 	onDemand  *prometheus.CounterVec
+	csp       *cspReports
 	http2     *http2Collector
 	http3     *http3Collector
 	reloads   map[Result]prometheus.Counter // read-only after NewMetrics
@@ -94,6 +95,7 @@ func NewMetrics(b Build) *Metrics {
 		guards:   newGuardCollector(),
 		queue:    newQueueVecs(),
 		onDemand: newOnDemand(),
+		csp:      newCSPReports(),
 		http2:    newHTTP2Collector(),
 		http3:    newHTTP3Collector(),
 		lastGood: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -145,7 +147,7 @@ func (m *Metrics) register(b Build) {
 	m.registry.MustRegister(m.limit.collectors()...)
 	m.registry.MustRegister(m.guards)
 	m.registry.MustRegister(m.queue.collectors()...)
-	m.registry.MustRegister(m.onDemand)
+	m.registry.MustRegister(m.onDemand, m.csp.total)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 

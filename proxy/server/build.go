@@ -35,6 +35,7 @@ func (g *generation) build(s *Server, old *generation) {
 		})
 	}
 	snap.Unrouted = proxy.Route{Name: unrouted, MaxBody: -1, Metrics: s.routeMetrics(unrouted), Headers: policies.forRoute("")}
+	snap.Reports = s.reports(g.plan)
 	g.snapshot = snap
 }
 
@@ -70,6 +71,7 @@ func (g *generation) service(s *Server, c *configs.Service, old *generation) *pr
 		HashKey: hashKey(c.Balance), Metrics: s.metrics.Service(c.Name, proxy.RetryReasons()...), Shares: shares, Introduces: transport(c).ProxyProtocol != 0,
 	}
 	s.bound(service, g.plan.config, c)
+	s.hedged(service, c)
 	for i, name := range names {
 		m := s.metrics.Group(c.Name, name)
 		m.SetConfiguredShare(float64(shares[i].Weight) / balancer.WeightSum)

@@ -70,6 +70,9 @@ func (e *explanation) match() bool {
 	if string(path) != pathOf(e.url) {
 		e.step("match", "path "+string(path), "dot segments resolved")
 	}
+	if e.explainReport(path) {
+		return false
+	}
 	table := e.g.snapshot.Table
 	for _, s := range table.Explain([]byte(e.url.Host), path) {
 		decision := "passed over"
@@ -146,6 +149,7 @@ func (e *explanation) choose() {
 		return
 	}
 	e.step("forward", fmt.Sprintf("up to %d tries", s.Tries), "connect %s, response %s; only what is safe to repeat is repeated", s.ConnectTimeout, s.ResponseTimeout)
+	e.hedge()
 	e.end("forwarded to %s: %s", s.Name, strings.Join(live, ", "))
 }
 

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/valor-ivx/weir/proxy/porttest"
 )
 
 // The names of these tests are the numbers of the acceptance checks for the edge that take the place of the nginx file this one replaces.
@@ -77,6 +79,7 @@ func TestValorEdge1OneHitForAServerError(t *testing.T) {
 	}
 }
 
+// The upstream is asked again with the first request after its return, which is sooner than any bound on time could say.
 func TestValorEdge2RecoveryWithinASecond(t *testing.T) {
 	r, blue, _ := started(t, func(dir, upstream string) string { return protectText(dir, upstream, "", "") })
 	blue.kill()
@@ -86,10 +89,8 @@ func TestValorEdge2RecoveryWithinASecond(t *testing.T) {
 		}
 	}
 	blue.start(t)
-	back := time.Now()
-	eventually(t, "the upstream to be asked again", func() bool { status, _ := r.client.get(t); return status == http.StatusOK })
-	if took := time.Since(back); took > time.Second {
-		t.Errorf("locked out for %v", took)
+	if status, _ := r.client.get(t); status != http.StatusOK {
+		t.Errorf("locked out: %d", status)
 	}
 }
 
@@ -226,7 +227,7 @@ func TestValorEdge10DeepLinks(t *testing.T) {
 }
 
 func TestValorEdge9UnknownHostAndRedirect(t *testing.T) {
-	plain := deadPort(t)
+	plain := porttest.Reserve(t)
 	e := newEdgeOver(t, "", "host = [\"valor.test\"]\n", "[[listener]]\nname = \"redirect\"\naddress = \""+plain+"\"\nredirect = \"https\"\n")
 	_, port, _ := net.SplitHostPort(e.secure)
 	for _, c := range []struct{ address, host, want string }{
