@@ -157,7 +157,7 @@ func refusedOf(e *webEdge) int {
 // TestFilesThatChange: a file that is cut or written anew while it is sent ends in a broken answer, never in a complete one; one that is replaced by renaming arrives as it was, and one that
 // grows as long as it was.
 func TestFilesThatChange(t *testing.T) {
-	const size = 24 << 20
+	const size = 12 << 20
 	e := newWebEdge(t, webText{}, map[string]string{"web/x": ""})
 	path := filepath.Join(e.root, "web", "large.bin")
 	for name, c := range e.clients() {
@@ -206,7 +206,7 @@ func TestFilesThatChange(t *testing.T) {
 
 // TestFilesReadInSmallPieces: a client that reads a large file a little at a time, and gives the window back as often, is no flood.
 func TestFilesReadInSmallPieces(t *testing.T) {
-	const size = 24 << 20
+	const size = 12 << 20
 	e := newWebEdge(t, webText{}, map[string]string{"web/large.bin": lengthy(size)})
 	for name, c := range e.clients() {
 		resp, err := c.Get("http://localhost/web/large.bin")
@@ -252,7 +252,7 @@ func TestFilesBehindGuards(t *testing.T) {
 
 // TestFilesReload: folders come and go with their routes, and nothing of them stays open; what is being sent is sent to its end.
 func TestFilesReload(t *testing.T) {
-	const size = 24 << 20
+	const size = 12 << 20
 	e := newWebEdge(t, webText{}, map[string]string{"web/large.bin": lengthy(size), "web/a.txt": "one"})
 	c := e.clients()["plain"]
 	resp, err := c.Get("http://localhost/web/large.bin")
@@ -361,7 +361,7 @@ func TestFilesManyRequests(t *testing.T) {
 // TestFilesOfASlowClient: one that reads nothing is given up after write_timeout, and holds no turn at the disk meanwhile.
 func TestFilesOfASlowClient(t *testing.T) {
 	root := t.TempDir()
-	putFile(t, filepath.Join(root, "large.bin"), lengthy(24<<20))
+	putFile(t, filepath.Join(root, "large.bin"), lengthy(12<<20))
 	putFile(t, filepath.Join(root, "a.txt"), "text")
 	r, _, _ := started(t, func(dir, upstream string) string {
 		return "[admin]\naddress = \"unix://" + dir + "/admin.sock\"\nstate_dir = \"state\"\n[log]\naccess = \"off\"\n[[listener]]\nname = \"http\"\naddress = \"127.0.0.1:0\"\nwrite_timeout = \"1s\"\n" +
