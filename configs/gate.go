@@ -13,7 +13,6 @@ import (
 func notBuilt() []gate {
 	return []gate{
 		{path: "service.*.rollout"},
-		{path: "route.*.files"},
 		{path: "route.*.cache"},
 		{path: "route.*.compress"},
 	}

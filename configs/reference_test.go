@@ -29,6 +29,7 @@ var sections = []struct{ typ, heading string }{
 	{"Listener", "[[listener]]"}, {"Headers", "[headers.NAME]"}, {"Limit", "[limit.NAME]"}, {"AccessList", "[access.NAME]"}, {"Auth", "[auth.NAME]"}, {"AuthAllow", "allow = { … }"}, {"WAF", "[waf.NAME]"}, {"Service", "[service.NAME]"}, {"UpstreamTLS", "[service.NAME.tls]"}, {"Health", "[service.NAME.health]"},
 	{"Ejection", "[service.NAME.ejection]"}, {"Retry", "[service.NAME.retry]"}, {"Hedge", "[service.NAME.hedge]"}, {"Breaker", "[service.NAME.breaker]"},
 	{"Group", "[service.NAME.group.GROUP]"}, {"Match", "[service.NAME.group.GROUP.match]"}, {"Target", "targets = [{ … }]"}, {"Route", "[[route]]"},
+	{"RouteFiles", "[route.files]"},
 }
 
 // TestReferencePageSaysWhatTheTypesSay: the tables of docs/reference.md are the doc comments and tags.

@@ -104,24 +104,10 @@ func (x *Exchange) hashKey(k HashKey) uint64 {
 	case HashHeader:
 		value, _ = x.req.Header.Get(k.Name)
 	case HashCookie:
-		value = cookie(&x.req.Header, k.Name)
+		value = x.req.Header.CookieValue(k.Name)
 	}
 	if len(value) == 0 {
 		value = x.who.address // a request without the key still sticks to one peer
 	}
 	return maphash.Bytes(hashSeed, value)
-}
-
-// cookie returns the value of the first cookie of that name (RFC 6265 §4.2.1), nil without one.
-func cookie(h *message.Header, name string) []byte {
-	for i := h.Find(message.Cookie, 0); i >= 0; i = h.Find(message.Cookie, i+1) {
-		for list := h.At(i).Value(); len(list) > 0; {
-			pair := message.NextCookie(list)
-			list = list[min(len(pair)+1, len(list)):]
-			if pair = message.Trim(pair); message.IsCookie(pair, name) {
-				return pair[len(name)+1:]
-			}
-		}
-	}
-	return nil
 }

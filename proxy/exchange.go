@@ -60,6 +60,7 @@ type Exchange struct {
 	socket      webSocket
 	entry       observe.Entry // scratch for finish
 
+	file       served          // of a route with files
 	refusal    refusal         // of a 429
 	passage    passage         // at gates, until countOut
 	nonce      nonce           // of the answer's Content-Security-Policy
@@ -113,6 +114,9 @@ func (x *Exchange) conversation() *Error {
 		if err := x.inspect(x.route.Shield); err != nil {
 			return err
 		}
+	}
+	if x.route.Files != nil {
+		return x.serve(x.route.Files)
 	}
 	if h := x.service.Hold; h != nil {
 		if err := x.await(h); err != nil {

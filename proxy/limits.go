@@ -126,7 +126,7 @@ func (x *Exchange) appendLimitKey(b []byte, parts []LimitKeyPart) []byte {
 		case LimitByHeader:
 			b = appendValues(b, &x.req.Header, parts[i].Name)
 		case LimitByCookie:
-			b = append(b, cookie(&x.req.Header, parts[i].Name)...)
+			b = append(b, x.req.Header.CookieValue(parts[i].Name)...)
 		case LimitByClaim:
 			b = append(b, x.user.verdict.Claim(parts[i].Name)...)
 		case LimitByRoute:

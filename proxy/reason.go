@@ -67,6 +67,13 @@ const (
 	DeadlineExceeded
 	ConnectionLimit
 	UpgradeFailed
+	FileNotFound
+	FileRefused
+	FileFailed
+	FileChanged
+	DiskBusy
+	PreconditionFailed
+	RangeUnsatisfiable
 	Internal
 	reasons
 )
@@ -131,6 +138,13 @@ var reasonNames = [reasons]string{
 	DeadlineExceeded:   "client_deadline",
 	ConnectionLimit:    "connection_limit_reached",
 	UpgradeFailed:      "http_upgrade_failed",
+	FileNotFound:       "file_not_found",
+	FileRefused:        "file_refused",
+	FileFailed:         "file_failed",
+	FileChanged:        "file_changed",
+	DiskBusy:           "disk_busy",
+	PreconditionFailed: "precondition_failed",
+	RangeUnsatisfiable: "range_unsatisfiable",
 	Internal:           "proxy_internal_error",
 }
 

@@ -41,7 +41,7 @@ func (t *Tester) wants(h *message.Header) bool {
 			}
 		}
 	}
-	return t.CookieName != "" && string(cookie(h, t.CookieName)) == t.CookieContent
+	return t.CookieName != "" && string(h.CookieValue(t.CookieName)) == t.CookieContent
 }
 
 // Placement is the group that a request is assigned to, and why.
@@ -87,7 +87,7 @@ func (s *Service) deal(p *Placement, h *message.Header, ip netip.Addr, ticket ui
 	case StickyHeader:
 		value, _ = h.Get(s.Sticky.Name)
 	case StickyCookieOf:
-		value = cookie(h, s.Sticky.Name)
+		value = h.CookieValue(s.Sticky.Name)
 	}
 	p.Known = len(value) > 0 || s.Sticky.Source == StickyClientIP
 	var address [16]byte

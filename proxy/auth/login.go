@@ -97,7 +97,7 @@ func (a *OIDC) client(p *described, host []byte) *oauth2.Config {
 
 // browserKey is the key in a browser's login cookie, "" if there is none of the form that ours have.
 func browserKey(r *Request, name string) string {
-	value, _ := cookie(r.Header, name)
+	value := r.Header.CookieValue(name)
 	if len(value) != 2*len(rand.Text()) {
 		return ""
 	}
@@ -146,7 +146,7 @@ func (a *OIDC) logout(r *Request) Verdict {
 	}
 	v := Verdict{}
 	if s, _ := a.session(r); s != nil {
-		value, _ := cookie(r.Header, a.sessionCookie)
+		value := r.Header.CookieValue(a.sessionCookie)
 		id := sessionID(r.Host, value)
 		a.ended.Add(id, struct{}{})
 		a.known.Remove(id)

@@ -133,7 +133,8 @@ func (a *OIDC) Authenticate(r *Request) Verdict {
 
 // session is that of the request's cookie, nil with the reason where there is none.
 func (a *OIDC) session(r *Request) (*session, Why) {
-	value, found := cookie(r.Header, a.sessionCookie)
+	value := r.Header.CookieValue(a.sessionCookie)
+	found := len(value) > 0
 	switch {
 	case !found:
 		return nil, LoginRequired

@@ -42,6 +42,20 @@ func holdsCookie(list []byte, name string) bool {
 	return false
 }
 
+// CookieValue is the value of the first cookie of that name that has one (RFC 6265 §4.2.1), nil without.
+func (h *Header) CookieValue(name string) []byte {
+	for i := h.Find(Cookie, 0); i >= 0; i = h.Find(Cookie, i+1) {
+		for list := h.At(i).Value(); len(list) > 0; {
+			pair := NextCookie(list)
+			list = list[min(len(pair)+1, len(list)):]
+			if pair = Trim(pair); IsCookie(pair, name) && len(pair) > len(name)+1 {
+				return pair[len(name)+1:]
+			}
+		}
+	}
+	return nil
+}
+
 // NextCookie is what stands before the first ';' of a Cookie field's value.
 func NextCookie(list []byte) []byte {
 	for i, b := range list {

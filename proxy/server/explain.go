@@ -22,7 +22,7 @@ func (c control) Explain(_ context.Context, q admin.ExplainRequest) (admin.Expla
 	}
 	e := explanation{g: g, now: c.s.registry.Now(), request: q, url: u}
 	e.Generation = g.number
-	if e.begin() && e.match() && e.admit() {
+	if e.begin() && e.match() && e.admit() && e.service() {
 		e.paused()
 		e.queue()
 		e.choose()
@@ -39,6 +39,7 @@ type explanation struct {
 	request admin.ExplainRequest
 	url     *url.URL
 	route   *proxy.Route
+	path    []byte // canonical
 }
 
 func (e *explanation) step(phase, decision, reason string, args ...any) {
@@ -88,7 +89,7 @@ func (e *explanation) match() bool {
 		}
 		return e.end("404 no route")
 	}
-	e.route = &e.g.snapshot.Routes[i]
+	e.route, e.path = &e.g.snapshot.Routes[i], path
 	return true
 }
 
