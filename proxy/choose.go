@@ -4,7 +4,6 @@ import (
 	"hash/maphash"
 
 	"github.com/valor-ivx/weir/balancer"
-	"github.com/valor-ivx/weir/proxy/message"
 	"github.com/valor-ivx/weir/upstream"
 )
 
