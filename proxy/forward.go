@@ -374,6 +374,9 @@ func (t *attempt) await(limit *int64) *Error {
 			if x.left() {
 				return &Error{499, ClientGone, err}
 			}
+			if t.totalTimeout() { // of the two, the upstream's end of the call was heard of first: gRPC's servers know its deadline as we do, and reset it
+				return &Error{504, x.overdue, err}
+			}
 			return upstreamError(err)
 		}
 		if cause := x.upload.failed(); cause != nil {

@@ -55,6 +55,7 @@ type edgeOptions struct {
 	priority     upstream.Priority
 	bots         []string        // of low priority
 	clock        func(now int64) // called with every reading of the clock; may panic
+	ahead        *atomic.Int64   // ns that the clock is ahead of the world's, by which sockets time out; nil: it is not
 	from         netip.Addr      // valid: every connection is said to be this address's
 	certificates func() *edgetls.Store
 }
@@ -124,6 +125,9 @@ func newEdge(t testing.TB, o edgeOptions) *edge {
 			o.clock(n)
 			return n
 		}
+	}
+	if real := now; o.ahead != nil {
+		now = func() int64 { return real() + o.ahead.Load() }
 	}
 	e.proxy = proxy.New(proxy.Options{Logger: zap.NewNop(), HTTP1: o.http1, Now: now, Certificates: o.certificates}, snap)
 	e.listen()

@@ -135,6 +135,9 @@ func (t *attempt) bodyError(err error) *Error {
 	if refusedWith(err) != 0 {
 		return &Error{502, UpstreamInvalid, err}
 	}
+	if t.totalTimeout() { // see await
+		return &Error{504, t.x.overdue, err}
+	}
 	return &Error{502, ResponseTruncated, err}
 }
 
