@@ -37,7 +37,10 @@ func (x *Exchange) choose(c *choice) *Error {
 	return nil
 }
 
-var errNoPeer = &Error{503, NoPeer, nil}
+var (
+	errNoPeer      = &Error{503, NoPeer, nil}
+	errTargetsFull = &Error{503, TargetsFull, nil}
+)
 
 // enter picks the group for the next attempt: the assigned one while it has a live peer left, else what WhenEmpty allows. A group is live when a peer of it
 // is healthy; only when no group with weight is live does a group whose policy is "any" get its unhealthy peers tried.
@@ -74,6 +77,9 @@ func (x *Exchange) pick(c *choice, now int64) *upstream.Peer {
 	for {
 		if p := c.live.Pick(c.key, now, &c.tried); p != nil {
 			return p
+		}
+		if c.live.Full(&c.tried) { // another group has its own clients
+			return nil
 		}
 		c.spent = c.spent.With(c.group)
 		if !x.enter(c, c.key) {

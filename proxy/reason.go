@@ -39,6 +39,7 @@ const (
 	QueueFull
 	QueueTimeout
 	Overloaded
+	TargetsFull
 	NoPeer
 	ConnectRefused
 	ConnectTimeout
@@ -90,6 +91,7 @@ var reasonNames = [reasons]string{
 	QueueFull:          "queue_full",
 	QueueTimeout:       "queue_timeout",
 	Overloaded:         "overloaded",
+	TargetsFull:        "targets_full",
 	NoPeer:             "destination_unavailable",
 	ConnectRefused:     "connection_refused",
 	ConnectTimeout:     "connection_timeout",

@@ -1,8 +1,10 @@
 package server
 
 import (
+	"sync"
 	"sync/atomic"
 
+	"github.com/valor-ivx/weir/proxy"
 	"github.com/valor-ivx/weir/upstream"
 )
 
@@ -15,6 +17,9 @@ type serviceCounters struct {
 	ratio  float64 // of budget
 
 	breaker *upstream.Breaker // nil until the service has one; then it stays, for the requests that it has counted
+
+	mu       sync.Mutex     // guards followed, and orders what follow does; taken after Server.mu and the registry's
+	followed *proxy.Service // whose targets' limits the breaker follows; nil: none's
 }
 
 type groupCounters struct {
@@ -83,5 +88,6 @@ func (s *Server) exportStats() {
 	s.metrics.SetLimitStats(s.limitStats)
 	s.metrics.SetQueueStats(priorityNames(), s.queueStats)
 	s.metrics.SetClusterStat(s.clusterStat)
+	s.metrics.SetConcurrencyStats(s.concurrencyStats)
 	s.countStreams()
 }
