@@ -66,7 +66,9 @@ func (x *Exchange) prepare() {
 		b = x.appendHandshake(b)
 	}
 	x.lines = b
-	x.upload.begin(x)
+	if !x.upload.begun {
+		x.upload.begin(x)
+	}
 }
 
 // attempt is one try at one peer. It lies in its Exchange, because the goroutine of an upload refers to it.
@@ -324,6 +326,11 @@ func (t *attempt) answer() *Error {
 	if t.held {
 		t.settled(x.headAt, answered(x.resp.Status))
 		x.leave() // the slots of the breaker are those of the targets
+	}
+	if x.inspection != nil {
+		if err := x.inspectAnswer(); err != nil {
+			return err
+		}
 	}
 	if x.eventStream || x.resp.Status == 101 {
 		x.leave()
