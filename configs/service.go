@@ -50,6 +50,8 @@ type Service struct {
 	Retry Retry `toml:"retry"`
 	// When a request that is slow to be answered is also sent to a second target. Default: never.
 	Hedge *Hedge `toml:"hedge"`
+	// A limit on the requests that each target works on at a time, found by its answers. Default: none.
+	AdaptiveConcurrency *AdaptiveConcurrency `toml:"adaptive_concurrency"`
 	// How many requests the service is given at a time, and what becomes of more. Default: no bound.
 	Breaker *Breaker `toml:"breaker"`
 	// One table per group, [service.NAME.group.GROUP].
@@ -133,6 +135,15 @@ type Retry struct {
 	Attempts int `toml:"attempts" default:"2" min:"1" max:"10"`
 	// Retries allowed as a share of requests, so that retries cannot bury a service in trouble.
 	Budget float64 `toml:"budget" default:"0.2" min:"0" max:"1"`
+}
+
+// AdaptiveConcurrency keeps what a target works on near what it can work on at a time, so that what is more waits here and not in it. A request counts until its response
+// head. A target at its limit is passed over; when all of a group are, the requests wait in the breaker's queue, or are answered 503 without one.
+type AdaptiveConcurrency struct {
+	// The limit of a target is never less than this.
+	Min int `toml:"min" default:"1" min:"1" max:"1000000"`
+	// And never more than this.
+	Max int `toml:"max" default:"1000" min:"1" max:"1000000"`
 }
 
 // Hedge cuts the tail of slow answers by asking twice: what is answered first without a 5xx is used, the other attempt is cancelled. Only GET, HEAD

@@ -38,9 +38,10 @@ func (x *Exchange) choose(c *choice) *Error {
 }
 
 var (
-	errNoPeer  = &Error{503, NoPeer, nil}
-	errNoGroup = &Error{503, NoGroup, nil}
-	errEvicted = &Error{503, GroupEvicted, nil}
+	errNoPeer      = &Error{503, NoPeer, nil}
+	errNoGroup     = &Error{503, NoGroup, nil}
+	errEvicted     = &Error{503, GroupEvicted, nil}
+	errTargetsFull = &Error{503, TargetsFull, nil}
 )
 
 // enter picks the group for the next attempt: the assigned one while it has a live peer left, else what WhenEmpty allows. A group is live when a peer of it
@@ -82,6 +83,9 @@ func (x *Exchange) pick(c *choice, now int64) *upstream.Peer {
 	for {
 		if p := c.live.Pick(c.key, now, &c.tried); p != nil {
 			return p
+		}
+		if c.live.Full(&c.tried) { // another group has its own clients
+			return nil
 		}
 		c.spent = c.spent.With(c.group)
 		if !x.enter(c) {

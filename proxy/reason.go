@@ -50,6 +50,7 @@ const (
 	Overloaded
 	PauseFull
 	PauseTimeout
+	TargetsFull
 	NoPeer
 	NoGroup
 	GroupEvicted
@@ -121,6 +122,7 @@ var reasonNames = [reasons]string{
 	Overloaded:         "overloaded",
 	PauseFull:          "pause_full",
 	PauseTimeout:       "pause_timeout",
+	TargetsFull:        "targets_full",
 	NoPeer:             "destination_unavailable",
 	NoGroup:            "no_group",
 	GroupEvicted:       "group_evicted",

@@ -15,8 +15,9 @@ type Pool struct {
 	options  PoolOptions // complete; never written after newPool
 	secure   *tls.Config // of options.Transport, without a server name that is each target's own; nil: plain TCP
 
-	live  atomic.Pointer[LiveSet] // written under Registry.mu, read by requests
-	picks pickState
+	live        atomic.Pointer[LiveSet] // written under Registry.mu, read by requests
+	picks       pickState
+	whenLimited atomic.Pointer[func()] // nil: nobody asks
 
 	// The control plane's; Registry.mu guards them.
 	refs     int
@@ -87,6 +88,7 @@ func (p *Pool) retire() {
 		return
 	}
 	p.retired = true
+	p.whenLimited.Store(nil)
 	delete(p.registry.pools, p.key)
 	if p.wake != nil {
 		p.wake.Stop()
@@ -95,6 +97,7 @@ func (p *Pool) retire() {
 		p.registry.unsubscribe(s, p)
 	}
 	for _, m := range p.members {
+		m.governor.release()
 		p.registry.detach(m)
 	}
 	select {

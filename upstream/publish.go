@@ -33,6 +33,7 @@ func (p *Pool) publish(now int64) {
 	}
 	p.settle()
 	p.plan(now)
+	p.limited()
 }
 
 // enlist notes who is in the live set for being healthy, and since when. Slow start is for peers that join others: a peer that another pool

@@ -81,6 +81,9 @@ type Target struct {
 	LastError    string     `json:"last_error,omitempty"`
 	// Mark is there when an operator has drained or evicted the target: it gets no new requests.
 	Mark *Mark `json:"mark,omitempty"`
+	// ConcurrencyLimit is up to how many requests the target is given to work on, Working how many it has, both where that is limited.
+	ConcurrencyLimit int64 `json:"concurrency_limit,omitempty"`
+	Working          int64 `json:"working,omitempty"`
 	// SharedConnections and Streams are the connections that requests share, and their requests, where the target speaks HTTP/2.
 	SharedConnections int `json:"shared_connections,omitempty"`
 	Streams           int `json:"streams,omitempty"`

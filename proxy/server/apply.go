@@ -342,6 +342,7 @@ func (s *Server) retire(old, g *generation) {
 			s.outgoing = append(s.outgoing, outgoing{old.logs, time.Now()})
 		}
 	}
+	s.adapt(g)
 	s.limits.Retain(limitNames(g.plan.config))
 	s.retainReports(g.plan)
 	s.metrics.Forget(s.inventory(g))

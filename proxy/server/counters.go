@@ -1,6 +1,7 @@
 package server
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"github.com/valor-ivx/weir/proxy"
@@ -17,6 +18,9 @@ type serviceCounters struct {
 
 	hold    *proxy.Hold       // nil until the service is paused; then it stays, for those that wait in it
 	breaker *upstream.Breaker // nil until the service has one; then it stays, for the requests that it has counted
+
+	mu       sync.Mutex     // guards followed, and orders what follow does; taken after Server.mu and the registry's
+	followed *proxy.Service // whose targets' limits the breaker follows; nil: none's
 }
 
 type groupCounters struct {
@@ -86,5 +90,6 @@ func (s *Server) exportStats() {
 	s.metrics.SetQueueStats(priorityNames(), s.queueStats)
 	s.metrics.SetPauseStats(s.pauseStats)
 	s.metrics.SetClusterStat(s.clusterStat)
+	s.metrics.SetConcurrencyStats(s.concurrencyStats)
 	s.countStreams()
 }

@@ -108,7 +108,7 @@ func (g *generation) describeGroup(service *proxy.Service, i int) admin.Group {
 		t := admin.Target{
 			Address: p.Address, State: p.State.String(), InFlight: p.InFlight, Failures: p.Failures,
 			LatencyMS: float64(p.Latency) / float64(time.Millisecond), LastError: p.LastError,
-			SharedConnections: p.Shared, Streams: p.Streams,
+			ConcurrencyLimit: p.Limit, Working: p.Working, SharedConnections: p.Shared, Streams: p.Streams,
 		}
 		m, said := set.Targets[group.Name][p.Address]
 		t.Mark = describeMark(m, said)

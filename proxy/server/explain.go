@@ -169,6 +169,8 @@ func (e *explanation) choose() {
 
 func suffix(t admin.Target) string {
 	switch {
+	case t.ConcurrencyLimit > 0 && t.Working >= t.ConcurrencyLimit:
+		return fmt.Sprintf(", passed over: at its limit of %d", t.ConcurrencyLimit)
 	case t.EjectedUntil != nil:
 		return ", ejected until " + t.EjectedUntil.Format("15:04:05")
 	case t.LastError != "":

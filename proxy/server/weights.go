@@ -65,6 +65,7 @@ func (s *Server) change(name string, c admin.Change, next func(*generation) (ove
 	s.counters[name].rebase() // even for the same weights: who sets them looks at what follows
 	changed := *g
 	changed.build(s, g)
+	s.adapt(&changed)
 	s.current.Store(&changed)
 	s.proxy.Publish(changed.snapshot)
 	after = s.describe(&changed, name)

@@ -5,6 +5,7 @@ package show
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -163,7 +164,7 @@ func services(w io.Writer, list []admin.Service) {
 				if j > 0 {
 					fmt.Fprint(t, "\t\t\t\t")
 				}
-				fmt.Fprintf(t, "\t%s\t%s\t%d\t%s\n", clean(target.Address), health(target), target.InFlight, latency(target))
+				fmt.Fprintf(t, "\t%s\t%s\t%s\t%s\n", clean(target.Address), health(target), inFlight(target), latency(target))
 			}
 			if len(g.Targets) == 0 {
 				fmt.Fprintln(t, "\t-\t\t\t")
@@ -171,6 +172,14 @@ func services(w io.Writer, list []admin.Service) {
 		}
 	}
 	_ = t.Flush()
+}
+
+// inFlight is the requests at a target, with what of them it works on and may where that is limited.
+func inFlight(t admin.Target) string {
+	if t.ConcurrencyLimit == 0 {
+		return strconv.FormatInt(t.InFlight, 10)
+	}
+	return fmt.Sprintf("%d (%d of %d)", t.InFlight, t.Working, t.ConcurrencyLimit)
 }
 
 // breaker prints how full a service is, if it is bounded.
