@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/valor-ivx/weir/proxy"
 	"github.com/valor-ivx/weir/proxy/observe"
 	"github.com/valor-ivx/weir/upstream"
 )
@@ -83,14 +84,17 @@ func TestExchangeAllocatesNothing(t *testing.T) {
 		log           bool
 		from          netip.Addr
 		breaker       bool
+		trial         *proxy.Trial
 	}{
-		{"GET", browserGet, false, netip.Addr{}, false}, {"POST", smallPost, false, netip.Addr{}, false}, {"GET with JSON log", browserGet, true, netip.Addr{}, false},
-		{"POST with JSON log", smallPost, true, netip.Addr{}, false}, {"GET claimed", browserGet, true, netip.MustParseAddr("192.0.2.1"), false},
-		{"GET through a breaker", browserGet, false, netip.Addr{}, true},
+		{"GET", browserGet, false, netip.Addr{}, false, nil}, {"POST", smallPost, false, netip.Addr{}, false, nil}, {"GET with JSON log", browserGet, true, netip.Addr{}, false, nil},
+		{"POST with JSON log", smallPost, true, netip.Addr{}, false, nil}, {"GET claimed", browserGet, true, netip.MustParseAddr("192.0.2.1"), false, nil},
+		{"GET through a breaker", browserGet, false, netip.Addr{}, true, nil},
+		{"GET on trial", browserGet, false, netip.Addr{}, false, everySlow()}, {"GET on trial, limits not frozen", browserGet, false, netip.Addr{}, false, &proxy.Trial{Watch: new(proxy.Watch), Green: 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := defaults(silentPeer(t).address)
 			o.quiet, o.from = true, c.from
+			o.trial = c.trial
 			if c.breaker {
 				o.breaker, o.bots = &upstream.BreakerOptions{MaxRequests: 8, MaxQueue: 8}, []string{"bot", "spider"}
 			}
@@ -125,6 +129,13 @@ func TestExchangeAllocatesNothing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// everySlow is a trial in which every answer is slow: the longest way through its books that a good answer takes.
+func everySlow() *proxy.Trial {
+	t := &proxy.Trial{Watch: new(proxy.Watch)}
+	t.Watch.Freeze(1, 1)
+	return t
 }
 
 func BenchmarkExchange(b *testing.B) {

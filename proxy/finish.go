@@ -18,6 +18,9 @@ func (x *Exchange) finish() {
 		if x.group != nil {
 			x.group.Metrics.Done(x.status)
 		}
+		if x.service != nil && x.service.Trial != nil {
+			x.credit(now)
+		}
 	}
 	if x.snap.Access != nil {
 		x.log(now, elapsed)

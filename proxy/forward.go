@@ -30,10 +30,15 @@ func (x *Exchange) forward() *Error {
 		if x.attempts > 0 {
 			s.Metrics.Retried(last.Reason.String())
 		}
+		x.opened()
 		x.attempts++
 		err := t.run()
 		if err == nil {
 			return nil
+		}
+		if x.rescue(err) {
+			last = err
+			continue
 		}
 		if !t.retry || x.attempts >= s.Tries {
 			return err
@@ -152,6 +157,7 @@ func (t *attempt) dial() *Error {
 	}
 	t.retry, t.dialFailed = x.upload.replayable(), true
 	e, outcome := dialError(err)
+	x.heard(outcome, time.Duration(now-t.began))
 	t.open = false
 	t.peer.Done(now, time.Duration(now-t.began), outcome)
 	return e
@@ -170,6 +176,8 @@ func (t *attempt) settle(err *Error) {
 	case err == nil && x.status >= 500:
 		outcome = upstream.ServerError
 	case err == nil:
+	case err.Reason == ServerError:
+		outcome = upstream.ServerError
 	case err.Reason == ResponseTimeout || err.Reason == TotalTimeout:
 		outcome = upstream.TimedOut
 	case err.Reason == UpstreamBroken || err.Reason == TLSAlert || err.Reason == UpstreamInvalid || err.Reason == ResponseTruncated || err.Reason == UpgradeFailed:
@@ -177,6 +185,7 @@ func (t *attempt) settle(err *Error) {
 	default:
 		outcome = upstream.Aborted
 	}
+	x.heard(outcome, latency)
 	t.group.Metrics.Response(time.Duration(now - t.began))
 	t.leave()
 	t.open = false
@@ -264,6 +273,9 @@ func (t *attempt) answer() *Error {
 	t.learnIdle()
 	x.eventStream = isEventStream(&x.resp.Header)
 	t.group.Metrics.Header(time.Duration(x.headAt - t.began))
+	if t.setAside() {
+		return errServer
+	}
 	if x.eventStream || x.resp.Status == 101 {
 		x.leave()
 	}

@@ -62,6 +62,7 @@ type Service struct {
 	Breaker         *upstream.Breaker // nil: none
 	LowAgents       Agents            // whose requests are of low priority
 	Queue           *observe.Queue    // nil without Breaker
+	Trial           *Trial            // nil: no group is on trial
 }
 
 // Group is one colour of a service.
