@@ -19,6 +19,9 @@ type ACME struct {
 	Challenges []string `toml:"challenges" default:"tls-alpn-01,http-01" enum:"tls-alpn-01|http-01|dns-01"`
 	// Certificate profile of the CA, as "shortlived" or "tlsserver". Default: the CA's.
 	Profile string `toml:"profile"`
+	// DNS servers, IP or IP:PORT, that are asked whether a name leads anywhere and who may issue for it (CAA) before a CA is: where this machine's own show an
+	// inner view of the names. Default: the system's.
+	Resolvers []string `toml:"resolvers" single:"true"`
 	// Who publishes the records of dns-01.
 	DNS *ACMEDNS `toml:"dns"`
 	// CAs in the order in which they are asked, instead of directory, root_ca and profile.

@@ -33,6 +33,7 @@ func (c checker) acme() {
 		return
 	}
 	c.challenges(a)
+	c.resolvers(a.Resolvers, "tls.acme")
 	c.acmeDNS(a)
 	if c.bad("route") || c.bad("tls.certificate") {
 		return // names would be missed or taken for uncovered

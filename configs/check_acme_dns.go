@@ -41,7 +41,7 @@ func (c checker) acmeDNS(a *ACME) {
 		c.key(path, `tls.acme.dns has no use: challenges does not contain "dns-01"`)
 	}
 	c.dnsKeys(a.DNS, path)
-	c.dnsResolvers(a.DNS, path)
+	c.resolvers(a.DNS.Resolvers, path)
 	if at := joinKey(path, "endpoint"); a.DNS.Endpoint != "" && !c.bad(at) {
 		if u, err := url.Parse(a.DNS.Endpoint); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 			c.value(at, "endpoint %s is not an http:// or https:// URL", c.quote(at, a.DNS.Endpoint))
@@ -89,15 +89,15 @@ func (c checker) dnsKeys(d *ACMEDNS, path string) {
 	}
 }
 
-// dnsResolvers gives every resolver its port.
-func (c checker) dnsResolvers(d *ACMEDNS, path string) {
+// resolvers gives every resolver of a table its port.
+func (c checker) resolvers(list []string, path string) {
 	at := joinKey(path, "resolvers")
 	if c.bad(at) {
 		return
 	}
-	for i, r := range d.Resolvers {
+	for i, r := range list {
 		if ip, err := netip.ParseAddr(strings.Trim(r, "[]")); err == nil {
-			d.Resolvers[i] = net.JoinHostPort(ip.String(), "53")
+			list[i] = net.JoinHostPort(ip.String(), "53")
 		} else if ap, err := netip.ParseAddrPort(r); err != nil || ap.Port() == 0 {
 			where := at
 			if c.pos.has(joinIndex(at, i)) {

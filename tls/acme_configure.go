@@ -65,7 +65,7 @@ func (a *ACME) configure() error {
 	quiet := o.Logger.WithOptions(zap.WrapCore(demote))
 	a.all = a.ways(quiet, solver != nil)
 	for _, ca := range o.CAs {
-		made := &authority{CA: ca, ways: a.ways(quiet, solver != nil), check: newPreflight(ca, o.servers())}
+		made := &authority{CA: ca, ways: a.ways(quiet, solver != nil), check: newPreflight(ca, o.Resolvers)}
 		t := a.template(ca, quiet.WithOptions(zap.WrapCore(made.retry.core)))
 		t.ListenHost, t.AltHTTPPort, t.AltTLSALPNPort = host, httpPort, tlsPort
 		made.issuer = certmagic.NewACMEIssuer(a.all.direct, t)

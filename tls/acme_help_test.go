@@ -93,7 +93,7 @@ func (s *site) pebble() *pebbletest.CA {
 func (s *site) options(p *pebbletest.CA) edgetls.ACMEOptions {
 	return edgetls.ACMEOptions{
 		CAs: []edgetls.CA{{Directory: p.Directory, Roots: p.Trust, Profile: "default"}}, Folder: s.folder,
-		HTTPAddress: s.http.Addr().String(), TLSAddress: s.tls.Addr().String(), Resolver: p.Resolver,
+		HTTPAddress: s.http.Addr().String(), TLSAddress: s.tls.Addr().String(), Resolvers: []string{p.Resolver},
 		Retry: func(int) time.Duration { return 20 * time.Millisecond },
 		Changed: func() {
 			select {

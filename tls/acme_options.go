@@ -32,12 +32,13 @@ type ACMEOptions struct {
 	// OnDemand obtains certificates for names that handshakes ask for and nobody has one for; nil: nothing does.
 	OnDemand *OnDemandOptions
 
-	Logger   *zap.Logger                      // nil: none
-	Resolver string                           // DNS server asked before the CA is, IP:PORT; "": those of /etc/resolv.conf
-	Limits   *Limits                          // what the ledger holds the CA's orders to; nil: the CA's documented ones
-	Retry    func(failures int) time.Duration // pause after so many failures in a row; nil: 1 minute growing to 6 hours
-	Now      func() time.Time                 // nil: time.Now
-	Changed  func()                           // called after every check of a name, without any lock held; nil: nobody wants to know
+	Logger *zap.Logger // nil: none
+	// Resolvers are DNS servers, IP:PORT, asked before the CA is; none: as the system resolves.
+	Resolvers []string
+	Limits    *Limits                          // what the ledger holds the CA's orders to; nil: the CA's documented ones
+	Retry     func(failures int) time.Duration // pause after so many failures in a row; nil: 1 minute growing to 6 hours
+	Now       func() time.Time                 // nil: time.Now
+	Changed   func()                           // called after every check of a name, without any lock held; nil: nobody wants to know
 }
 
 // CA is one authority.
@@ -70,12 +71,4 @@ func (o ACMEOptions) withDefaults() ACMEOptions {
 		o.Changed = func() {}
 	}
 	return o
-}
-
-// servers are whom the preflight asks.
-func (o ACMEOptions) servers() resolvers {
-	if o.Resolver == "" {
-		return nil
-	}
-	return resolvers{o.Resolver}
 }

@@ -25,6 +25,7 @@ type acme struct {
 type acmeKey struct {
 	cluster                               *link
 	email, authorities, folder, http, tls string
+	resolvers                             string
 	dns                                   dnsKey
 	onDemand                              configs.OnDemand // zero: none
 }
@@ -43,7 +44,7 @@ func (s *Server) prepareACME(p *prepared, cfg *configs.Config) (*acme, error) {
 	if a == nil {
 		return nil, nil
 	}
-	key := acmeKey{email: a.Email, authorities: authoritiesKey(a), folder: filepath.Join(cfg.Admin.StateDir, certificateFolder)}
+	key := acmeKey{email: a.Email, resolvers: strings.Join(a.Resolvers, " "), authorities: authoritiesKey(a), folder: filepath.Join(cfg.Admin.StateDir, certificateFolder)}
 	key.cluster = p.cluster
 	if slices.Contains(a.Challenges, "http-01") {
 		key.http = validationAddress(p.sockets, false, "80")
@@ -53,7 +54,7 @@ func (s *Server) prepareACME(p *prepared, cfg *configs.Config) (*acme, error) {
 	}
 	o := edgetls.ACMEOptions{
 		Email: a.Email, Folder: key.folder, HTTPAddress: key.http, TLSAddress: key.tls,
-		Logger: s.log, Resolver: s.options.Resolver, Changed: s.exportCertificates, DNS: s.dnsOptions(a.DNS),
+		Logger: s.log, Resolvers: a.Resolvers, Changed: s.exportCertificates, DNS: s.dnsOptions(a.DNS),
 	}
 	if d := o.DNS; d != nil {
 		key.dns = dnsKey{d.Provider, strings.Join(d.Resolvers, " "), d.Settings, d.Timeout}

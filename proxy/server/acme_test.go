@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -33,6 +34,7 @@ type instance struct {
 	http, https, admin string
 	backend            string
 	protocols          string // the TLS listener's line; "": the default
+	resolver           string // "": the CA's
 	extra              string // at the end of the file
 	direct             bool   // the plain listener serves instead of redirecting
 
@@ -91,6 +93,7 @@ output = %q
 [tls.acme]
 directory = %q
 root_ca = "ca.pem"
+resolvers = %q
 %s
 [[listener]]
 name = "http"
@@ -106,7 +109,7 @@ host = %s
 service = "api"
 [service.api.group.blue]
 targets = [%q]
-`, i.admin, i.state, filepath.Join(filepath.Dir(i.file), "log"), i.ca.Directory, acme, i.http, redirect, i.https, i.protocols, quoted, i.backend)
+`, i.admin, i.state, filepath.Join(filepath.Dir(i.file), "log"), i.ca.Directory, cmp.Or(i.resolver, i.ca.Resolver), acme, i.http, redirect, i.https, i.protocols, quoted, i.backend)
 	if err := os.WriteFile(i.file, []byte(text+i.extra), 0o600); err != nil {
 		i.t.Fatal(err)
 	}
@@ -119,7 +122,7 @@ func (i *instance) run() {
 	ready := make(chan struct{})
 	go func() {
 		i.exit <- server.Run(context.Background(), server.Options{
-			ConfigPath: i.file, Resolver: i.ca.Resolver, DrainTimeout: 5 * time.Second, Stdout: i.output, Stderr: i.output,
+			ConfigPath: i.file, DrainTimeout: 5 * time.Second, Stdout: i.output, Stderr: i.output,
 			Ready: func(*server.Server) { close(ready) },
 		}, i.signals)
 	}()

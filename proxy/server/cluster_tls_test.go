@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"context"
 	"crypto/tls"
 	"fmt"
 	"os"
@@ -10,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/valor-ivx/weir/proxy/server"
 	edgetls "github.com/valor-ivx/weir/tls"
 	"github.com/valor-ivx/weir/tls/pebbletest"
 )
@@ -57,25 +55,6 @@ func (i *instance) replica() *instance {
 	return r
 }
 
-// runBlind is run with a DNS that never answers: it orders nothing.
-func (i *instance) runBlind() {
-	i.t.Helper()
-	i.signals, i.exit, i.output = make(chan os.Signal, 1), make(chan int, 1), &output{}
-	ready := make(chan struct{})
-	go func() {
-		i.exit <- server.Run(context.Background(), server.Options{
-			ConfigPath: i.file, Resolver: pebbletest.FreeAddress(i.t), DrainTimeout: 5 * time.Second, Stdout: i.output, Stderr: i.output,
-			Ready: func(*server.Server) { close(ready) },
-		}, i.signals)
-	}()
-	select {
-	case <-ready:
-	case code := <-i.exit:
-		i.exit = nil
-		i.t.Fatalf("exit %d: %s", code, i.output)
-	}
-}
-
 // TestReplicasShareCertificates: the CA validates at a replica that orders nothing, which answers, by either challenge, what another one has ordered;
 // both serve the one certificate. Redis killed, they go on and start; back, what could not be ordered is.
 func TestReplicasShareCertificates(t *testing.T) {
@@ -85,11 +64,12 @@ func TestReplicasShareCertificates(t *testing.T) {
 			answers := newInstance(t)
 			orders := answers.replica()
 			acme := fmt.Sprintf("challenges = [%q]", challenge)
+			answers.resolver = pebbletest.FreeAddress(t) // nobody answers there, so it orders nothing
 			for _, i := range []*instance{answers, orders} {
 				i.write(acme, "one.example.test")
 				i.join(redis.address)
 			}
-			answers.runBlind()
+			answers.run()
 			orders.run()
 			first := ""
 			eventually(t, "the certificate is there", func() bool { first = orders.offered("one.example.test"); return first != "" })
@@ -97,6 +77,9 @@ func TestReplicasShareCertificates(t *testing.T) {
 				return // the rest has nothing to do with how it was answered
 			}
 			answers.stop()
+			answers.resolver = ""
+			answers.write(acme, "one.example.test")
+			answers.join(redis.address)
 			answers.run()
 			if got := answers.offered("one.example.test"); got != first {
 				t.Fatalf("one serves %s, the other %q", first, got)

@@ -11,10 +11,11 @@ import (
 
 // TestConcurrencyOutlivesReloads: what is under way counts after a reload that changes the bound, is in the metrics, and explain tells the limit.
 func TestConcurrencyOutlivesReloads(t *testing.T) {
-	release := make(chan struct{})
+	arrived, release := make(chan struct{}), make(chan struct{})
 	letGo := sync.OnceFunc(func() { close(release) })
 	up := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/wait" {
+			close(arrived)
 			<-release
 		}
 	}))
@@ -30,10 +31,13 @@ func TestConcurrencyOutlivesReloads(t *testing.T) {
 	if status, _ := r.client.get(t); status != http.StatusOK {
 		t.Fatal(status)
 	}
+	// A client has its answer before the slot is given back: without this wait the one counted below could be this request, and /wait the one refused.
+	r.scraped(t, `weir_limit_requests_in_flight{limit="few"} 0`)
 	busy := connect(t, r.address)
 	if _, err := io.WriteString(busy.conn, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
+	await(t, arrived, "/wait at the upstream")
 	r.scraped(t, `weir_limit_requests_in_flight{limit="few"} 1`)
 	if status, _ := r.client.get(t); status != http.StatusTooManyRequests {
 		t.Errorf("one too many: %d", status)

@@ -92,7 +92,7 @@ func run(t fataler, dir, text string) *running {
 	case code := <-r.exited:
 		t.Fatalf("exit %d: %s", code, errs.String())
 	}
-	r.admin = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
+	r.admin = &http.Client{Timeout: 60 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			var d net.Dialer
@@ -163,7 +163,7 @@ func (r *running) stop() {
 		if code != 0 {
 			r.t.Fatalf("exit %d", code)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(60 * time.Second):
 		r.t.Fatalf("does not stop")
 	}
 	_ = r.client.conn.Close()
@@ -186,7 +186,7 @@ func connect(t fataler, address string) *connection {
 
 // try is one request; the connection must go on after it.
 func (c *connection) try() (status int, colour string, err error) {
-	_ = c.conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.conn.SetDeadline(time.Now().Add(60 * time.Second))
 	if _, err := io.WriteString(c.conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 		return 0, "", fmt.Errorf("the connection broke: %w", err)
 	}
@@ -214,11 +214,22 @@ func eventually(t fataler, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(15 * time.Second); !ok(); <-tick.C {
+	for deadline := time.Now().Add(60 * time.Second); !ok(); <-tick.C {
 		if time.Now().After(deadline) {
 			t.Fatalf("not in time: %s", what)
 		}
 	}
+}
+
+// await is the wait for what a goroutine of the test tells; its bound is a guard, no measure.
+func await[T any](t fataler, c <-chan T, what string) (told T) {
+	t.Helper()
+	select {
+	case told = <-c:
+	case <-time.After(60 * time.Second):
+		t.Fatalf("not in time: %s", what)
+	}
+	return told
 }
 
 // openFiles counts this process's descriptors.

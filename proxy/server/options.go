@@ -10,7 +10,6 @@ type Options struct {
 	ConfigPath   string
 	PIDFile      string // written once the edge is ready; empty: none
 	Version      string
-	Resolver     string        // DNS server, IP:PORT, asked before a CA is; empty: the system's
 	DrainTimeout time.Duration // how long requests in flight may take after TERM; 0: for ever
 	Stdout       io.Writer
 	Stderr       io.Writer

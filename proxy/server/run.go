@@ -188,6 +188,7 @@ func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin
 	s.cluster.Load().close()
 	s.stapler.Close()
 	s.registry.Close()
+	s.turns.close()
 	s.closeAdmin(ctx)
 	s.log.Info("stopped", zap.Bool("weir.clean", clean))
 	_ = s.logs.Load().closeBut(nil)

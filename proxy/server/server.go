@@ -114,7 +114,7 @@ func start(o Options) (s *Server, err error) {
 		options: o, started: time.Now(), level: zap.NewAtomicLevelAt(level(cfg.Log.Level)),
 		certs: edgetls.NewManager(), stops: make(chan admin.StopMode, 2), hangups: make(chan struct{}, 1),
 		limits: limit.NewRegistry(limit.DefaultKeys), crowd: crowd{most: connectionsFor(openFilesLimit())},
-		http2: new(http2.Counters), http3: new(http3.Counters), turns: newTurns(), logins: auth.NewWork(loginsAtATime()),
+		http2: new(http2.Counters), http3: new(http3.Counters), logins: auth.NewWork(loginsAtATime()),
 		indexes: map[string]int{}, counters: map[string]*serviceCounters{},
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
@@ -129,10 +129,9 @@ func start(o Options) (s *Server, err error) {
 			s.release()
 		}
 	}()
-	if s.secret, err = openState(cfg.Admin.StateDir); err != nil {
+	if err = s.openOwn(cfg); err != nil {
 		return s, err
 	}
-	s.openTickets(cfg)
 	s.overlay = overlayFile{filepath.Join(cfg.Admin.StateDir, "overlay.json")}
 	var unreadable error
 	if s.runtime, unreadable = s.overlay.load(); unreadable != nil {
@@ -163,6 +162,18 @@ func start(o Options) (s *Server, err error) {
 	s.watcher.watch(cfg.Files, seen)
 	s.serveAdmin(control)
 	return s, nil
+}
+
+// openOwn opens what is the process's own, whatever a reload says.
+func (s *Server) openOwn(cfg *configs.Config) (err error) {
+	if s.turns, err = newTurns(); err != nil {
+		return err
+	}
+	if s.secret, err = openState(cfg.Admin.StateDir); err != nil {
+		return err
+	}
+	s.openTickets(cfg)
+	return nil
 }
 
 // openAdmin makes the admin API and binds its listener.
@@ -209,6 +220,9 @@ func (s *Server) serveAdmin(l net.Listener) {
 func (s *Server) release() {
 	s.end()
 	s.stopQUIC()
+	if s.turns != nil {
+		s.turns.close()
+	}
 	for _, l := range s.listeners {
 		_ = l.socket.Close()
 	}

@@ -11,37 +11,56 @@ import (
 	"time"
 )
 
+// turnsOf makes n turns whose breaths do not wait: pipes and a bubble's clock do not go together.
+func turnsOf(t *testing.T, n int, most int64) *turns {
+	turns := &turns{free: make(chan *breath, n), most: most, began: time.Now()}
+	for range n {
+		b, err := newBreath()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.close()
+		turns.free <- b
+	}
+	return turns
+}
+
 // TestTurns: never more at once than there are slots, in the order they came, and no more in line than may be.
 func TestTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns := &turns{slots: make(chan struct{}, 2), most: 3}
+		turns := turnsOf(t, 2, 3)
+		held := make(chan *breath, 3)
 		for range 2 {
-			if err := turns.take(t.Context()); err != nil {
+			b, err := turns.take(t.Context())
+			if err != nil {
 				t.Fatal(err)
 			}
+			held <- b
 		}
 		order := make(chan int, 3)
 		for i := range 3 {
 			go func() {
-				if err := turns.take(t.Context()); err != nil {
+				b, err := turns.take(t.Context())
+				if err != nil {
 					t.Error(err)
 				}
+				held <- b
 				order <- i
 			}()
 			synctest.Wait()
 		}
-		if err := turns.take(t.Context()); !errors.Is(err, errOverload) {
+		if _, err := turns.take(t.Context()); !errors.Is(err, errOverload) {
 			t.Errorf("behind the longest line: %v", err)
 		}
 		for want := range 3 {
-			turns.give()
+			turns.give(<-held)
 			if got := <-order; got != want {
 				t.Errorf("%d was let in as number %d", got, want)
 			}
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := turns.take(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := turns.take(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a line that does not move: %v", err)
 		}
 		if n := turns.waiting.Load(); n != 0 {
@@ -53,7 +72,7 @@ func TestTurns(t *testing.T) {
 // TestTurnConn: whoever waits for its client holds no turn; what computes does, one at a time; after the end nobody does.
 func TestTurnConn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns := &turns{slots: make(chan struct{}, 1), most: 100}
+		turns := turnsOf(t, 1, 100)
 		var computing, most atomic.Int64
 		var all sync.WaitGroup
 		for range 20 {
@@ -91,7 +110,7 @@ func TestTurnConn(t *testing.T) {
 		if d := time.Since(begin); d > 41*time.Second {
 			t.Errorf("slow clients held up others: %v", d)
 		}
-		if len(turns.slots) != 0 {
+		if len(turns.free) != 1 {
 			t.Error("a turn was not given back")
 		}
 	})
