@@ -13,6 +13,7 @@ func (c checker) service(s *Service) {
 	if s.Breaker != nil {
 		c.breaker(s.Breaker, joinKey(path, "breaker"))
 	}
+	c.rollout(&s.Rollout, joinKey(path, "rollout"))
 	c.transport(s, path)
 	if groups := joinKey(path, "group"); len(s.Groups) == 0 {
 		if !c.bad(path) {

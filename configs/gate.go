@@ -13,7 +13,6 @@ import (
 func notBuilt() []gate {
 	return []gate{
 		{path: "service.*.sticky", values: []string{"cookie", "client_ip", "header:", "cookie:"}},
-		{path: "service.*.rollout"},
 		{path: "route.*.files"},
 		{path: "route.*.cache"},
 		{path: "route.*.compress"},

@@ -47,6 +47,7 @@ type Metrics struct {
 	limit     limitVecs
 	guards    *guardCollector
 	queue     queueVecs
+	rollout   rolloutVecs
 	onDemand  *prometheus.CounterVec
 	http2     *http2Collector
 	http3     *http3Collector
@@ -67,6 +68,7 @@ type Metrics struct {
 	services map[string]*Service
 	limits   map[string]*Limit
 	queues   map[string]*Queue
+	rollouts map[string]*Rollout
 	subjects []string // of the certificates exported
 }
 
@@ -93,6 +95,7 @@ func NewMetrics(b Build) *Metrics {
 		limit:    newLimitVecs(),
 		guards:   newGuardCollector(),
 		queue:    newQueueVecs(),
+		rollout:  newRolloutVecs(),
 		onDemand: newOnDemand(),
 		http2:    newHTTP2Collector(),
 		http3:    newHTTP3Collector(),
@@ -116,6 +119,7 @@ func NewMetrics(b Build) *Metrics {
 		services:  map[string]*Service{},
 		limits:    map[string]*Limit{},
 		queues:    map[string]*Queue{},
+		rollouts:  map[string]*Rollout{},
 	}
 	m.lastGood.Set(1) // a process that runs was started with a good file
 	m.register(b)
@@ -145,6 +149,7 @@ func (m *Metrics) register(b Build) {
 	m.registry.MustRegister(m.limit.collectors()...)
 	m.registry.MustRegister(m.guards)
 	m.registry.MustRegister(m.queue.collectors()...)
+	m.registry.MustRegister(m.rollout.collectors()...)
 	m.registry.MustRegister(m.onDemand)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
