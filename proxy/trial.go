@@ -61,6 +61,9 @@ func (w *Watch) Freeze(p95, p99 time.Duration) {
 	w.limit95.Store(int64(p95)) // last: who sees it sees both
 }
 
+// Frozen reports that Freeze was called.
+func (w *Watch) Frozen() bool { return w.limit95.Load() > 0 }
+
 // hearing is what a trial learns of an exchange.
 type hearing struct {
 	counted bool  // its first attempt was in the group that it was assigned to

@@ -34,7 +34,7 @@ func (sh *shell) root() *cobra.Command {
 	cmd.AddCommand(sh.limitsVerb(), sh.auditVerb()) // what is looked at before it is in force
 	cmd.AddCommand(
 		sh.runVerb(), sh.checkVerb(), sh.reloadVerb(), sh.stopVerb(), sh.logsVerb(), sh.statusVerb(), sh.certsVerb(),
-		sh.weightsVerb(), sh.explainVerb(), sh.demoVerb(), sh.versionVerb(), sh.healthcheckVerb(),
+		sh.weightsVerb(), sh.rolloutVerb(), sh.explainVerb(), sh.demoVerb(), sh.versionVerb(), sh.healthcheckVerb(),
 	)
 	return cmd
 }

@@ -14,6 +14,8 @@ type Service struct {
 	Groups  []Group `json:"groups"`
 	// Breaker is absent for a service whose requests are not bounded.
 	Breaker *Breaker `json:"breaker,omitempty"`
+	// Rollout is the last one, under way or over; absent before the first.
+	Rollout *Rollout `json:"rollout,omitempty"`
 	// Overlay is absent while the file's weights are in force and nothing was set at run time.
 	Overlay *Overlay `json:"overlay,omitempty"`
 }

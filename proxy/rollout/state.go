@@ -19,6 +19,11 @@ const (
 	Aborted    Phase = "aborted"
 )
 
+// Phases are all of them, for metrics that want them ahead.
+func Phases() []string {
+	return []string{string(Running), string(Holding), string(Promoted), string(RolledBack), string(Aborted)}
+}
+
 // Over reports a phase that nothing follows.
 func (p Phase) Over() bool { return p == Promoted || p == RolledBack || p == Aborted }
 

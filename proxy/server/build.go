@@ -7,10 +7,8 @@ import (
 	"github.com/valor-ivx/weir/configs"
 	"github.com/valor-ivx/weir/proxy"
 	"github.com/valor-ivx/weir/proxy/observe"
+	"github.com/valor-ivx/weir/proxy/rollout"
 )
-
-// epoch of the assignment of clients. A rollback will raise it; nothing else may.
-const epoch = 1
 
 // build makes the snapshot of a generation from its plan, its pools and the runtime overlay. Under Server.mu.
 func (g *generation) build(s *Server, old *generation) {
@@ -64,12 +62,16 @@ func (g *generation) service(s *Server, c *configs.Service, old *generation) *pr
 		counters.rebase()
 	}
 	service := &proxy.Service{
-		Name: c.Name, Split: balancer.NewSplit(s.secret, epoch, shares), WhenEmpty: whenEmpty(c.WhenEmpty),
+		Name: c.Name, Split: balancer.NewSplit(s.secret, g.runtime.epoch(c.Name), shares), WhenEmpty: whenEmpty(c.WhenEmpty),
 		Ticket: &counters.ticket, Tries: c.Retry.Attempts, Budget: counters.budget,
 		ConnectTimeout: c.ConnectTimeout, ResponseTimeout: orUnlimited(c.ResponseTimeout), IdleTimeout: c.IdleTimeout,
 		HashKey: hashKey(c.Balance), Metrics: s.metrics.Service(c.Name, proxy.RetryReasons()...), Shares: shares, Introduces: transport(c).ProxyProtocol != 0,
 	}
 	s.bound(service, g.plan.config, c)
+	_ = s.metrics.Rollout(c.Name, rollout.Causes()...) // at 0 from the first scrape
+	if void == "" {
+		service.Trial = counters.trial
+	}
 	for i, name := range names {
 		m := s.metrics.Group(c.Name, name)
 		m.SetConfiguredShare(float64(shares[i].Weight) / balancer.WeightSum)

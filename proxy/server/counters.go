@@ -3,6 +3,8 @@ package server
 import (
 	"sync/atomic"
 
+	"github.com/valor-ivx/weir/proxy"
+	"github.com/valor-ivx/weir/proxy/rollout"
 	"github.com/valor-ivx/weir/upstream"
 )
 
@@ -13,6 +15,8 @@ type serviceCounters struct {
 	groups map[string]*groupCounters
 	budget *upstream.RetryBudget
 	ratio  float64 // of budget
+
+	trial *proxy.Trial // of the requests that are assigned now; nil while no group is on trial; under mu
 
 	breaker *upstream.Breaker // nil until the service has one; then it stays, for the requests that it has counted
 }
@@ -83,5 +87,6 @@ func (s *Server) exportStats() {
 	s.metrics.SetLimitStats(s.limitStats)
 	s.metrics.SetQueueStats(priorityNames(), s.queueStats)
 	s.metrics.SetClusterStat(s.clusterStat)
+	s.metrics.SetRolloutStats(rollout.Phases(), s.rolloutStats)
 	s.countStreams()
 }

@@ -50,7 +50,11 @@ func (s *Server) status() admin.Status {
 // describe is one service's live state.
 func (s *Server) describe(g *generation, name string) admin.Service {
 	service := g.services[name]
-	d := admin.Service{Name: name, Epoch: epoch, Version: g.version(name)}
+	d := admin.Service{Name: name, Epoch: g.runtime.epoch(name), Version: g.version(name)}
+	if v, ok := s.view(g, name); ok {
+		r := describeRollout(&v)
+		d.Rollout = &r
+	}
 	d.Breaker = describeBreaker(service, s.registry.Now())
 	for i := range service.Groups {
 		d.Groups = append(d.Groups, describeGroup(service, i))
@@ -118,7 +122,7 @@ func (g *generation) tag() string { return hex.EncodeToString(g.digest[:8]) }
 // version is the entity tag of what a write can change of a service.
 func (g *generation) version(name string) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%d %v ", epoch, g.sharesOf(name))
+	fmt.Fprintf(h, "%d %v ", g.runtime.epoch(name), g.sharesOf(name))
 	if set, ok := g.runtime.Services[name]; ok {
 		fmt.Fprintf(h, "%d %s %v", set.Since.UnixNano(), set.By, set.Weights)
 	}

@@ -144,6 +144,7 @@ func (e *explanation) choose() {
 		e.end("503 unless an unhealthy target answers after all: no group with weight has a live target")
 		return
 	}
+	e.rollout()
 	e.step("forward", fmt.Sprintf("up to %d tries", s.Tries), "connect %s, response %s; only what is safe to repeat is repeated", s.ConnectTimeout, s.ResponseTimeout)
 	e.end("forwarded to %s: %s", s.Name, strings.Join(live, ", "))
 }

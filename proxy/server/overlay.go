@@ -12,15 +12,21 @@ import (
 	"time"
 
 	"github.com/valor-ivx/weir/balancer"
+	"github.com/valor-ivx/weir/proxy/rollout"
 )
 
 // overlayVersion is raised when an older weir could misread the file.
-const overlayVersion = 1
+const overlayVersion = 2
+
+// overlayBefore is the oldest version that is read: 1 had weights only.
+const overlayBefore = 1
 
 // overlay is what operators set at run time over the configuration file. It is a value: changes make another one.
 type overlay struct {
 	Version  int                       `json:"version"`
 	Services map[string]serviceOverlay `json:"services"`
+	// Epochs are those of services whose clients were dealt anew; 1 for the others. They outlive a reset: an epoch never comes back.
+	Epochs map[string]uint64 `json:"epochs,omitempty"`
 }
 
 // serviceOverlay is one service's part of it.
@@ -28,11 +34,27 @@ type serviceOverlay struct {
 	Weights map[string]uint32 `json:"weights"` // hundredths of a percent, every group named
 	Since   time.Time         `json:"since"`
 	By      string            `json:"by"`
+	// Rollout is the last rollout, under way or over; nil: none.
+	Rollout *rollout.State `json:"rollout,omitempty"`
+}
+
+// epoch of the assignment of a service's clients. A rollback raises it; a change of weights does not.
+func (o overlay) epoch(service string) uint64 { return max(1, o.Epochs[service]) }
+
+// raised returns a copy in which the service's clients are dealt anew.
+func (o overlay) raised(service string) overlay {
+	next := o
+	next.Epochs = maps.Clone(o.Epochs)
+	if next.Epochs == nil {
+		next.Epochs = map[string]uint64{}
+	}
+	next.Epochs[service] = o.epoch(service) + 1
+	return next
 }
 
 // with returns a copy in which the service has the given overlay.
 func (o overlay) with(service string, s serviceOverlay) overlay {
-	next := overlay{Version: overlayVersion, Services: maps.Clone(o.Services)}
+	next := overlay{Version: overlayVersion, Services: maps.Clone(o.Services), Epochs: o.Epochs}
 	if next.Services == nil {
 		next.Services = map[string]serviceOverlay{}
 	}
@@ -42,7 +64,7 @@ func (o overlay) with(service string, s serviceOverlay) overlay {
 
 // without returns a copy in which the service has none.
 func (o overlay) without(service string) overlay {
-	next := overlay{Version: overlayVersion, Services: maps.Clone(o.Services)}
+	next := overlay{Version: overlayVersion, Services: maps.Clone(o.Services), Epochs: o.Epochs}
 	delete(next.Services, service)
 	return next
 }
@@ -92,8 +114,8 @@ func (f overlayFile) load() (overlay, error) {
 	if err := json.Unmarshal(b, &o); err != nil {
 		return overlay{Version: overlayVersion}, fmt.Errorf("read runtime overlay %s: %w", f.path, err)
 	}
-	if o.Version != overlayVersion {
-		return overlay{Version: overlayVersion}, fmt.Errorf("read runtime overlay %s: written by a weir with another format (version %d, this one knows %d)", f.path, o.Version, overlayVersion)
+	if o.Version < overlayBefore || o.Version > overlayVersion {
+		return overlay{Version: overlayVersion}, fmt.Errorf("read runtime overlay %s: written by a weir with another format (version %d, this one knows up to %d)", f.path, o.Version, overlayVersion)
 	}
 	return o, nil
 }
