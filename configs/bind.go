@@ -139,12 +139,15 @@ func (b binder) scalar(v reflect.Value, raw any, path string, f field) {
 	text, isString := raw.(string)
 	p, isText := v.Addr().Interface().(textParser)
 	switch {
+	case isText && isBool(v, raw):
 	case isText && isString:
 		if err := p.parseText(text); err != nil {
 			b.report.value(path, "%s %s %v", lastKey(path), b.quote(path, text), err)
 		}
 	case v.Type() == reflect.TypeFor[Size]():
 		b.mismatch(path, `a size in quotes, as "64KiB" or "off"`, raw)
+	case v.Type() == reflect.TypeFor[ReportPath]():
+		b.mismatch(path, "true, false or a path", raw)
 	case isText:
 		b.mismatch(path, "a string", raw)
 	case isDuration(v.Type()):
@@ -162,6 +165,16 @@ func (b binder) scalar(v reflect.Value, raw any, path string, f field) {
 	default:
 		b.number(v, raw, path, f)
 	}
+}
+
+// isBool binds true and false onto a type that takes them beside its text.
+func isBool(v reflect.Value, raw any) bool {
+	on, ok := raw.(bool)
+	p, takes := v.Addr().Interface().(boolParser)
+	if ok && takes {
+		p.parseBool(on)
+	}
+	return ok && takes
 }
 
 func (b binder) text(v reflect.Value, text, path string, f field) {

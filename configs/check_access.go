@@ -69,6 +69,8 @@ func (c checker) auths() {
 			c.followed(joinKey(path, "users_file"), &a.UsersFile)
 		case AuthJWT:
 			c.jwt(a, path)
+		case AuthMTLS:
+			c.mtls(a, path)
 		}
 	}
 }
@@ -90,6 +92,9 @@ func (c checker) guardsOf(rt *Route, route string) {
 	known := make([]string, len(c.cfg.Auths))
 	for i, a := range c.cfg.Auths {
 		if known[i] = a.Name; a.Name == rt.Auth {
+			if a.Type == AuthMTLS {
+				c.mtlsHosts(rt, route)
+			}
 			return
 		}
 	}

@@ -7,20 +7,35 @@ import (
 	"strings"
 )
 
-// authKeys are the keys that one type has alone.
+// authKeys are the keys that only some types have.
 func authKeys() map[AuthType][]string {
 	return map[AuthType][]string{
-		AuthBasic: {"users_file"},
-		AuthJWT:   {"issuer", "audience", "jwks_url", "jwks_refresh", "keys_file", "algorithms", "leeway", "cookie", "user_claim", "require", "claim_headers"},
+		AuthBasic: {"realm", "users_file", "forward_credentials"},
+		AuthJWT:   {"realm", "forward_credentials", "issuer", "audience", "jwks_url", "jwks_refresh", "keys_file", "algorithms", "leeway", "cookie", "user_claim", "require", "claim_headers", "ca"},
+		AuthMTLS:  {"allow"},
 	}
+}
+
+// foreign reports a key that belongs to other types alone.
+func foreign(t AuthType, key string) (is bool) {
+	for typ, keys := range authKeys() {
+		if slices.Contains(keys, key) {
+			if typ == t {
+				return false
+			}
+			is = true
+		}
+	}
+	return is
 }
 
 // foreignKeys refuses keys of another type: they would do nothing.
 func (c checker) foreignKeys(a *Auth, path string) {
-	for typ, keys := range authKeys() {
+	for _, keys := range authKeys() {
 		for _, key := range keys {
-			if at := joinKey(path, key); typ != a.Type && a.Type != "" && c.pos.has(at) && !c.bad(at) {
+			if at := joinKey(path, key); a.Type != "" && foreign(a.Type, key) && c.pos.has(at) && !c.bad(at) {
 				c.key(at, "%s has no use with type = %q", key, a.Type)
+				c.fail(at)
 			}
 		}
 	}
@@ -49,6 +64,10 @@ func (c checker) jwt(a *Auth, path string) {
 		c.key(path, "auth %q of type \"jwt\" needs jwks_url or keys_file", a.Name)
 	}
 	c.followed(file, &a.KeysFile)
+	c.authCA(a, path)
+	if at := joinKey(path, "ca"); c.pos.has(file) && c.pos.has(at) && !c.bad(at) {
+		c.key(at, "ca has no use with keys_file: nothing is fetched")
+	}
 	c.emptyList(joinKey(path, "audience"), len(a.Audience))
 	c.emptyList(joinKey(path, "algorithms"), len(a.Algorithms))
 	for i, audience := range a.Audience {

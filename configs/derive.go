@@ -35,6 +35,7 @@ func derive(cfg *Config, r *report, f *files) {
 			l.Protocols = []string{"http/1.1", "h2"}
 		}
 	}
+	nameReportPaths(cfg.Headers)
 	lowerHosts(cfg.Routes)
 	nameListeners(cfg.Listeners, r.pos)
 	nameRoutes(cfg.Routes, r.pos)

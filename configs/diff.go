@@ -36,6 +36,9 @@ func (d *differ) table(path string, old, new reflect.Value) {
 	if k, ok := old.Interface().(Cluster); ok && !bytes.Equal(k.CAPEM, new.Interface().(Cluster).CAPEM) {
 		d.add("%s.ca: contents changed", path)
 	}
+	if a, ok := old.Interface().(Auth); ok && !bytes.Equal(a.CAPEM, new.Interface().(Auth).CAPEM) {
+		d.add("%s.ca: contents changed", path)
+	}
 	if ca, ok := old.Interface().(ACMECA); ok && !bytes.Equal(ca.RootPEM, new.Interface().(ACMECA).RootPEM) {
 		d.add("%s.root_ca: contents changed", path)
 	}

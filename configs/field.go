@@ -64,6 +64,7 @@ func fieldsOf(t reflect.Type) []field {
 type (
 	textParser   interface{ parseText(string) error }
 	numberParser interface{ parseNumber(float64) error }
+	boolParser   interface{ parseBool(bool) } // beside its text
 )
 
 func isDuration(t reflect.Type) bool { return t == reflect.TypeFor[time.Duration]() }

@@ -19,6 +19,12 @@ type Headers struct {
 	// Content-Security-Policy, in place of the preset's and the upstream's. 'nonce-{nonce}' in it is a nonce of its own for every answer, which the
 	// upstream is told as X-CSP-Nonce for its scripts and styles; pages with one must not be cached.
 	ContentSecurityPolicy string `toml:"content_security_policy"`
+	// Content-Security-Policy-Report-Only: a policy that browsers tell of where it is broken, and do not enforce. Nonces as above.
+	ContentSecurityPolicyReportOnly string `toml:"content_security_policy_report_only"`
+	// Has browsers tell weir what these policies kept out, or would: true, for "/.well-known/csp-reports/NAME", or a path that no other table has. What they
+	// POST there, on every host with a route of this table, is counted (weir_csp_reports_total), logged once for each kind, and listed by GET /v1/csp-reports.
+	// At most 64 KiB each, and of one client 60 at once, then one a second.
+	CSPReport ReportPath `toml:"csp_report"`
 	// Fields to write, as { "Name" = "value" }, in place of the preset's and the upstream's of the same name.
 	Set FieldSet `toml:"set"`
 	// Names of fields to take out of the upstream's response and out of the preset.
@@ -76,14 +82,21 @@ func (c checker) headers() {
 			c.key(path, "headers name %q: %s", h.Name, labelRule)
 		}
 		at := joinKey(path, "content_security_policy")
-		if wrong := fieldValue(h.ContentSecurityPolicy); wrong != "" && c.pos.has(at) && !c.bad(at) {
-			c.value(at, "content_security_policy %s %s", c.quote(at, h.ContentSecurityPolicy), wrong)
-		}
-		if wrong := nonceWrong(h.ContentSecurityPolicy); wrong && !c.bad(at) {
-			c.value(at, "content_security_policy %s: a nonce is written 'nonce-{nonce}'", c.quote(at, h.ContentSecurityPolicy))
-		}
+		c.contentPolicy(at, h.ContentSecurityPolicy)
+		c.contentPolicy(joinKey(path, "content_security_policy_report_only"), h.ContentSecurityPolicyReportOnly)
 		c.fieldsSet(h, joinKey(path, "set"))
 		c.fieldsRemoved(h, joinKey(path, "remove"))
+	}
+	c.reportPaths()
+}
+
+// contentPolicy checks a Content-Security-Policy of either kind.
+func (c checker) contentPolicy(at, policy string) {
+	if wrong := fieldValue(policy); wrong != "" && c.pos.has(at) && !c.bad(at) {
+		c.value(at, "%s %s %s", lastKey(at), c.quote(at, policy), wrong)
+	}
+	if nonceWrong(policy) && !c.bad(at) {
+		c.value(at, "%s %s: a nonce is written 'nonce-{nonce}'", lastKey(at), c.quote(at, policy))
 	}
 }
 
@@ -97,6 +110,10 @@ func (c checker) fieldsSet(h *Headers, path string) {
 			c.key(at, "field %q is there twice: letter case makes no other field", f.Name)
 		} else if low == "content-security-policy" && h.ContentSecurityPolicy != "" {
 			c.key(at, "Content-Security-Policy is stated twice: here and as content_security_policy")
+		} else if low == "content-security-policy-report-only" && h.ContentSecurityPolicyReportOnly != "" {
+			c.key(at, "Content-Security-Policy-Report-Only is stated twice: here and as content_security_policy_report_only")
+		} else if low == "reporting-endpoints" && h.CSPReport != "" {
+			c.key(at, "Reporting-Endpoints is stated twice: here and by csp_report")
 		}
 		seen[low] = true
 		if wrong := fieldValue(f.Value); wrong != "" && !c.bad(at) {
@@ -116,7 +133,9 @@ func (c checker) fieldsRemoved(h *Headers, path string) {
 		if wrong := fieldName(name); wrong != "" {
 			c.value(at, "remove %s %s", c.quote(at, name), wrong)
 		} else if slices.ContainsFunc(h.Set, func(f ResponseField) bool { return strings.EqualFold(f.Name, name) }) ||
-			h.ContentSecurityPolicy != "" && strings.EqualFold(name, "Content-Security-Policy") {
+			h.ContentSecurityPolicy != "" && strings.EqualFold(name, "Content-Security-Policy") ||
+			h.ContentSecurityPolicyReportOnly != "" && strings.EqualFold(name, "Content-Security-Policy-Report-Only") ||
+			h.CSPReport != "" && strings.EqualFold(name, "Reporting-Endpoints") {
 			c.value(at, "remove %s: the same table sets it", c.quote(at, name))
 		}
 	}

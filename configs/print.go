@@ -3,6 +3,7 @@ package configs
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +30,9 @@ type printer struct {
 // table prints the plain values of a struct first: in TOML they would else belong to the last table.
 func (p *printer) table(v reflect.Value, path string) {
 	fields := p.fields(v.Type())
+	if a, ok := v.Interface().(Auth); ok { // read back, a key of another type would be refused
+		fields = slices.DeleteFunc(slices.Clone(fields), func(f field) bool { return foreign(a.Type, f.key) })
+	}
 	for _, f := range fields {
 		if at := v.Field(f.index); !isTable(at.Type()) && !isUnset(at) && !(f.min != "" && at.IsZero() && f.outOfRange(at) != "") {
 			fmt.Fprintf(&p.out, "%s = %s\n", f.key, p.value(at))

@@ -26,8 +26,9 @@ const (
 var sections = []struct{ typ, heading string }{
 	{"Admin", "[admin]"}, {"Log", "[log]"}, {"ClientIP", "[client_ip]"}, {"Cluster", "[cluster]"}, {"TLS", "[tls]"}, {"Certificate", "[[tls.certificate]]"}, {"ClientAuth", "[[tls.client_auth]]"}, {"ACME", "[tls.acme]"},
 	{"ACMECA", "[[tls.acme.ca]]"}, {"ACMEDNS", "[tls.acme.dns]"}, {"OnDemand", "[tls.on_demand]"}, {"ECH", "[tls.ech]"},
-	{"Listener", "[[listener]]"}, {"Headers", "[headers.NAME]"}, {"Limit", "[limit.NAME]"}, {"AccessList", "[access.NAME]"}, {"Auth", "[auth.NAME]"}, {"Service", "[service.NAME]"}, {"UpstreamTLS", "[service.NAME.tls]"}, {"Health", "[service.NAME.health]"},
-	{"Ejection", "[service.NAME.ejection]"}, {"Retry", "[service.NAME.retry]"}, {"Breaker", "[service.NAME.breaker]"}, {"Rollout", "[service.NAME.rollout]"},
+	{"Listener", "[[listener]]"}, {"Headers", "[headers.NAME]"}, {"Limit", "[limit.NAME]"}, {"AccessList", "[access.NAME]"}, {"Auth", "[auth.NAME]"}, {"AuthAllow", "allow = { … }"}, {"Service", "[service.NAME]"}, {"UpstreamTLS", "[service.NAME.tls]"}, {"Health", "[service.NAME.health]"},
+	{"Ejection", "[service.NAME.ejection]"}, {"Retry", "[service.NAME.retry]"}, {"Breaker", "[service.NAME.breaker]"},
+	{"Rollout", "[service.NAME.rollout]"},
 	{"Group", "[service.NAME.group.GROUP]"}, {"Target", "targets = [{ … }]"}, {"Route", "[[route]]"},
 }
 
@@ -185,7 +186,7 @@ func typeName(e ast.Expr) string {
 			"string": "string", "bool": "true or false", "int": "whole number", "float64": "number",
 			"Size": "size", "Weight": "number", "Secret": "string (secret)", "Target": "target",
 			"AdminAddress": "string", "Access": "string", "Balance": "string", "Pattern": "string",
-			"CIDR": "string", "Proxies": "string", "Network": "string", "Rate": "string", "FieldSet": "table of strings", "LimitKey": "string", "WhenEmpty": "string", "AuthType": "string", "ProxyProtocol": "string", "WhenNoneHealthy": "string",
+			"CIDR": "string", "Proxies": "string", "Network": "string", "Rate": "string", "FieldSet": "table of strings", "LimitKey": "string", "WhenEmpty": "string", "AuthType": "string", "ProxyProtocol": "string", "ReportPath": "true, false or string", "WhenNoneHealthy": "string",
 		}[e.Name]
 	}
 	return ""

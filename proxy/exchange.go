@@ -62,6 +62,7 @@ type Exchange struct {
 	refusal    refusal // of a 429
 	passage    passage // at gates, until countOut
 	nonce      nonce   // of the answer's Content-Security-Policy
+	reportOn   string  // the policy that the request is a browser's report on; "": it is none
 	scratchKey []byte  // what a limit counts by
 
 	scratch []byte // canonical path when it differs from the received one
@@ -97,6 +98,9 @@ func (x *Exchange) conversation() *Error {
 	if x.client.listener.Redirect != "" && !x.who.secure { // who speaks TLS to a proxy in front would be sent round in a circle
 		return x.redirect()
 	}
+	if x.reportOn != "" {
+		return x.collect()
+	}
 	if err := x.admit(); err != nil {
 		return err
 	}
@@ -114,7 +118,7 @@ func (x *Exchange) begin(c *client, down downstream) {
 	x.deadline, x.headAt, x.attempts, x.status = 0, 0, 0, 0
 	x.reason, x.cause, x.began, x.broken, x.tunneled, x.eventStream, x.sent = ReasonNone, nil, false, false, false, false, 0
 	x.ours, x.counted, x.rpc, x.socket.stream, x.nonce.made = false, false, rpc{}, nil, false
-	x.path, x.lines, x.user = nil, x.lines[:0], guarded{}
+	x.path, x.lines, x.user, x.reportOn = nil, x.lines[:0], guarded{}, ""
 	x.identify()
 	x.open = true
 	c.listener.Metrics.RequestBegin()
@@ -173,6 +177,11 @@ func (x *Exchange) match() *Error {
 			return &Error{400, BadRequest, err}
 		}
 		x.path = path
+	}
+	if x.snap.Reports != nil {
+		if x.reportOn = x.snap.Reports.policyOf(x); x.reportOn != "" {
+			return nil
+		}
 	}
 	i := x.snap.Table.Match(x.req.Host, x.path)
 	switch {

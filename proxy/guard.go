@@ -10,8 +10,8 @@ import (
 // Guard finds out who asks for what a route serves.
 type Guard struct {
 	Authenticator Authenticator
-	// ForwardCredentials leaves the client's Authorization field in the request.
-	ForwardCredentials bool
+	// ForwardAuthorization leaves the client's Authorization field in the request, ForwardCookies the cookies that say who it is.
+	ForwardAuthorization, ForwardCookies bool
 }
 
 // Authenticator judges requests. It is safe for concurrent use; it may take its time where it says so.
@@ -19,6 +19,8 @@ type Authenticator interface {
 	Authenticate(r *auth.Request) auth.Verdict
 	// Owns reports a field that only the Authenticator may send to the upstream: what a client says in it is taken out.
 	Owns(name []byte) bool
+	// OwnsCookie reports a cookie that says who the client is: the upstream is not sent it.
+	OwnsCookie(name []byte) bool
 }
 
 // guarded is what a Guard found out.
@@ -41,11 +43,15 @@ func (x *Exchange) permitted() bool {
 var denials = [auth.Whys]Reason{
 	auth.Missing: CredentialsMissing, auth.Invalid: CredentialsInvalid, auth.Busy: LoginsBusy,
 	auth.TokenMissing: TokenMissing, auth.TokenInvalid: TokenInvalid, auth.TokenExpired: TokenExpired, auth.ClaimRefused: ClaimRefused, auth.KeysAway: KeysAway,
+	auth.CertificateMissing: CertificateMissing, auth.CertificateRefused: CertificateRefused, auth.CertificateExpired: CertificateExpired, auth.Gone: ClientGone,
 }
+
+// Gone implements auth.Asker. While a request is authenticated nobody else reads its connection: its body has not been begun.
+func (x *Exchange) Gone() bool { return x.down.ClientGone() }
 
 // authenticate is where a request waits for its password to be verified, or for the key of its token.
 func (x *Exchange) authenticate(g *Guard) *Error {
-	x.user.request = auth.Request{Header: &x.req.Header, Now: time.Now()}
+	x.user.request = auth.Request{Header: &x.req.Header, Now: time.Now(), Client: x.client.session.Client(), Asker: x}
 	x.user.verdict = g.Authenticator.Authenticate(&x.user.request)
 	if d := x.user.verdict.Denial; d != nil {
 		return &Error{d.Status, denials[d.Why], nil}
@@ -63,14 +69,50 @@ func (u *guarded) challenge(h *message.Header) {
 	}
 }
 
-// presentUser takes out what a client may not say about itself and appends the lines that say who it is.
+// presentUser takes out what a client may not say about itself, or only to us, and appends the lines that say who it is.
 func (x *Exchange) presentUser(b []byte) []byte {
 	g, h := x.route.Guard, &x.req.Header
 	for i := h.Len() - 1; i >= 0; i-- {
 		f := h.At(i)
-		if f.ID() == message.Authorization && !g.ForwardCredentials || g.Authenticator.Owns(f.Name()) {
+		switch {
+		case f.ID() == message.Authorization && !g.ForwardAuthorization || g.Authenticator.Owns(f.Name()):
+			h.Remove(i)
+		case f.ID() == message.Cookie && !g.ForwardCookies && g.hasCookie(f.Value()):
+			b = g.appendCookies(b, f.Value())
 			h.Remove(i)
 		}
 	}
 	return append(b, x.user.verdict.Fields...)
+}
+
+func (g *Guard) hasCookie(list []byte) bool {
+	for len(list) > 0 {
+		var pair []byte
+		if pair, list = auth.NextCookie(list); g.Authenticator.OwnsCookie(auth.CookieName(pair)) {
+			return true
+		}
+	}
+	return false
+}
+
+// appendCookies appends a Cookie line of those that the upstream is sent, none if there are none.
+func (g *Guard) appendCookies(b, list []byte) []byte {
+	begun := false
+	for len(list) > 0 {
+		var pair []byte
+		pair, list = auth.NextCookie(list)
+		if len(pair) == 0 || g.Authenticator.OwnsCookie(auth.CookieName(pair)) {
+			continue
+		}
+		if !begun {
+			b, begun = append(b, "Cookie: "...), true
+		} else {
+			b = append(b, "; "...)
+		}
+		b = append(b, pair...)
+	}
+	if begun {
+		b = append(b, "\r\n"...)
+	}
+	return b
 }

@@ -25,6 +25,9 @@ const (
 	TokenExpired
 	ClaimRefused
 	KeysAway
+	CertificateMissing
+	CertificateRefused
+	CertificateExpired
 	TooEarly
 	ConcurrencyLimited
 	HeaderTimeout
@@ -74,6 +77,9 @@ var reasonNames = [reasons]string{
 	TokenExpired:       "token_expired",
 	ClaimRefused:       "claim_refused",
 	KeysAway:           "keys_unavailable",
+	CertificateMissing: "certificate_missing",
+	CertificateRefused: "certificate_refused",
+	CertificateExpired: "certificate_expired",
 	ConcurrencyLimited: "concurrency_limited",
 	TooEarly:           "too_early",
 	HeaderTimeout:      "client_header_timeout",

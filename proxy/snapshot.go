@@ -25,6 +25,8 @@ type Snapshot struct {
 	Trust      clientip.Trust // proxies whose word about their clients is taken
 	// ClientAuth says what is asked of clients' certificates, by host; nil: nothing anywhere.
 	ClientAuth *edgetls.ClientAuths
+	// Reports are where browsers report to; nil: no policy asks them to.
+	Reports *Reports
 }
 
 // Route is what a matched request needs to know.

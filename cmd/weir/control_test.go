@@ -125,6 +125,8 @@ func (f *fakeControl) Config() admin.ConfigView {
 	return admin.ConfigView{Config: json.RawMessage("{}")}
 }
 
+func (f *fakeControl) CSPReports() []admin.CSPReport { return []admin.CSPReport{} }
+
 func (f *fakeControl) ECH() admin.ECH {
 	if !f.has("certificates") {
 		return admin.ECH{}

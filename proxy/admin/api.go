@@ -63,6 +63,7 @@ func (a *api) routes(metrics http.Handler) http.Handler {
 		"/v1/config":       {"GET": a.read(a.config)},
 		"/v1/certificates": {"GET": a.read(a.certificates)},
 		"/v1/ech":          {"GET": a.read(a.ech)},
+		"/v1/csp-reports":  {"GET": a.read(a.cspReports)},
 		"/v1/explain":      {"POST": a.explain},
 		"/v1/reload":       {"POST": a.write("reload", a.reload)},
 		"/v1/stop":         {"POST": a.write("stop", a.stop)},

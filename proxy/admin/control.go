@@ -48,6 +48,8 @@ type Control interface {
 	Certificates() []Certificate
 	// ECH is what clients need for Encrypted Client Hello; empty when it is off.
 	ECH() ECH
+	// CSPReports are the kinds of reports that browsers sent on policies, the one seen last first. Never nil.
+	CSPReports() []CSPReport
 	// Ready says whether new traffic should be sent here, check by check. It is called for every probe and
 	// does no I/O.
 	Ready() []Check

@@ -126,6 +126,10 @@ func (f *fakeControl) Config() admin.ConfigView {
 
 func (f *fakeControl) Certificates() []admin.Certificate { return nil }
 
+func (f *fakeControl) CSPReports() []admin.CSPReport {
+	return []admin.CSPReport{{Headers: "app", Directive: "script-src", Blocked: "inline"}}
+}
+
 func (f *fakeControl) ECH() admin.ECH {
 	return admin.ECH{PublicName: "cover.example", ConfigList: "AAEC"}
 }

@@ -48,6 +48,10 @@ func (a *api) certificates(*http.Request) (answer, error) {
 
 func (a *api) ech(*http.Request) (answer, error) { return answer{body: a.control.ECH()}, nil }
 
+func (a *api) cspReports(*http.Request) (answer, error) {
+	return answer{body: a.control.CSPReports()}, nil
+}
+
 // explain is a POST for its body; it changes nothing, so the audit log does not mention it.
 func (a *api) explain(w http.ResponseWriter, r *http.Request) {
 	ans, err := a.explained(w, r)

@@ -90,3 +90,19 @@ type StopResult struct {
 	PID  int    `json:"pid"`
 	Mode string `json:"mode"`
 }
+
+// CSPReport is what reports of browsers on a Content-Security-Policy have in common: GET /v1/csp-reports, the one seen last first. URLs are without query and fragment.
+type CSPReport struct {
+	Headers   string `json:"headers"` // the [headers.NAME]
+	Directive string `json:"directive"`
+	// Blocked is a URL, or a word such as inline or eval.
+	Blocked  string `json:"blocked"`
+	Document string `json:"document"`
+	Source   string `json:"source,omitempty"`
+	Line     int    `json:"line,omitempty"`
+	// Enforced is false for what a policy only reports.
+	Enforced bool      `json:"enforced"`
+	Count    uint64    `json:"count"`
+	First    time.Time `json:"first"`
+	Last     time.Time `json:"last"`
+}

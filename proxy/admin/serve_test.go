@@ -111,6 +111,7 @@ func TestStatusCodes(t *testing.T) {
 		{name: "service", method: "GET", path: "/v1/services/api", status: 200, contains: `"weight":100`},
 		{name: "service unknown", method: "GET", path: "/v1/services/nope", status: 404, contains: "no such service"},
 		{name: "ech", method: "GET", path: "/v1/ech", status: 200, contains: `"config_list":"AAEC"`},
+		{name: "csp reports", method: "GET", path: "/v1/csp-reports", status: 200, contains: `"directive":"script-src"`},
 		{name: "config", method: "GET", path: "/v1/config", status: 200, contains: `"token":"redacted"`},
 		{name: "certificates", method: "GET", path: "/v1/certificates", status: 200, contains: "[]"},
 		{name: "nothing there", method: "GET", path: "/v1/nope", status: 404, contains: "/v1/nope"},

@@ -38,7 +38,7 @@ type BasicOptions struct {
 type Basic struct {
 	options          BasicOptions
 	missing, invalid *Denial
-	busy             *Denial
+	busy, gone       *Denial
 	current          atomic.Pointer[register] // written by Reload
 
 	mu  sync.Mutex // guards sum; held by one Reload at a time
@@ -65,6 +65,7 @@ func OpenBasic(o BasicOptions) (*Basic, error) {
 		missing: &Denial{Status: 401, Why: Missing, Challenge: challenge},
 		invalid: &Denial{Status: 401, Why: Invalid, Challenge: challenge},
 		busy:    &Denial{Status: 503, Why: Busy},
+		gone:    &Denial{Status: 499, Why: Gone},
 	}
 	return b, b.Reload()
 }
@@ -83,10 +84,10 @@ func (b *Basic) Authenticate(r *Request) Verdict {
 	if k, ok := reg.known.Get(key); ok && r.Now.Before(k.until) {
 		return Verdict{User: k.user.name, Fields: k.user.fields}
 	}
-	return b.verify(reg, key, value, r.Now)
+	return b.verify(reg, key, value, r)
 }
 
-func (b *Basic) verify(reg *register, key [sha256.Size]byte, value []byte, now time.Time) Verdict {
+func (b *Basic) verify(reg *register, key [sha256.Size]byte, value []byte, r *Request) Verdict {
 	name, password, ok := decodeBasic(value)
 	if !ok {
 		return Verdict{Denial: b.invalid}
@@ -96,13 +97,16 @@ func (b *Basic) verify(reg *register, key [sha256.Size]byte, value []byte, now t
 		u = reg.users.decoy
 	}
 	matches := false
-	if !b.options.Work.do(func() { matches = u.secret.MatchesPassword(string(password)) }) {
+	switch b.options.Work.do(r, func() { matches = u.secret.MatchesPassword(string(password)) }) {
+	case left:
+		return Verdict{Denial: b.gone}
+	case late:
 		return Verdict{Denial: b.busy}
 	}
 	if !matches || !there {
 		return Verdict{Denial: b.invalid}
 	}
-	reg.known.Add(key, known{u, now.Add(knownFor)})
+	reg.known.Add(key, known{u, r.Now.Add(knownFor)})
 	return Verdict{User: u.name, Fields: u.fields}
 }
 
@@ -116,6 +120,9 @@ func (r *register) keyOf(value []byte) [sha256.Size]byte {
 
 // Owns reports a field of requests that only weir writes: clients' own are taken out.
 func (b *Basic) Owns(name []byte) bool { return sameField(name, userField) }
+
+// OwnsCookie is false: no cookie says who it is.
+func (b *Basic) OwnsCookie([]byte) bool { return false }
 
 // sameField compares names without case, an underscore as a hyphen: CGI-style backends see one variable.
 func sameField(name []byte, field string) bool {

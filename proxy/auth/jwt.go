@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-
-	"github.com/valor-ivx/weir/proxy/message"
 )
 
 // mostToken bounds what a client can have decoded.
@@ -83,6 +81,7 @@ func OpenJWT(o JWTOptions) (*JWT, error) {
 		TokenExpired: {Status: 401, Why: TokenExpired, Challenge: challenge + `, error="invalid_token", error_description="the token expired"`},
 		ClaimRefused: {Status: 403, Why: ClaimRefused, Challenge: challenge + `, error="insufficient_scope"`},
 		KeysAway:     {Status: 503, Why: KeysAway},
+		Gone:         {Status: 499, Why: Gone},
 	}
 	if o.KeysFile == "" {
 		j.remote = fetchKeys(o.Remote)
@@ -110,7 +109,11 @@ func (j *JWT) Authenticate(r *Request) Verdict {
 	sum := sha256.Sum256(text)
 	t, known := set.seen.Get(sum)
 	if !known {
-		if set, t = j.verify(set, string(text)); t == nil {
+		var o outcome
+		switch set, t, o = j.verify(set, string(text), r); {
+		case o == left:
+			return j.deny(Gone)
+		case t == nil:
 			return j.deny(TokenInvalid)
 		}
 		if r.Now.Before(t.until) {
@@ -137,21 +140,24 @@ func (j *JWT) keys() *keySet {
 	return j.current.Load()
 }
 
-// verify gives the token and the keys that it was verified by, a nil token for one that is not good whatever the time.
-func (j *JWT) verify(set *keySet, text string) (*keySet, *token) {
+// verify gives the token and the keys that it was verified by, a nil token for one that is not good whatever the time. With left it has not been looked at.
+func (j *JWT) verify(set *keySet, text string, r *Request) (*keySet, *token, outcome) {
 	signed, err := jose.ParseSignedCompact(text, j.algorithms)
 	if err != nil {
-		return set, nil
+		return set, nil, came
 	}
 	payload, named := set.verify(signed)
 	if payload == nil && !named && j.remote != nil {
-		set = j.remote.renewed()
+		var o outcome
+		if set, o = j.remote.renewed(r); o == left {
+			return set, nil, left
+		}
 		payload, _ = set.verify(signed)
 	}
 	if payload == nil {
-		return set, nil
+		return set, nil, came
 	}
-	return set, j.read(payload)
+	return set, j.read(payload), came
 }
 
 // Owns reports a field of requests that only weir writes: clients' own are taken out.
@@ -162,6 +168,11 @@ func (j *JWT) Owns(name []byte) bool {
 		}
 	}
 	return false
+}
+
+// OwnsCookie reports the cookie that tokens come in.
+func (j *JWT) OwnsCookie(name []byte) bool {
+	return j.options.Cookie != "" && string(name) == j.options.Cookie
 }
 
 // Reload reads the file again. With an error everything stays as it is. Without a file there is nothing to read.
@@ -196,26 +207,4 @@ func (j *JWT) Close() {
 	if j.remote != nil {
 		j.remote.close()
 	}
-}
-
-// cookie is the value of the first cookie of that name.
-func cookie(h *message.Header, name string) (value []byte, found bool) {
-	for i := h.Find(message.Cookie, 0); i >= 0; i = h.Find(message.Cookie, i+1) {
-		rest := h.At(i).Value()
-		for len(rest) > 0 {
-			pair := rest
-			for k, c := range rest {
-				if c == ';' {
-					pair = rest[:k]
-					break
-				}
-			}
-			rest = rest[min(len(pair)+1, len(rest)):]
-			pair = message.Trim(pair)
-			if len(pair) > len(name)+1 && pair[len(name)] == '=' && string(pair[:len(name)]) == name {
-				return pair[len(name)+1:], true
-			}
-		}
-	}
-	return nil, false
 }

@@ -13,6 +13,7 @@ import (
 // RemoteOptions say where keys are fetched and how often.
 type RemoteOptions struct {
 	URL     string
+	CA      []byte        // PEM of the CAs that are trusted in place of the system's; nil: those
 	Refresh time.Duration // between two fetches when all is well; after a failure a second, doubled up to a minute
 	Pause   time.Duration // at least so long between two fetches that unknown keys cause
 	Failed  func(err error)
@@ -40,8 +41,8 @@ type remoteKeys struct {
 
 func fetchKeys(o RemoteOptions) *remoteKeys {
 	ctx, end := context.WithCancel(context.Background())
-	k := &remoteKeys{options: o, client: &http.Client{Timeout: fetchTimeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment}},
-		wanted: make(chan chan struct{}), end: end, done: make(chan struct{})}
+	k := &remoteKeys{options: o, client: &http.Client{Timeout: fetchTimeout, Transport: transport(o.CA)},
+		wanted: make(chan chan struct{}, newKeyWaits), end: end, done: make(chan struct{})}
 	go k.run(ctx)
 	return k
 }
@@ -122,26 +123,20 @@ func (k *remoteKeys) fetch(ctx context.Context) error {
 	return nil
 }
 
-// renewed waits for a fetch that a token with an unknown key asks for, and gives what is there then.
-func (k *remoteKeys) renewed() *keySet {
+// renewed waits for a fetch that a token with an unknown key asks for, and gives what is there then; with left there is nobody to tell.
+func (k *remoteKeys) renewed(r *Request) (*keySet, outcome) {
 	defer k.waiting.Add(-1)
 	if k.waiting.Add(1) > newKeyWaits {
-		return k.current.Load()
+		return k.current.Load(), late
 	}
-	patience := time.NewTimer(newKeyWait)
-	defer patience.Stop()
 	tried := make(chan struct{})
 	select {
 	case k.wanted <- tried:
-		select {
-		case <-tried:
-		case <-patience.C:
-		case <-k.done:
-		}
-	case <-patience.C:
-	case <-k.done:
+	default:
+		return k.current.Load(), late
 	}
-	return k.current.Load()
+	o := r.await(tried, k.done, newKeyWait)
+	return k.current.Load(), o
 }
 
 func (k *remoteKeys) close() {

@@ -4,12 +4,21 @@ import (
 	"time"
 
 	"github.com/valor-ivx/weir/proxy/message"
+	edgetls "github.com/valor-ivx/weir/tls"
 )
 
 // Request is what is asked about. The header is only read.
 type Request struct {
 	Header *message.Header
-	Now    time.Time // the wall clock
+	Now    time.Time         // the wall clock
+	Client *edgetls.Identity // what the client's certificate has proved to us; nil: nothing
+	Asker  Asker             // nil: it is not known whether it is there
+}
+
+// Asker is who waits for the verdict.
+type Asker interface {
+	// Gone reports a client that has left: nobody waits any more. It is asked on the goroutine that Authenticate was called on.
+	Gone() bool
 }
 
 // Verdict is the answer to a Request.
@@ -38,7 +47,7 @@ func (v *Verdict) Claim(name string) []byte {
 
 // Denial is why a request is not let in and what the client is told.
 type Denial struct {
-	Status    int // 401, 403 or 503
+	Status    int // 401, 403, 499 or 503
 	Why       Why
 	Challenge string // WWW-Authenticate (RFC 9110 §11.6.1); "": none
 }
@@ -56,5 +65,9 @@ const (
 	TokenExpired // or not valid yet
 	ClaimRefused // a token that is good, but not for this
 	KeysAway     // there are no keys yet to verify tokens by
-	Whys         // how many there are
+	CertificateMissing
+	CertificateRefused // verified, but none that may come in
+	CertificateExpired // since the handshake
+	Gone               // the client has left while its request waited; nothing can be said to it
+	Whys               // how many there are
 )

@@ -2,6 +2,7 @@ package header
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 )
 
@@ -35,7 +36,12 @@ func slotted(policy string) string { return strings.ReplaceAll(policy, nonceMark
 
 // withoutNonce is the options of Unmodified, for a policy with a nonce.
 func (o Options) withoutNonce() Options {
-	o.ContentSecurityPolicy = ""
-	o.Remove = append([]string{policyField}, o.Remove...)
+	o.Remove = slices.Clone(o.Remove)
+	if strings.Contains(o.ContentSecurityPolicy, nonceMark) {
+		o.ContentSecurityPolicy, o.Remove = "", append(o.Remove, policyField)
+	}
+	if strings.Contains(o.ReportOnly, nonceMark) {
+		o.ReportOnly, o.Remove = "", append(o.Remove, reportOnlyField)
+	}
 	return o
 }

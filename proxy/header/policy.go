@@ -17,6 +17,8 @@ type Field struct {
 type Options struct {
 	Preset                Preset
 	ContentSecurityPolicy string   // replaces the preset's; empty: the preset's; {nonce} in it stands for the answer's
+	ReportOnly            string   // a Content-Security-Policy-Report-Only, likewise
+	Reports               string   // path that browsers report to what the policies kept out; empty: they report nothing
 	Set                   []Field  // beside the preset's, or in place of those of the same name
 	Remove                []string // taken out of the upstream's response, and out of the preset
 }
@@ -48,12 +50,18 @@ func New(o Options) *Policy {
 	if o.ContentSecurityPolicy != "" {
 		p.put(Field{policyField, slotted(o.ContentSecurityPolicy)}, false)
 	}
+	if o.ReportOnly != "" {
+		p.put(Field{reportOnlyField, slotted(o.ReportOnly)}, false)
+	}
 	for _, f := range o.Set {
 		p.put(f, false)
 	}
 	for _, name := range o.Remove {
 		p.entries = slices.DeleteFunc(p.entries, func(e entry) bool { return message.EqualFold(e.Name, name) })
 		p.lose(name)
+	}
+	if o.Reports != "" {
+		p.report(o.Reports)
 	}
 	for _, e := range p.entries {
 		if e.yields {
@@ -68,7 +76,7 @@ func New(o Options) *Policy {
 	if len(p.entries) == 0 && len(p.drop) == 0 {
 		return nil
 	}
-	if strings.Contains(o.ContentSecurityPolicy, nonceMark) {
+	if strings.Contains(o.ContentSecurityPolicy+o.ReportOnly, nonceMark) {
 		p.unmodified = New(o.withoutNonce())
 	}
 	return p

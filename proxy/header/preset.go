@@ -37,4 +37,7 @@ func (p Preset) fields() []Field {
 	return nil
 }
 
-const policyField = "Content-Security-Policy"
+const (
+	policyField     = "Content-Security-Policy"
+	reportOnlyField = "Content-Security-Policy-Report-Only"
+)

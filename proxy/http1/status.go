@@ -3,8 +3,12 @@ package http1
 // StatusText is the phrase of a status (RFC 9110 §15, RFC 6585), for answers of our own.
 func StatusText(status int) string {
 	switch status {
+	case 100:
+		return "Continue"
 	case 200:
 		return "OK"
+	case 204:
+		return "No Content"
 	case 308:
 		return "Permanent Redirect"
 	case 400:
@@ -21,6 +25,8 @@ func StatusText(status int) string {
 		return "Content Too Large"
 	case 414:
 		return "URI Too Long"
+	case 415:
+		return "Unsupported Media Type"
 	case 417:
 		return "Expectation Failed"
 	case 421:

@@ -54,7 +54,7 @@ func TestAllocations(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	each := float64(after.Mallocs-before.Mallocs) / n
 	t.Logf("%.3f allocations, %.1f bytes per request", each, float64(after.TotalAlloc-before.TotalAlloc)/n)
-	if each > 0.2 {
+	if each > 0.5 { // one at each request would be 1; pools that a collection has emptied and heads cut in two by the socket make some 0.1, on a busy machine more
 		t.Errorf("%.3f allocations per request", each)
 	}
 }

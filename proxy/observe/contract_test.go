@@ -29,6 +29,7 @@ var contract = []struct {
 	{"weir_connections_accepted_total", "counter", []string{"listener"}},
 	{"weir_connections_evicted_total", "counter", []string{"listener"}},
 	{"weir_connections_refused_total", "counter", []string{"listener", "reason"}},
+	{"weir_csp_reports_total", "counter", []string{"directive", "headers"}},
 	{"weir_group_requests_total", "counter", []string{"code", "group", "service"}},
 	{"weir_group_share", "gauge", []string{"group", "kind", "service"}},
 	{"weir_http2_connections_total", "counter", nil},

@@ -27,6 +27,7 @@ func populated() *observe.Metrics {
 	m.Route("https", "login")
 	m.Service("api", "connect_error")
 	m.Limit("login")
+	m.SetCSPPolicies([]string{"app"}, []string{"script-src"})
 	m.SetGuardStats(func() observe.GuardStats {
 		return observe.GuardStats{Access: []observe.GuardStat{{Name: "office", Good: true}}, Auth: []observe.GuardStat{{Name: "staff"}}}
 	})

@@ -32,13 +32,20 @@ func authConfigs(cfg *configs.Config) []authConfig {
 
 // openAuth opens an authentication.
 func (s *Server) openAuth(c authConfig) (authenticator, error) {
-	if c.Type == configs.AuthBasic {
+	switch c.Type {
+	case configs.AuthBasic:
 		return auth.OpenBasic(auth.BasicOptions{Name: c.Name, Realm: c.Realm, UsersFile: c.UsersFile, Work: s.logins})
+	case configs.AuthMTLS:
+		o := auth.MTLSOptions{Name: c.Name}
+		if a := c.Allow; a != nil {
+			o.Subject, o.DNS, o.URI, o.Email = a.Subject, a.DNS, a.URI, a.Email
+		}
+		return auth.NewMTLS(o)
 	}
 	return auth.OpenJWT(auth.JWTOptions{
 		Name: c.Name, Realm: c.Realm, Issuer: c.Issuer, Audience: c.Audience, KeysFile: c.KeysFile, Algorithms: c.Algorithms, Leeway: c.Leeway,
 		Cookie: c.Cookie, UserClaim: c.UserClaim, Require: fieldMap(c.Require), Headers: fieldMap(c.ClaimHeaders), Keep: c.Keep,
-		Remote: auth.RemoteOptions{URL: c.JWKSURL, Refresh: c.JWKSRefresh, Pause: keyPause, Failed: func(err error) {
+		Remote: auth.RemoteOptions{URL: c.JWKSURL, CA: c.CAPEM, Refresh: c.JWKSRefresh, Pause: keyPause, Failed: func(err error) {
 			s.log.Error("keys of tokens not fetched, those that are there stay in force", zap.String("weir.auth", c.Name), observe.Err(err))
 		}},
 	})

@@ -33,6 +33,7 @@ func (g *generation) build(s *Server, old *generation) {
 		})
 	}
 	snap.Unrouted = proxy.Route{Name: unrouted, MaxBody: -1, Metrics: s.routeMetrics(unrouted), Headers: policies.forRoute("")}
+	snap.Reports = s.reports(g.plan)
 	g.snapshot = snap
 }
 

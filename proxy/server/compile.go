@@ -20,6 +20,9 @@ type plan struct {
 	table  *route.Table
 	auths  *edgetls.ClientAuths   // nil: no client is asked for a certificate
 	pools  []upstream.PoolOptions // every group of every service
+
+	reports  *route.Table // where browsers report on policies; nil: nowhere
+	reported []string     // the policies, by its indices
 }
 
 // compile turns a loaded configuration into a plan. What it refuses are mistakes that only the whole shows, without a position of their own.
@@ -31,6 +34,9 @@ func compile(cfg *configs.Config) (*plan, error) {
 	}
 	var err error
 	if p.table, err = route.New(rules); err != nil {
+		return nil, err
+	}
+	if p.reports, p.reported, err = reportTable(cfg); err != nil {
 		return nil, err
 	}
 	for i := range cfg.Services {

@@ -69,6 +69,9 @@ func (e *explanation) match() bool {
 	if string(path) != pathOf(e.url) {
 		e.step("match", "path "+string(path), "dot segments resolved")
 	}
+	if e.explainReport(path) {
+		return false
+	}
 	table := e.g.snapshot.Table
 	for _, s := range table.Explain([]byte(e.url.Host), path) {
 		decision := "passed over"

@@ -26,5 +26,13 @@ func (e *explanation) guard() {
 		return
 	}
 	a := e.g.guards.auths[routes[i].Auth].config
-	e.step("admit", "auth "+a.Name, "%s; without valid credentials 401", a.Type)
+	e.step("admit", "auth "+a.Name, "%s; %s", a.Type, refusals(a.Type))
+}
+
+// refusals is what a client gets that an authentication does not let in.
+func refusals(t configs.AuthType) string {
+	if t == configs.AuthMTLS {
+		return "without a certificate that may come in 403"
+	}
+	return "without valid credentials 401"
 }

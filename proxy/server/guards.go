@@ -146,7 +146,9 @@ func (g *guards) guardOf(r *configs.Route) *proxy.Guard {
 	if a == nil {
 		return nil
 	}
-	return &proxy.Guard{Authenticator: a.guard, ForwardCredentials: a.config.ForwardCredentials}
+	c := &a.config
+	ours := c.Type == configs.AuthBasic || c.Type == configs.AuthJWT // for the others Authorization is what the client has to tell the upstream
+	return &proxy.Guard{Authenticator: a.guard, ForwardAuthorization: c.ForwardCredentials || !ours, ForwardCookies: c.ForwardCredentials}
 }
 
 // rereadGuards reads the files of everything in force again; what has a mistake goes on with what it has. Under Server.reloading, after each reload, whatever

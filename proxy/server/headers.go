@@ -19,7 +19,9 @@ func (s *Server) policies(cfg *configs.Config) policies {
 	}
 	for i := range cfg.Headers {
 		h := &cfg.Headers[i]
-		o := header.Options{Preset: preset(h.Preset), ContentSecurityPolicy: h.ContentSecurityPolicy, Remove: h.Remove}
+		o := header.Options{
+			Preset: preset(h.Preset), ContentSecurityPolicy: h.ContentSecurityPolicy, ReportOnly: h.ContentSecurityPolicyReportOnly, Reports: string(h.CSPReport), Remove: h.Remove,
+		}
 		for _, f := range h.Set {
 			o.Set = append(o.Set, header.Field{Name: f.Name, Value: f.Value})
 		}

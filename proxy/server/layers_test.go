@@ -15,7 +15,7 @@ var levels = []struct {
 }{
 	{"L0", []string{"proxy/message", "proxy/route", "proxy/clientip", "proxy/limit", "proxy/header", "balancer", "tls", "configs", "app", testSupport}},
 	{"L1a", []string{
-		"proxy/http1", "proxy/http2", "proxy/http3", "proxy/cache", "proxy/compress", "proxy/files", "proxy/auth", "proxy/waf",
+		"proxy/http1", "proxy/http2", "proxy/http3", "proxy/cache", "proxy/compress", "proxy/files", "proxy/auth", "proxy/csp", "proxy/waf",
 		"proxy/observe",
 	}},
 	{"L1b", []string{"upstream"}},

@@ -18,6 +18,7 @@ import (
 	"github.com/valor-ivx/weir/proxy"
 	"github.com/valor-ivx/weir/proxy/admin"
 	"github.com/valor-ivx/weir/proxy/auth"
+	"github.com/valor-ivx/weir/proxy/csp"
 	"github.com/valor-ivx/weir/proxy/http2"
 	"github.com/valor-ivx/weir/proxy/http3"
 	"github.com/valor-ivx/weir/proxy/limit"
@@ -47,6 +48,7 @@ type Server struct {
 	http2    *http2.Counters // of clients' connections
 	turns    *turns          // of handshakes, on all listeners
 	http3    *http3.Counters // the same
+	csp      *csp.Collector
 
 	cluster   atomic.Pointer[link] // nil: none; written by apply
 	acme      atomic.Pointer[acme] // nil: none; written by apply, read by the data path and the admin API
@@ -125,6 +127,7 @@ func start(o Options) (s *Server, err error) {
 	s.metrics.SetReasons(proxy.Reasons())
 	s.log = observe.NewLogger(observe.LoggerOptions{Level: s.level, Output: output{s}, OnDrop: s.metrics.LogDropped})
 	s.targets.metrics = s.metrics
+	s.csp = s.newCollector()
 	defer func() {
 		if err != nil {
 			s.release()
