@@ -114,14 +114,21 @@ func (m *Machine) decide(p *Progress) {
 			return
 		}
 	}
-	switch missing, _ := m.missing(); {
+	switch {
 	case p.Paused != "":
 		p.Phase, p.Reason = Holding, "paused by "+p.Paused
 	case !m.green:
 		p.Phase, p.Reason = Holding, m.state.To+" has no live target"
 	case m.state.Step == 0:
 		p.Step = 1
-	case m.state.Tally.Held < m.hold():
+	case m.state.Tally.Held >= m.hold():
+		m.advance(p)
+	}
+}
+
+// advance is what follows a step whose time has passed.
+func (m *Machine) advance(p *Progress) {
+	switch missing, _ := m.missing(); {
 	case math.IsInf(missing, 1):
 		p.Phase, p.Reason = Holding, fmt.Sprintf("the other groups fail so often that %s cannot be judged by them", m.state.To)
 	case missing > 0:

@@ -85,7 +85,7 @@ func TestThinTrafficNeverPromotes(t *testing.T) {
 	for _, rps := range []float64{0, 0.05} {
 		w := newWorld(t, 1)
 		w.rps = rps
-		s := w.play(5 * time.Hour)
+		s := w.play(2 * time.Hour)
 		v := w.m.View()
 		if s.Phase != rollout.Holding || s.Step != 1 || v.Needs < 500 {
 			t.Errorf("%v requests a second: %s at step %d, needs %v", rps, s.Phase, s.Step, v.Needs)

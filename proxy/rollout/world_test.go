@@ -1,6 +1,7 @@
 package rollout_test
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -52,7 +53,11 @@ func newWorld(t testing.TB, seed uint64) *world {
 
 const step = 100 * time.Millisecond
 
+// poisson draws a count; where the mean is large, by the normal distribution that it comes to.
 func (w *world) poisson(mean float64) (n uint64) {
+	if mean > 30 {
+		return uint64(max(0, math.Round(mean+math.Sqrt(mean)*w.rng.NormFloat64())))
+	}
 	for at := w.rng.ExpFloat64(); at < mean; at += w.rng.ExpFloat64() {
 		n++
 	}
