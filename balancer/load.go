@@ -91,6 +91,21 @@ func (l *Load) End(now int64, latency time.Duration, failed bool) {
 // the client went away, or the connection became a tunnel that ended.
 func (l *Load) Abandon() { l.inFlight.Add(-1) }
 
+// Forsake records that a request was given up after atLeast because another peer
+// was faster. It would have taken longer, so the estimate rises to that if it is
+// lower; it never falls, and no outcome is known.
+func (l *Load) Forsake(now int64, atLeast time.Duration) {
+	l.inFlight.Add(-1)
+	if float64(atLeast) <= l.latencyEstimate() {
+		return
+	}
+	gain := 1.0
+	if first, age := l.advance(now); !first {
+		gain = 1 - math.Exp2(-float64(age)/halfLife)
+	}
+	l.observeLatency(float64(atLeast), gain, true)
+}
+
 // InFlight is the number of requests the peer is working on.
 func (l *Load) InFlight() int64 { return l.inFlight.Load() }
 

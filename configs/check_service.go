@@ -10,6 +10,9 @@ func (c checker) service(s *Service) {
 	if s.Health != nil {
 		c.health(s, joinKey(path, "health"))
 	}
+	if s.Hedge != nil {
+		c.hedge(s, joinKey(path, "hedge"))
+	}
 	if s.Breaker != nil {
 		c.breaker(s.Breaker, joinKey(path, "breaker"))
 	}

@@ -45,6 +45,8 @@ type Service struct {
 	Ejection Ejection `toml:"ejection"`
 	// When a failed request is tried again on another target.
 	Retry Retry `toml:"retry"`
+	// When a request that is slow to be answered is also sent to a second target. Default: never.
+	Hedge *Hedge `toml:"hedge"`
 	// How many requests the service is given at a time, and what becomes of more. Default: no bound.
 	Breaker *Breaker `toml:"breaker"`
 	// How traffic is moved to a new group by weir rollout, and what moves it back.
@@ -130,6 +132,13 @@ type Retry struct {
 	Attempts int `toml:"attempts" default:"2" min:"1" max:"10"`
 	// Retries allowed as a share of requests, so that retries cannot bury a service in trouble.
 	Budget float64 `toml:"budget" default:"0.2" min:"0" max:"1"`
+}
+
+// Hedge cuts the tail of slow answers by asking twice: what is answered first without a 5xx is used, the other attempt is cancelled. Only GET, HEAD
+// and OPTIONS without a body and without an upgrade are sent twice, to two targets of one group, within retry.budget. Not with protocol h2 and h2c.
+type Hedge struct {
+	// Wait for the head of the response before the second attempt; the time in which some 95 % of answers come is a good one.
+	Delay time.Duration `toml:"delay" required:"true" min:"1ms" max:"1h"`
 }
 
 // Group is one version of a service.

@@ -26,6 +26,7 @@ func (x *Exchange) abandon() {
 	if x.waiter != nil {
 		x.unqueue()
 	}
+	x.abandonHedge()
 	x.attempt.abandon()
 	x.upload.release(x)
 	if !x.began {

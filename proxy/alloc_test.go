@@ -84,17 +84,18 @@ func TestExchangeAllocatesNothing(t *testing.T) {
 		log           bool
 		from          netip.Addr
 		breaker       bool
+		hedge         time.Duration
 		trial         *proxy.Trial
 	}{
-		{"GET", browserGet, false, netip.Addr{}, false, nil}, {"POST", smallPost, false, netip.Addr{}, false, nil}, {"GET with JSON log", browserGet, true, netip.Addr{}, false, nil},
-		{"POST with JSON log", smallPost, true, netip.Addr{}, false, nil}, {"GET claimed", browserGet, true, netip.MustParseAddr("192.0.2.1"), false, nil},
-		{"GET through a breaker", browserGet, false, netip.Addr{}, true, nil},
-		{"GET on trial", browserGet, false, netip.Addr{}, false, everySlow()}, {"GET on trial, limits not frozen", browserGet, false, netip.Addr{}, false, &proxy.Trial{Watch: new(proxy.Watch), Green: 1}},
+		{"GET", browserGet, false, netip.Addr{}, false, 0, nil}, {"POST", smallPost, false, netip.Addr{}, false, 0, nil}, {"GET with JSON log", browserGet, true, netip.Addr{}, false, 0, nil},
+		{"POST with JSON log", smallPost, true, netip.Addr{}, false, 0, nil}, {"GET claimed", browserGet, true, netip.MustParseAddr("192.0.2.1"), false, 0, nil},
+		{"GET through a breaker", browserGet, false, netip.Addr{}, true, 0, nil},
+		{"GET that may be hedged", browserGet, false, netip.Addr{}, false, 50 * time.Millisecond, nil},
+		{"GET on trial", browserGet, false, netip.Addr{}, false, 0, everySlow()}, {"GET on trial, limits not frozen", browserGet, false, netip.Addr{}, false, 0, &proxy.Trial{Watch: new(proxy.Watch), Green: 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := defaults(silentPeer(t).address)
-			o.quiet, o.from = true, c.from
-			o.trial = c.trial
+			o.quiet, o.from, o.hedge, o.trial = true, c.from, c.hedge, c.trial
 			if c.breaker {
 				o.breaker, o.bots = &upstream.BreakerOptions{MaxRequests: 8, MaxQueue: 8}, []string{"bot", "spider"}
 			}

@@ -22,6 +22,9 @@ func (x *Exchange) finish() {
 			x.credit(now)
 		}
 	}
+	if x.failed() {
+		x.noteFailure(now)
+	}
 	if x.snap.Access != nil {
 		x.log(now, elapsed)
 	}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"os"
 	"time"
 
@@ -79,6 +80,8 @@ type attempt struct {
 	conn  upside
 	began int64
 	open  bool // the peer counts it as in flight
+	// hedgeAt is when a second attempt is to be made beside this one, ns; 0: never.
+	hedgeAt int64
 
 	retry      bool // the request may be repeated on another peer
 	dialFailed bool
@@ -107,6 +110,14 @@ func (t *attempt) run() *Error {
 	}
 	t.settle(err)
 	return err
+}
+
+// fault is what a failure is to the peer: nothing, where a kept connection died that may have been closed while it rested.
+func (t *attempt) fault(err *Error) upstream.Outcome {
+	if t.conn.Reused() && t.stale(err) {
+		return upstream.Aborted
+	}
+	return blame(err)
 }
 
 // stale reports whether the connection broke before it was of any use and the request can be said again (RFC 9110 §9.2.2, RFC 9112 §9.3.1): not a byte of an
@@ -144,7 +155,7 @@ func (t *attempt) dial() *Error {
 		}
 	} else {
 		var c *upstream.Conn
-		if c, err = t.opened(x.service.ConnectTimeout); err == nil {
+		if c, err = t.opened(context.Background(), x.service.ConnectTimeout); err == nil {
 			t.conn = ownConn{c}
 		}
 	}
@@ -173,17 +184,10 @@ func (t *attempt) settle(err *Error) {
 		latency = time.Duration(x.headAt - t.began) // how long a body takes is the client's pace as much as the peer's
 	}
 	switch {
-	case err == nil && x.status >= 500:
+	case err != nil:
+		outcome = blame(err)
+	case x.status >= 500:
 		outcome = upstream.ServerError
-	case err == nil:
-	case err.Reason == ServerError:
-		outcome = upstream.ServerError
-	case err.Reason == ResponseTimeout || err.Reason == TotalTimeout:
-		outcome = upstream.TimedOut
-	case err.Reason == UpstreamBroken || err.Reason == TLSAlert || err.Reason == UpstreamInvalid || err.Reason == ResponseTruncated || err.Reason == UpgradeFailed:
-		outcome = upstream.Broken
-	default:
-		outcome = upstream.Aborted
 	}
 	x.heard(outcome, latency)
 	t.group.Metrics.Response(time.Duration(now - t.began))
@@ -193,6 +197,19 @@ func (t *attempt) settle(err *Error) {
 	conn := t.conn
 	t.conn = nil
 	conn.End(err == nil && !x.tunneled, outcome == upstream.TimedOut && x.headAt == 0, now)
+}
+
+// blame is what an attempt's failure is to its peer.
+func blame(err *Error) upstream.Outcome {
+	switch err.Reason {
+	case ServerError:
+		return upstream.ServerError
+	case ResponseTimeout, TotalTimeout:
+		return upstream.TimedOut
+	case UpstreamBroken, TLSAlert, UpstreamInvalid, ResponseTruncated, UpgradeFailed:
+		return upstream.Broken
+	}
+	return upstream.Aborted
 }
 
 // enter makes the connection known to Shutdown, and to a client that can tell when it leaves: then nobody waits for an answer any more.
@@ -234,13 +251,7 @@ func (t *attempt) exchange() *Error {
 	if x.proxy.cut.Load() { // after enter: Shutdown looks at them the other way round, so one of the two sees the other
 		return &Error{499, ClientGone, nil}
 	}
-	t.conn.Begin()
-	t.conn.AwaitWrite(x.proxy.wall(t.began), x.service.IdleTimeout)
-	own := x.lines
-	if len(x.req.Host) == 0 { // HTTP/1.0 may leave it out, HTTP/1.1 may not
-		own = append(own, "Host: "+t.peer.Address()+"\r\n"...)
-	}
-	t.conn.WriteHead(&x.req, x.path, own)
+	t.say()
 	x.upload.send(t)
 	err := t.answer()
 	if cause := x.upload.join(x); cause != nil && (err != nil || !x.began) {
@@ -249,12 +260,35 @@ func (t *attempt) exchange() *Error {
 	return err
 }
 
+// say gathers the request's head on the connection.
+func (t *attempt) say() {
+	x := t.x
+	t.conn.Begin()
+	t.conn.AwaitWrite(x.proxy.wall(t.began), x.service.IdleTimeout)
+	own := x.lines
+	if len(x.req.Host) == 0 { // HTTP/1.0 may leave it out, HTTP/1.1 may not
+		own = append(own, "Host: "+t.peer.Address()+"\r\n"...)
+	}
+	t.conn.WriteHead(&x.req, x.path, own)
+}
+
 // answer reads response heads, passing interim ones on, and relays the final one.
 func (t *attempt) answer() *Error {
 	x := t.x
-	limit := t.headLimit(x.proxy.options.Now())
+	now := x.proxy.options.Now()
+	limit := t.headLimit(now)
+	if delay := x.service.HedgeDelay; delay > 0 && t.hedgeable() {
+		t.hedgeAt = now + int64(delay)
+	}
 	for {
-		if err := t.await(&limit); err != nil {
+		err := t.await(&limit)
+		if x.hedge != nil {
+			again := false
+			if again, err = t.judge(err); again {
+				continue
+			}
+		}
+		if err != nil {
 			return err
 		}
 		if x.resp.Nominates {
@@ -308,7 +342,15 @@ const patience = time.Second
 // headLimit is when the final head is due, ns: interim ones do not put it off, or an upstream could hold a request with them for ever.
 func (t *attempt) headLimit(now int64) int64 { return now + int64(t.x.service.ResponseTimeout) }
 
-// await waits for one response head, up to the response timeout and the total one.
+// due is when and why the wait for a head is over that the response timeout ends at limit.
+func (x *Exchange) due(limit int64) (int64, Reason) {
+	if x.deadline > 0 && x.deadline < limit {
+		return x.deadline, x.overdue
+	}
+	return limit, ResponseTimeout
+}
+
+// await waits for one response head, up to the response timeout and the total one. errHedge: the second attempt wants to be looked at.
 func (t *attempt) await(limit *int64) *Error {
 	x := t.x
 	for {
@@ -316,15 +358,15 @@ func (t *attempt) await(limit *int64) *Error {
 		if x.upload.running() {
 			*limit = t.headLimit(now) // the answer is not due before the request is complete
 		}
-		at, reason := *limit, ResponseTimeout
-		if x.deadline > 0 && x.deadline < at {
-			at, reason = x.deadline, x.overdue
-		}
+		at, reason := x.due(*limit)
 		if now >= at {
 			return &Error{504, reason, nil}
 		}
-		if err := t.conn.Await(x.proxy.wall(now), min(patience, time.Duration(at-now))); err != nil {
+		if err := t.conn.Await(x.proxy.wall(now), t.wait(now, at)); err != nil {
 			return &Error{502, UpstreamBroken, err}
+		}
+		if x.hedge != nil && x.hedge.news() { // after Await, which undoes an interruption that comes before it
+			return errHedge
 		}
 		err := t.conn.ReadResponse(&x.resp, x.req.Method, x.req.Upgrade)
 		if err == nil {

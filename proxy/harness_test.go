@@ -43,6 +43,7 @@ type edgeOptions struct {
 	timeout      time.Duration
 	response     time.Duration
 	idle         time.Duration
+	hedge        time.Duration
 	http1        http1.ServerOptions
 	tries        int
 	budget       *upstream.RetryBudget
@@ -77,6 +78,9 @@ func newEdge(t testing.TB, o edgeOptions) *edge {
 		Budget:         o.budget,
 		ConnectTimeout: patienceOfTests, ResponseTimeout: o.response, IdleTimeout: o.idle,
 		Metrics: e.metrics.Service("api", proxy.RetryReasons()...),
+	}
+	if s.HedgeDelay = o.hedge; o.hedge > 0 {
+		e.metrics.CountHedges(s.Metrics, "api", proxy.HedgeResults()...)
 	}
 	if o.breaker != nil {
 		s.Breaker, s.LowAgents = upstream.NewBreaker(*o.breaker), proxy.NewAgents(o.bots)

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"net"
 	"net/netip"
 	"time"
@@ -16,12 +17,12 @@ func (t *attempt) rested() *upstream.Conn {
 	return t.peer.ConnFor(t.x.introduction(), t.began)
 }
 
-// opened is a new connection to the attempt's peer.
-func (t *attempt) opened(timeout time.Duration) (*upstream.Conn, error) {
+// opened is a new connection to the attempt's peer, if it is there before ctx ends.
+func (t *attempt) opened(ctx context.Context, timeout time.Duration) (*upstream.Conn, error) {
 	if !t.x.service.Introduces {
-		return t.peer.Dial(timeout)
+		return t.peer.DialFor(ctx, upstream.Client{}, timeout)
 	}
-	return t.peer.DialFor(t.x.introduction(), timeout)
+	return t.peer.DialFor(ctx, t.x.introduction(), timeout)
 }
 
 // introduction is the client as a PROXY header names it: the one address that everything uses, with its port where it is the socket's own. What it spoke to is

@@ -58,6 +58,7 @@ type Service struct {
 	ConnectTimeout  time.Duration
 	ResponseTimeout time.Duration // from the request's last byte to the response head
 	IdleTimeout     time.Duration // between two reads of a response body
+	HedgeDelay      time.Duration // without a response head for so long, a safe request is also sent to a second peer; 0: never
 	HashKey         HashKey
 	Introduces      bool // its targets hear by PROXY headers whom a connection is for
 	Metrics         *observe.Service

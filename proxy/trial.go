@@ -84,7 +84,7 @@ func (x *Exchange) heard(outcome upstream.Outcome, latency time.Duration) {
 	if x.service.Trial == nil || x.choice.group != x.choice.assigned || outcome == upstream.Aborted {
 		return
 	}
-	x.hearing.failed = x.hearing.failed || outcome != upstream.Success
+	x.hearing.failed = x.hearing.failed || outcome != upstream.Success && outcome != upstream.Outrun
 	if x.hearing.latency == 0 {
 		x.hearing.latency = max(1, int64(latency))
 	}

@@ -127,7 +127,7 @@ func (s *site) stop() {
 // await looks at every change until done says so.
 func (s *site) await(what string, done func() bool) {
 	s.t.Helper()
-	limit := time.After(40 * time.Second)
+	limit := time.After(90 * time.Second)
 	for !done() {
 		select {
 		case <-s.changed:

@@ -16,6 +16,7 @@ import (
 	"github.com/letsencrypt/challtestsrv"
 	"github.com/miekg/dns"
 
+	"github.com/valor-ivx/weir/proxy/porttest"
 	"github.com/valor-ivx/weir/tls/pebbletest"
 )
 
@@ -180,7 +181,7 @@ func newNameServer(t *testing.T, zone, ip, port string) *nameServer {
 	t.Helper()
 	n := &nameServer{zone: zone, txt: map[string][]string{}, servers: map[string]string{}}
 	if port == "" {
-		_, port, _ = net.SplitHostPort(pebbletest.FreeAddress(t))
+		_, port, _ = net.SplitHostPort(porttest.Reserve(t))
 	}
 	n.port, n.address = port, net.JoinHostPort(ip, port)
 	for _, network := range []string{"udp", "tcp"} {

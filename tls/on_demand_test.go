@@ -199,6 +199,7 @@ func TestOnDemandRenewal(t *testing.T) {
 	ask := newAsker(t, "stays.customer.test", "leaves.customer.test")
 	o := s.options(ca)
 	o.CAs[0].Profile = "brief"
+	ca.Hurry()
 	o.OnDemand = &edgetls.OnDemandOptions{Ask: ask.url}
 	a := s.start(o)
 	first := s.mustServe("stays.customer.test", ca.Issued)

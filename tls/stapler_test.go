@@ -252,6 +252,7 @@ func TestStaplesManaged(t *testing.T) {
 	defer edgetls.NewStapler(edgetls.StaplerOptions{Folder: t.TempDir()}, s.manager).Close()
 	o := s.options(ca)
 	o.CAs[0].Profile = "brief"
+	ca.Hurry()
 	s.start(o, "a.example.test")
 	s.await("certificate", s.isValid("a.example.test"))
 	client := &tls.Config{ServerName: "a.example.test", RootCAs: ca.Issued}

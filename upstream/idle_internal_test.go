@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -28,7 +29,7 @@ func resting(t *testing.T, n int, timeout time.Duration) (p *idlePool, conns []*
 	p.configure(n, timeout)
 	now = 1000 * second
 	for range n {
-		c, err := way.dial(Client{}, time.Second)
+		c, err := way.dial(context.Background(), Client{}, time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -26,13 +27,13 @@ func (p *Peer) ConnFor(client Client, now int64) *Conn {
 	}
 }
 
-// DialFor is Dial for a peer whose transport says whom a connection is for.
-func (p *Peer) DialFor(client Client, timeout time.Duration) (*Conn, error) {
+// DialFor is Dial for a peer whose transport says whom a connection is for; to others client says nothing. It gives up when ctx ends.
+func (p *Peer) DialFor(ctx context.Context, client Client, timeout time.Duration) (*Conn, error) {
 	if timeout <= 0 {
 		timeout = p.pool.options.ConnectTimeout
 	}
-	c, err := p.link.dial(client, timeout)
-	if err != nil {
+	c, err := p.link.dial(ctx, client, timeout)
+	if err != nil && ctx.Err() == nil {
 		p.failedToDial(err)
 	}
 	return c, err

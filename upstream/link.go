@@ -34,8 +34,8 @@ func newLink(address string, t Transport, secure *tls.Config) *link {
 }
 
 // dial opens a connection for requests within timeout.
-func (l *link) dial(client Client, timeout time.Duration) (*Conn, error) {
-	conn, err := l.open(context.Background(), client, time.Now().Add(timeout))
+func (l *link) dial(ctx context.Context, client Client, timeout time.Duration) (*Conn, error) {
+	conn, err := l.open(ctx, client, time.Now().Add(timeout))
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"context"
 	"time"
 
 	"github.com/valor-ivx/weir/proxy/http2"
@@ -45,7 +46,9 @@ func (p *Peer) Conn(now int64) *Conn {
 }
 
 // Dial opens a new connection, TLS included, within timeout (0: the pool's ConnectTimeout). The error is a *DialError.
-func (p *Peer) Dial(timeout time.Duration) (*Conn, error) { return p.DialFor(Client{}, timeout) }
+func (p *Peer) Dial(timeout time.Duration) (*Conn, error) {
+	return p.DialFor(context.Background(), Client{}, timeout)
+}
 
 // failedToDial keeps the reason for status.
 func (p *Peer) failedToDial(err error) {
@@ -71,8 +74,12 @@ func (p *Peer) Stream(timeout time.Duration) (*http2.ClientStream, error) {
 
 // Done ends the attempt that Pick began: latency is from Pick to the response head, or to the failure.
 func (p *Peer) Done(now int64, latency time.Duration, o Outcome) {
-	if o == Aborted {
+	switch o {
+	case Aborted:
 		p.load.Abandon()
+		return
+	case Outrun:
+		p.load.Forsake(now, latency)
 		return
 	}
 	failed := o.failed()

@@ -42,6 +42,7 @@ func New(o Options) http.Handler {
 		Options: o,
 		dcf:     strictjson.New[dcfRequest](),
 		run:     strictjson.New[createRunRequest](),
+		heavy:   newHeavy(),
 	})
 	return newShell(o, routes)
 }
@@ -51,12 +52,14 @@ type service struct {
 	Options
 	dcf strictjson.Decoder[dcfRequest]
 	run strictjson.Decoder[createRunRequest]
+
+	heavy heavy // what takes milliseconds and more
 }
 
 // config leaves out what huma's default adds to bodies ($schema) and paths (/docs, /schemas).
 func config() huma.Config {
 	c := huma.DefaultConfig("Valor IVX", Version)
-	c.Info.Description = "Valuation of companies: discounted cash flow, and saved runs."
+	c.Info.Description = "Valuation of companies: discounted cash flow, deals, options and risk, and saved runs."
 	c.OpenAPIPath = "/openapi"
 	c.DocsPath, c.SchemasPath = "", ""
 	c.CreateHooks = nil
@@ -87,6 +90,8 @@ func describe(a huma.API, s *service) {
 		Description: "{} or no body values the preset; each field given overrides it. null in a stage " +
 			"field takes the field away, so that the company-wide driver applies.",
 	}), s.valueDCF)
+
+	describeComputations(a, s)
 
 	owned := func(op huma.Operation) huma.Operation {
 		op.RejectUnknownQueryParameters = true

@@ -2,9 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
-
-	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/valor-ivx/weir/app/engine/dcf"
 )
@@ -78,20 +75,10 @@ func (s *service) valueDCF(_ context.Context, in *dcfInput) (*dcfOutput, error) 
 		s.Metrics.DCFInvalid.Inc()
 		return nil, invalid(issues)
 	}
-	mode := dcf.Unfloored
-	if request.Compat {
-		mode = dcf.Compat
-	}
-	result, err := dcf.Compute(request.inputs(), mode)
-	var bad *dcf.InvalidError
-	if errors.As(err, &bad) {
+	result, err := dcf.Compute(request.inputs(), mode(request.Compat))
+	if refused := violationsOf(err); refused != nil {
 		s.Metrics.DCFInvalid.Inc()
-		p := field("", "")
-		p.Errors = nil
-		for _, v := range bad.Violations {
-			p.Add(&huma.ErrorDetail{Location: location(v.Field), Message: v.Message})
-		}
-		return nil, p
+		return nil, refused
 	}
 	s.Metrics.DCFValid.Inc()
 	return &dcfOutput{dcfBody{Success: true, Data: view(request, &result)}}, nil

@@ -30,6 +30,8 @@ type Metrics struct {
 	DCFValid    prometheus.Counter
 	DCFInvalid  prometheus.Counter
 
+	computations *prometheus.CounterVec
+
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
@@ -53,6 +55,9 @@ func New(o Options) *Metrics {
 		Help: "DCF requests by result: ok, or invalid inputs."}, []string{"result"})
 	m.DCFValid, m.DCFInvalid = valuations.WithLabelValues("ok"), valuations.WithLabelValues("invalid")
 
+	m.computations = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "valor_computations_total",
+		Help: "Computations by engine and result: ok, invalid inputs, or canceled by the client. DCF has its own series."}, []string{"engine", "result"})
+
 	m.requests = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "valor_http_requests_total",
 		Help: "Requests answered, by route pattern and class of status code."},
 		[]string{"method", "route", "code"})
@@ -64,13 +69,24 @@ func New(o Options) *Metrics {
 	}, []string{"method", "route"})
 	m.inFlight = prometheus.NewGauge(prometheus.GaugeOpts{Name: "valor_http_requests_in_flight",
 		Help: "Requests being answered."})
-	r.MustRegister(build, m.RunsCreated, valuations, m.requests, m.duration, m.inFlight)
+	r.MustRegister(build, m.RunsCreated, valuations, m.computations, m.requests, m.duration, m.inFlight)
 	return m
 }
 
 // Handler serves the registry.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
+}
+
+// Computation is the resolved children of one engine.
+type Computation struct {
+	OK, Invalid, Canceled prometheus.Counter
+}
+
+// Computation resolves, and thereby creates at zero, the series of one engine.
+func (m *Metrics) Computation(engine string) Computation {
+	of := func(result string) prometheus.Counter { return m.computations.WithLabelValues(engine, result) }
+	return Computation{of("ok"), of("invalid"), of("canceled")}
 }
 
 // Began counts a request in flight until the returned Route observes it.

@@ -36,22 +36,27 @@ type Issue struct {
 
 // Decoder decodes bodies into the struct T. It is a value and safe for concurrent use.
 type Decoder[T any] struct {
-	// nullable is keyed by field name; true allows null.
-	nullable map[string]bool
+	fields map[string]kind
+}
+
+// kind is what a field takes beside what its type says.
+type kind struct {
+	nullable bool // null
+	numbers  bool // a list of numbers, or of such lists: encoding/json would make 0 of a null in it
 }
 
 // New derives the accepted fields from T's json tags. T must be a struct whose fields are tagged
 // or embedded structs of such fields.
 func New[T any]() Decoder[T] {
-	d := Decoder[T]{nullable: map[string]bool{}}
-	collect(reflect.TypeFor[T](), d.nullable)
+	d := Decoder[T]{fields: map[string]kind{}}
+	collect(reflect.TypeFor[T](), d.fields)
 	return d
 }
 
 // Decode sets the fields of v that the body has and leaves the others as they are. When it returns
 // issues, v is unspecified.
 func (d Decoder[T]) Decode(body []byte, v *T) []Issue {
-	s := scan{body: body, nullable: d.nullable, tokens: json.NewDecoder(bytes.NewReader(body))}
+	s := scan{body: body, fields: d.fields, tokens: json.NewDecoder(bytes.NewReader(body))}
 	var whole json.RawMessage
 	if err := json.Unmarshal(body, &whole); err != nil {
 		return []Issue{s.syntax(err)}
@@ -85,7 +90,7 @@ func invalidUTF8(b []byte) int {
 	return at
 }
 
-func collect(t reflect.Type, into map[string]bool) {
+func collect(t reflect.Type, into map[string]kind) {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		if f.Anonymous {
@@ -93,17 +98,21 @@ func collect(t reflect.Type, into map[string]bool) {
 			continue
 		}
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		into[name] = f.Type.Kind() == reflect.Pointer
+		inner := f.Type
+		for inner.Kind() == reflect.Slice {
+			inner = inner.Elem()
+		}
+		into[name] = kind{nullable: f.Type.Kind() == reflect.Pointer, numbers: inner != f.Type && inner.Kind() == reflect.Float64}
 	}
 }
 
 // scan is one pass over one body whose syntax is known to be good. The errors of its token decoder
 // are therefore impossible; they end the scan, and the decoding after it would report them.
 type scan struct {
-	body     []byte
-	nullable map[string]bool
-	tokens   *json.Decoder
-	issues   []Issue
+	body   []byte
+	fields map[string]kind
+	tokens *json.Decoder
+	issues []Issue
 	// tops are the fields of the body in order, each with the offset at which its value ends.
 	tops []top
 }
@@ -139,11 +148,12 @@ func (s *scan) object(path string, depth int) bool {
 			s.report(field, "is given twice", at)
 		}
 		seen[key] = true
-		nullable, known := s.nullable[key]
+		k, known := s.fields[key]
+		k.numbers = k.numbers && depth == 1
 		if depth == 1 && !known {
 			s.report(field, "is not a known field", at)
 		}
-		if !s.value(field, depth, depth == 1 && known && !nullable) {
+		if !s.value(field, depth, depth == 1 && known && !k.nullable, k.numbers) {
 			return false
 		}
 		if depth == 1 {
@@ -154,9 +164,9 @@ func (s *scan) object(path string, depth int) bool {
 	return err == nil
 }
 
-func (s *scan) array(path string, depth int) bool {
+func (s *scan) array(path string, depth int, numbers bool) bool {
 	for i := 0; s.tokens.More(); i++ {
-		if !s.value(path+"["+strconv.Itoa(i)+"]", depth, false) {
+		if !s.value(path+"["+strconv.Itoa(i)+"]", depth, numbers, numbers) {
 			return false
 		}
 	}
@@ -164,7 +174,7 @@ func (s *scan) array(path string, depth int) bool {
 	return err == nil
 }
 
-func (s *scan) value(path string, depth int, required bool) bool {
+func (s *scan) value(path string, depth int, required, numbers bool) bool {
 	token, err := s.tokens.Token()
 	if err != nil {
 		return false
@@ -187,7 +197,7 @@ func (s *scan) value(path string, depth int, required bool) bool {
 		if v == '{' {
 			return s.object(path, depth+1)
 		}
-		return s.array(path, depth+1)
+		return s.array(path, depth+1, numbers)
 	}
 	return len(s.issues) < maxIssues
 }
@@ -245,6 +255,8 @@ func describe(t reflect.Type) string {
 		return "a string"
 	case reflect.Map, reflect.Struct:
 		return "an object"
+	case reflect.Slice:
+		return "a list"
 	}
 	return "a " + t.Kind().String()
 }

@@ -173,13 +173,20 @@ func (c *ClientConn) parse(resp *message.Response, head []byte, method message.M
 	return nil
 }
 
-// StopReading makes a read that waits in another goroutine return at once with os.ErrDeadlineExceeded, StopWriting a write. The connection is not reused after.
+// StopReading makes a read that waits in another goroutine return at once with os.ErrDeadlineExceeded, StopWriting a write. Unless
+// ResumeReading follows, the connection is not used again.
 func (c *ClientConn) StopReading() error { return c.conn.SetReadDeadline(time.Unix(1, 0)) }
 
 // StopWriting is StopReading for writes.
 func (c *ClientConn) StopWriting() error {
 	c.last = true
 	return c.conn.SetWriteDeadline(time.Unix(1, 0))
+}
+
+// ResumeReading undoes StopReading, if whoever called that is known to be done with it. Await must follow where reads are to be bounded.
+func (c *ClientConn) ResumeReading() error {
+	c.in.alarm.at = time.Time{}
+	return c.conn.SetReadDeadline(time.Time{})
 }
 
 // Body is the final response's body. Calling it ends the life of the head's slices: write the head on before.

@@ -71,6 +71,7 @@ var contract = []struct {
 	{"weir_upstream_connect_duration_seconds", "histogram", []string{"group", "service"}},
 	{"weir_upstream_ejections_total", "counter", []string{"group", "reason", "service", "target"}},
 	{"weir_upstream_header_duration_seconds", "histogram", []string{"group", "service"}},
+	{"weir_upstream_hedges_total", "counter", []string{"result", "service"}},
 	{"weir_upstream_response_duration_seconds", "histogram", []string{"group", "service"}},
 	{"weir_upstream_retries_total", "counter", []string{"reason", "service"}},
 	{"weir_upstream_up", "gauge", []string{"group", "service", "target"}},

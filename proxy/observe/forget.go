@@ -37,6 +37,7 @@ func (m *Metrics) Forget(keep Inventory) {
 	}
 	for name, s := range retired(m.services, setOf(keep.Services)) {
 		s.retries.forget(m.upstream.retries)
+		s.hedges.forget(m.upstream.hedges)
 		delete(m.services, name)
 	}
 }

@@ -25,7 +25,7 @@ func populated() *observe.Metrics {
 	m.SetHTTP3Stats(func() observe.HTTP3Stats { return observe.HTTP3Stats{Streams: 7, Slow: 1} })
 	m.SetHTTP2Stats(func() observe.HTTP2Stats { return observe.HTTP2Stats{Streams: 7, Errors: kinds, Floods: kinds} })
 	m.Route("https", "login")
-	m.Service("api", "connect_error")
+	m.CountHedges(m.Service("api", "connect_error"), "api", "won")
 	m.Limit("login")
 	m.SetCSPPolicies([]string{"app"}, []string{"script-src"})
 	m.SetGuardStats(func() observe.GuardStats {

@@ -13,13 +13,14 @@ type Upstream struct {
 
 // Service counts what belongs to a service as a whole. It is safe for concurrent use and stays valid, though no longer exported, after Forget.
 type Service struct {
-	retries reasonCounters
+	retries, hedges reasonCounters
 }
 
 type upstreamVecs struct {
 	up        *prometheus.GaugeVec
 	ejections *prometheus.CounterVec
 	retries   *prometheus.CounterVec
+	hedges    *prometheus.CounterVec
 }
 
 func newUpstreamVecs() upstreamVecs {
@@ -36,11 +37,16 @@ func newUpstreamVecs() upstreamVecs {
 			Name: "weir_upstream_retries_total",
 			Help: "Attempts after the first, by the reason that the one before failed.",
 		}, []string{"service", "reason"}),
+		hedges: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_upstream_hedges_total",
+			Help: "Requests that were not answered within the service's hedge.delay, by what came of the second attempt: won (its answer was used), lost (it was not), " +
+				"no_peer, no_slot, no_budget (it was not made: no other target, breaker full, retry budget spent).",
+		}, []string{"service", "result"}),
 	}
 }
 
 func (v *upstreamVecs) collectors() []prometheus.Collector {
-	return []prometheus.Collector{v.up, v.ejections, v.retries}
+	return []prometheus.Collector{v.up, v.ejections, v.retries, v.hedges}
 }
 
 // Upstream returns the handle of a target, the same one for the same names as long as Forget keeps them. reasons is the closed set that Ejected
@@ -87,6 +93,22 @@ func (m *Metrics) Service(service string, reasons ...string) *Service {
 
 // Retried counts one attempt after the first. A reason outside the set given to Service counts as "other".
 func (s *Service) Retried(reason string) { s.retries.inc(reason) }
+
+// CountHedges readies the service for Hedged, with the closed set of results, each pre-created at 0. It is called before the first Hedged; later calls do nothing.
+func (m *Metrics) CountHedges(s *Service, service string, results ...string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s.hedges.counters == nil {
+		s.hedges = newReasonCounters(m.upstream.hedges, []string{service}, results)
+	}
+}
+
+// Hedged counts what came of a request that was not answered within its service's delay, if anything did: "" is nothing yet.
+func (s *Service) Hedged(result string) {
+	if result != "" {
+		s.hedges.inc(result)
+	}
+}
 
 // forgetLocked removes the target's series. Caller holds Metrics.mu.
 func (u *Upstream) forgetLocked(m *Metrics, key TargetKey) {

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/valor-ivx/weir/proxy/admin"
+	"github.com/valor-ivx/weir/proxy/porttest"
 	"github.com/valor-ivx/weir/proxy/server"
 	"github.com/valor-ivx/weir/tls/pebbletest"
 )
@@ -65,7 +66,7 @@ func newInstance(t *testing.T) *instance {
 	t.Helper()
 	dir := t.TempDir()
 	i := &instance{t: t, file: filepath.Join(dir, "weir.toml"), state: filepath.Join(dir, "state"),
-		http: pebbletest.FreeAddress(t), https: pebbletest.FreeAddress(t), admin: pebbletest.FreeAddress(t)}
+		http: porttest.Reserve(t), https: porttest.Reserve(t), admin: porttest.Reserve(t)}
 	i.ca = pebbletest.New(t, pebbletest.Options{HTTPPort: int(netip.MustParseAddrPort(i.http).Port()), TLSPort: int(netip.MustParseAddrPort(i.https).Port())})
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "hello "+r.Host) }))
 	t.Cleanup(backend.Close)
@@ -81,6 +82,9 @@ func newInstance(t *testing.T) *instance {
 func (i *instance) write(acme string, hosts ...string) {
 	i.t.Helper()
 	quoted, _ := json.Marshal(hosts)
+	if !strings.Contains(acme, "profile = ") {
+		acme = "profile = \"default\"\n" + acme // the CA deals out either to who names none
+	}
 	redirect := `redirect = "https"`
 	if i.direct {
 		redirect = ""
@@ -148,7 +152,7 @@ func (i *instance) stop() {
 // client asks the edge's TLS listener whatever the URL's host, and trusts what the CA issues.
 func (i *instance) client() *http.Client {
 	return &http.Client{
-		Timeout:       10 * time.Second,
+		Timeout:       60 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
 			DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: i.ca.Issued},
@@ -204,7 +208,7 @@ func (i *instance) ask(method, path string, into any) int {
 // await polls GET /v1/certificates until every named host is in the state.
 func (i *instance) await(state string, hosts ...string) map[string]admin.Certificate {
 	i.t.Helper()
-	limit := time.After(40 * time.Second)
+	limit := time.After(90 * time.Second)
 	pace := time.NewTicker(20 * time.Millisecond)
 	defer pace.Stop()
 	for {

@@ -12,7 +12,7 @@ import (
 // slowColour is an upstream that answers each request when the test says so.
 func slowColour(t *testing.T) (address string, reached chan string, answer chan bool) {
 	reached, answer = make(chan string, 16), make(chan bool)
-	c := &colour{name: "slow", address: "127.0.0.1:0"}
+	c := &colour{name: "slow"}
 	c.handler = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		reached <- r.URL.Path
 		select {

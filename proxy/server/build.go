@@ -69,6 +69,7 @@ func (g *generation) service(s *Server, c *configs.Service, old *generation) *pr
 		HashKey: hashKey(c.Balance), Metrics: s.metrics.Service(c.Name, proxy.RetryReasons()...), Shares: shares, Introduces: transport(c).ProxyProtocol != 0,
 	}
 	s.bound(service, g.plan.config, c)
+	s.hedged(service, c)
 	_ = s.metrics.Rollout(c.Name, rollout.Causes()...) // at 0 from the first scrape
 	if void == "" {
 		service.Trial = counters.trial

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go/http3"
+
+	"github.com/valor-ivx/weir/proxy/porttest"
 )
 
 // tellCert is an upstream that answers what it was told of the client's certificate.
@@ -286,7 +288,7 @@ func TestClientAuthChanges(t *testing.T) {
 func TestClientAuthOverHTTP3(t *testing.T) {
 	dir := tempDir(t)
 	ca, one, two := newIssuer(t, dir, "ca"), newIssuer(t, dir, "one"), newIssuer(t, dir, "two")
-	address := deadPort(t)
+	address := porttest.Reserve(t)
 	text := policies(ca.server("open.test", "admin.test"), one, two)
 	text = strings.Replace(text, "[[tls.certificate]]", "[[listener]]\nname = \"quic\"\naddress = \""+address+"\"\ntls = true\nprotocols = [\"http/1.1\", \"h2\", \"h3\"]\n[[tls.certificate]]", 1)
 	newSecureEdge(t, dir, "", text, tellCert)

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/valor-ivx/weir/tls/pebbletest"
+	"github.com/valor-ivx/weir/proxy/porttest"
 )
 
 // redisServer is Debian's redis-server, which can be killed and started again on its address.
@@ -28,7 +28,7 @@ func newRedis(t *testing.T) *redisServer {
 		}
 		t.Skip("skipped: needs redis-server (make deps)")
 	}
-	r := &redisServer{t: t, address: pebbletest.FreeAddress(t), dir: t.TempDir()}
+	r := &redisServer{t: t, address: porttest.Reserve(t), dir: t.TempDir()}
 	r.start()
 	t.Cleanup(r.kill)
 	return r
@@ -152,7 +152,7 @@ func TestSharedLimitAcrossReplicas(t *testing.T) {
 
 // TestStartsWithoutRedis: an edge whose Redis is away starts, serves, and says so; a reload that takes [cluster] away ends the link, another one changes it.
 func TestStartsWithoutRedis(t *testing.T) {
-	nobody := pebbletest.FreeAddress(t)
+	nobody := porttest.Reserve(t)
 	r, blue, dir := started(t, clusterText(nobody, "rate = \"3/h\"\n"))
 	for i, want := range []int{200, 200, 200, 429} {
 		if status, _ := r.client.get(t); status != want {

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/valor-ivx/weir/proxy/porttest"
 	edgetls "github.com/valor-ivx/weir/tls"
-	"github.com/valor-ivx/weir/tls/pebbletest"
 )
 
 const clusterSecret = "tSdXkhEzHA0jDPs1X0fJlPPFsqmyT9IlkEcl6sNoIuY="
@@ -43,7 +43,7 @@ func (i *instance) replica() *instance {
 	i.t.Helper()
 	dir := i.t.TempDir()
 	r := &instance{t: i.t, ca: i.ca, file: filepath.Join(dir, "weir.toml"), state: filepath.Join(dir, "state"), backend: i.backend,
-		http: pebbletest.FreeAddress(i.t), https: pebbletest.FreeAddress(i.t), admin: pebbletest.FreeAddress(i.t)}
+		http: porttest.Reserve(i.t), https: porttest.Reserve(i.t), admin: porttest.Reserve(i.t)}
 	root, err := os.ReadFile(filepath.Join(filepath.Dir(i.file), "ca.pem"))
 	if err != nil {
 		i.t.Fatal(err)
@@ -64,7 +64,7 @@ func TestReplicasShareCertificates(t *testing.T) {
 			answers := newInstance(t)
 			orders := answers.replica()
 			acme := fmt.Sprintf("challenges = [%q]", challenge)
-			answers.resolver = pebbletest.FreeAddress(t) // nobody answers there, so it orders nothing
+			answers.resolver = porttest.Reserve(t) // nobody answers there, so it orders nothing
 			for _, i := range []*instance{answers, orders} {
 				i.write(acme, "one.example.test")
 				i.join(redis.address)

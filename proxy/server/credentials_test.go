@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/valor-ivx/weir/proxy/porttest"
 )
 
 // tellAll is an upstream that answers with the fields that it was sent, one a line, names with hyphens.
@@ -41,7 +43,7 @@ func TestCredentialsOverEveryProtocol(t *testing.T) {
 	}
 	dir := tempDir(t)
 	put(t, dir, "staff", "ann:"+string(hash)+"\n")
-	ca, address := newIssuer(t, dir, "ca"), deadPort(t)
+	ca, address := newIssuer(t, dir, "ca"), porttest.Reserve(t)
 	e := newSecureEdge(t, dir, "", "[[listener]]\nname = \"quic\"\naddress = \""+address+"\"\ntls = true\nprotocols = [\"http/1.1\", \"h2\", \"h3\"]\n"+ca.server("a.test")+
 		"[auth.staff]\ntype = \"basic\"\nusers_file = \"staff\"\n[auth.app]\ntype = \"jwt\"\naudience = \"weir\"\ncookie = \"session\"\n"+
 		fmt.Sprintf("issuer = %q\njwks_url = %q\n", p.URL, p.URL)+"[auth.open]\ntype = \"jwt\"\naudience = \"weir\"\ncookie = \"session\"\nforward_credentials = true\n"+

@@ -149,6 +149,7 @@ func (e *explanation) choose() {
 	}
 	e.rollout()
 	e.step("forward", fmt.Sprintf("up to %d tries", s.Tries), "connect %s, response %s; only what is safe to repeat is repeated", s.ConnectTimeout, s.ResponseTimeout)
+	e.hedge()
 	e.end("forwarded to %s: %s", s.Name, strings.Join(live, ", "))
 }
 

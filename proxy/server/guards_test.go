@@ -57,7 +57,7 @@ func guardedEdge(t *testing.T, files map[string]string, top, inRoute string) (*r
 		put(t, dir, name, text)
 	}
 	s := &seen{}
-	blue := &colour{name: "blue", address: "127.0.0.1:0", handler: s}
+	blue := &colour{name: "blue", handler: s}
 	blue.start(t)
 	r := run(t, dir, protectText(dir, blue.address, top, inRoute))
 	t.Cleanup(func() {

@@ -15,17 +15,17 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/valor-ivx/weir/proxy/admin"
+	"github.com/valor-ivx/weir/proxy/porttest"
 	"github.com/valor-ivx/weir/proxy/server"
 )
 
 // fataler is what testing.T and rapid.T have in common.
-type fataler interface {
-	Helper()
-	Fatalf(format string, args ...any)
-}
+type fataler = porttest.Test
 
-// colour is an upstream that can be killed and started again on its address.
+// colour is an upstream that can be killed and started again on its address, which is nobody else's meanwhile.
 type colour struct {
 	name, address string
 	handler       http.Handler // nil: answers with its name
@@ -34,18 +34,20 @@ type colour struct {
 }
 
 func newColour(t fataler, name string) *colour {
-	c := &colour{name: name, address: "127.0.0.1:0"}
+	c := &colour{name: name}
 	c.start(t)
 	return c
 }
 
 func (c *colour) start(t fataler) {
 	t.Helper()
+	if c.address == "" || strings.HasSuffix(c.address, ":0") {
+		c.address = porttest.Reserve(t)
+	}
 	l, err := net.Listen("tcp", c.address)
 	if err != nil {
 		t.Fatalf("start %s: %v", c.name, err)
 	}
-	c.address = l.Addr().String()
 	c.srv = &http.Server{Handler: c.handler}
 	if c.handler == nil {
 		c.srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Color", c.name) })
@@ -242,6 +244,19 @@ func openFiles(t *testing.T) int {
 	return len(list)
 }
 
+// nothingLeft holds the end of a test to have no more goroutines than ignore knows of and no more open files than there were; files < 0: uncounted. Those that are about to
+// end are waited for, for longer than goleak's half a second.
+func nothingLeft(t *testing.T, ignore goleak.Option, files int) {
+	t.Helper()
+	var leak error
+	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); {
+		if leak = goleak.Find(ignore); leak == nil && (files < 0 || openFiles(t) <= files) {
+			return
+		}
+	}
+	t.Errorf("left behind: %v, %d files open, %d before", leak, openFiles(t), files)
+}
+
 func shortDir(t fataler) string {
 	dir, err := os.MkdirTemp("", "ws") // a unix socket's path is limited to 107 bytes
 	if err != nil {
@@ -250,7 +265,10 @@ func shortDir(t fataler) string {
 	return dir
 }
 
-// text is the configuration of two colours.
+// shortestOutage is less than the pause between a failed probe of configText's and the next: 600 ms with 10 % of jitter.
+const shortestOutage = 500 * time.Millisecond
+
+// configText is the configuration of two colours. A probe that a machine standing still has cut off takes a target out for no less than shortestOutage.
 func configText(dir string, blue, bodyKiB int, second bool, blues []string, green string) string {
 	more := ""
 	if second {

@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -17,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/valor-ivx/weir/proxy/porttest"
 	edgetls "github.com/valor-ivx/weir/tls"
 )
 
@@ -51,17 +51,8 @@ func careless(t *testing.T) string {
 	return s.Listener.Addr().String()
 }
 
-func deadPort(t *testing.T) string {
-	t.Helper()
-	for range 100 { // below the ports that the system deals out, so that no connection takes it in between
-		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000))); err == nil {
-			defer l.Close()
-			return l.Addr().String()
-		}
-	}
-	t.Fatal("no free port")
-	return ""
-}
+// deadPort is an address that refuses connections as long as the test has nobody listen there.
+func deadPort(t *testing.T) string { return porttest.Reserve(t) }
 
 // edgeOver is an edge with a plain and a TLS listener.
 type edgeOver struct {
@@ -87,12 +78,12 @@ func newEdgeOver(t *testing.T, onListener, onRoute, top string) *edgeOver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secureAddress := deadPort(t)
+	secureAddress := porttest.Reserve(t)
 	text := fmt.Sprintf("[admin]\naddress = \"unix://%s/admin.sock\"\nstate_dir = \"state\"\n[log]\naccess = \"off\"\n[[tls.certificate]]\ncert = %q\nkey = %q\n"+
 		"[[listener]]\nname = \"plain\"\naddress = \"127.0.0.1:0\"\n%[4]s[[listener]]\nname = \"tls\"\naddress = %[5]q\ntls = true\n%[4]s%[6]s"+
 		"[limit.one]\nrate = \"1/h\"\nkey = \"route\"\n[[route]]\npath = \"/app\"\nservice = \"app\"\n%[7]s[[route]]\npath = \"/dead\"\nservice = \"dead\"\n%[7]s"+
 		"[[route]]\npath = \"/limited\"\nservice = \"app\"\nlimits = [\"one\"]\n%[7]s[service.app.group.blue]\ntargets = [%[8]q]\n[service.dead.group.blue]\ntargets = [%[9]q]\n",
-		dir, leaf.Cert, leaf.Key, onListener, secureAddress, top, onRoute, careless(t), deadPort(t))
+		dir, leaf.Cert, leaf.Key, onListener, secureAddress, top, onRoute, careless(t), porttest.Reserve(t))
 	r := run(t, dir, text)
 	t.Cleanup(func() {
 		r.stop()

@@ -19,6 +19,7 @@ import (
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 
+	"github.com/valor-ivx/weir/proxy/porttest"
 	edgetls "github.com/valor-ivx/weir/tls"
 )
 
@@ -65,14 +66,15 @@ func newQUICEdgeTo(t *testing.T, o quicText, backend string) *quicEdge {
 		t.Fatal(err)
 	}
 	e.roots.AppendCertsFromPEM(root)
+	address := porttest.Reserve(t) // ":0" is a port that is free for TCP; UDP wants the same
 	e.text = func(o quicText) string {
 		if o.protocols == "" {
 			o.protocols = `["http/1.1", "h2", "h3"]`
 		}
 		return fmt.Sprintf("[admin]\naddress = \"unix://%s/admin.sock\"\nstate_dir = \"state\"\n[log]\noutput = \"access.log\"\n[[tls.certificate]]\ncert = %q\nkey = %q\n"+
-			"[[listener]]\nname = \"https\"\naddress = \"127.0.0.1:0\"\ntls = true\nprotocols = %s\n%s\n"+
+			"[[listener]]\nname = \"https\"\naddress = %q\ntls = true\nprotocols = %s\n%s\n"+
 			"[[route]]\nname = \"all\"\nhost = [\"localhost\"]\nservice = \"api\"\n%s\n[service.api.group.blue]\ntargets = [%q]\n%s\n",
-			dir, e.pair.Cert, e.pair.Key, o.protocols, o.listener, o.route, backend, o.top)
+			dir, e.pair.Cert, e.pair.Key, address, o.protocols, o.listener, o.route, backend, o.top)
 	}
 	e.running = run(t, dir, e.text(o))
 	t.Cleanup(func() {
@@ -104,7 +106,7 @@ func (e *quicEdge) transport() *http3.Transport {
 }
 
 func (e *quicEdge) client3() *http.Client {
-	return &http.Client{Transport: e.transport(), Timeout: 20 * time.Second}
+	return &http.Client{Transport: e.transport(), Timeout: 60 * time.Second}
 }
 
 // tcp is a client that speaks HTTP/2, or HTTP/1.1 if told so.
@@ -114,7 +116,7 @@ func (e *quicEdge) tcp(h1 bool) *http.Client {
 		tr.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
 	}
 	e.t.Cleanup(tr.CloseIdleConnections)
-	return &http.Client{Transport: tr, Timeout: 20 * time.Second}
+	return &http.Client{Transport: tr, Timeout: 60 * time.Second}
 }
 
 // lines are the access log's so far, those of requests.

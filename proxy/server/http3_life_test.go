@@ -190,17 +190,11 @@ func TestHTTP3Reload(t *testing.T) {
 	if err := <-slow; err != nil {
 		t.Errorf("the stream that ran: %v", err)
 	}
+	var taken net.PacketConn
 	eventually(t, "the UDP port is free", func() bool {
-		l, err := net.ListenPacket("udp", e.address)
-		if err == nil {
-			_ = l.Close()
-		}
+		taken, err = net.ListenPacket("udp", e.address)
 		return err == nil
 	})
-	taken, err := net.ListenPacket("udp", e.address)
-	if err != nil {
-		t.Fatal(err)
-	}
 	e.write(e.text(quicText{}))
 	if answer := e.call(http.StatusUnprocessableEntity, "POST", "/v1/reload", ""); !strings.Contains(answer, "address already in use") {
 		t.Errorf("%s", answer)
@@ -291,6 +285,34 @@ func (d *deaf) ReadFrom(p []byte) (int, net.Addr, error) {
 	}
 }
 
+// keepsake is what a client keeps of a connection for the next, and tells when it has come.
+type keepsake struct {
+	tls.ClientSessionCache
+	quic.TokenStore
+	session, token         chan struct{}
+	sessionOnce, tokenOnce sync.Once
+}
+
+// Put is ClientSessionCache's.
+func (k *keepsake) Put(key string, s *tls.ClientSessionState) {
+	k.ClientSessionCache.Put(key, s)
+	if s != nil {
+		k.sessionOnce.Do(func() { close(k.session) })
+	}
+}
+
+// tokens is k as a TokenStore, whose methods have a name in common with the cache's.
+func (k *keepsake) tokens() quic.TokenStore { return tokenKeeper{k} }
+
+type tokenKeeper struct{ k *keepsake }
+
+func (s tokenKeeper) Pop(key string) *quic.ClientToken { return s.k.TokenStore.Pop(key) }
+
+func (s tokenKeeper) Put(key string, token *quic.ClientToken) {
+	s.k.TokenStore.Put(key, token)
+	s.k.tokenOnce.Do(func() { close(s.k.token) })
+}
+
 // TestEarlyData: off, nothing is early; on, a request in a first packet is served only where a replay does no harm, and the upstream is told; nobody else can
 // say it.
 func TestEarlyData(t *testing.T) {
@@ -300,20 +322,21 @@ func TestEarlyData(t *testing.T) {
 			heard <- r.Method + " " + r.URL.Path + " " + strings.Join(r.Header["Early-Data"], ",")
 		})
 		tr := e.transport()
+		kept := &keepsake{ClientSessionCache: tr.TLSClientConfig.ClientSessionCache, TokenStore: tr.QUICConfig.TokenStore, session: make(chan struct{}), token: make(chan struct{})}
+		tr.TLSClientConfig.ClientSessionCache, tr.QUICConfig.TokenStore = kept, kept.tokens()
 		req, _ := http.NewRequest("GET", e.url("/forged"), nil)
 		req.Header.Set("Early-Data", "1")
-		c := &http.Client{Transport: tr, Timeout: 20 * time.Second}
-		for range 2 { // the second waits for nothing: by then the session ticket and the token have come
-			resp, err := c.Do(req)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_ = resp.Body.Close()
-			if got := <-heard; got != "GET /forged " {
-				t.Errorf("forged: %q", got)
-			}
+		c := &http.Client{Transport: tr, Timeout: 60 * time.Second}
+		resp, err := c.Do(req)
+		if err != nil {
+			t.Fatal(err)
 		}
-		sessions, tokens := tr.TLSClientConfig.ClientSessionCache, tr.QUICConfig.TokenStore
+		_ = resp.Body.Close()
+		if got := <-heard; got != "GET /forged " {
+			t.Errorf("forged: %q", got)
+		}
+		await(t, kept.session, "the session ticket")
+		await(t, kept.token, "the token")
 		_ = tr.Close()
 		to, err := net.ResolveUDPAddr("udp", e.address)
 		if err != nil {
@@ -326,8 +349,12 @@ func TestEarlyData(t *testing.T) {
 		d := &deaf{PacketConn: socket}
 		d.stop()
 		transport := &quic.Transport{Conn: d}
-		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-		conn, err := transport.DialEarly(ctx, to, &tls.Config{RootCAs: e.roots, ServerName: "localhost", NextProtos: []string{"h3"}, ClientSessionCache: sessions}, &quic.Config{TokenStore: tokens})
+		patience := 60 * time.Second // there is nothing to wait for where data may be early
+		if !on {
+			patience = 500 * time.Millisecond // nobody ever answers
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		conn, err := transport.DialEarly(ctx, to, &tls.Config{RootCAs: e.roots, ServerName: "localhost", NextProtos: []string{"h3"}, ClientSessionCache: kept}, &quic.Config{TokenStore: kept.tokens()})
 		cancel()
 		if !on {
 			if err == nil {
@@ -354,7 +381,7 @@ func TestEarlyData(t *testing.T) {
 				if got != "GET /early-get 1" {
 					t.Errorf("heard %q", got)
 				}
-			case <-time.After(20 * time.Second):
+			case <-time.After(60 * time.Second):
 				t.Error("the early GET was not served")
 			}
 			if l := e.logged("/early-post"); l["http.response.status_code"] != 425.0 || l["weir.reason"] != "too_early" {

@@ -61,12 +61,8 @@ func TestHTTP3(t *testing.T) {
 	if l := e.logged("/head"); l["http.version"] != "3" || l["tls.version"] != "1.3" || l["client.ip"] != "127.0.0.1" || l["url.scheme"] != "https" {
 		t.Errorf("logged %v", l)
 	}
-	if n := e.metric(`weir_http_requests_total{code="200",listener="https",method="POST",proto="HTTP/3.0",route="all"}`); n != "14" {
-		t.Errorf("counted %q", n)
-	}
-	if n := e.metric(`weir_connections{listener="https",state="idle"}`); n != "1" {
-		t.Errorf("%q connections", n)
-	}
+	e.scraped(t, `weir_http_requests_total{code="200",listener="https",method="POST",proto="HTTP/3.0",route="all"} 14`)
+	e.scraped(t, `weir_connections{listener="https",state="idle"} 1`)
 }
 
 // TestAltSvc: answers over TLS on TCP say where HTTP/3 is, and that is where it is; those on HTTP/3 do not, nor those of listeners without it.

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/pires/go-proxyproto"
+
+	"github.com/valor-ivx/weir/proxy/porttest"
 )
 
 // introducedText is a configuration of one service that hears PROXY headers.
@@ -69,10 +71,10 @@ func TestIntroducesClients(t *testing.T) {
 	} {
 		for _, version := range []string{"v1", "v2"} {
 			t.Run(name+" "+version, func(t *testing.T) {
-				address := deadPort(t)
+				address := porttest.Reserve(t)
 				start(t, address)
 				// The health check says that it is nobody's, which both take.
-				r := introducedRun(t, address, version, "health = { path = \"/\", interval = \"50ms\", timeout = \"50ms\" }\nwhen_none_healthy = \"reject\"\n")
+				r := introducedRun(t, address, version, "health = { path = \"/\", interval = \"30s\", timeout = \"30s\" }\nwhen_none_healthy = \"reject\"\n")
 				eventually(t, "the check to pass", func() bool { return r.status().Services[0].Groups[0].Targets[0].State == "healthy" })
 				one, two := from(t, "127.0.0.41"), from(t, "127.0.0.42")
 				for range 3 {

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/valor-ivx/weir/proxy/porttest"
 )
 
 // teller is an upstream that answers whom a request is said to come from.
@@ -166,7 +168,7 @@ func TestProxyProtocolPeers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for back, scheme := range map[string]string{e.plain: "http", e.secure: "https"} {
-				front := deadPort(t)
+				front := porttest.Reserve(t)
 				start(t, front, back)
 				client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
 					TLSClientConfig: &tls.Config{RootCAs: e.roots, ServerName: "localhost"},

@@ -14,6 +14,7 @@ import (
 
 	"github.com/quic-go/quic-go"
 
+	"github.com/valor-ivx/weir/proxy/porttest"
 	edgetls "github.com/valor-ivx/weir/tls"
 )
 
@@ -65,8 +66,8 @@ func TestRetryWhenFlooded(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(root)
 	text := fmt.Sprintf("[admin]\naddress = \"unix://%s/admin.sock\"\nstate_dir = \"state\"\n[log]\naccess = \"off\"\n[[tls.certificate]]\ncert = %q\nkey = %q\n"+
-		"[[listener]]\nname = \"https\"\naddress = \"127.0.0.1:0\"\ntls = true\nprotocols = [\"h2\", \"h3\"]\n[[route]]\nservice = \"api\"\n[service.api.group.blue]\ntargets = [\"127.0.0.1:1\"]\n",
-		dir, pair.Cert, pair.Key)
+		"[[listener]]\nname = \"https\"\naddress = %q\ntls = true\nprotocols = [\"h2\", \"h3\"]\n[[route]]\nservice = \"api\"\n[service.api.group.blue]\ntargets = [\"127.0.0.1:1\"]\n",
+		dir, pair.Cert, pair.Key, porttest.Reserve(t))
 	if err := os.WriteFile(filepath.Join(dir, "weir.toml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +81,7 @@ func TestRetryWhenFlooded(t *testing.T) {
 	tokens := quic.NewLRUTokenStore(1, 4)
 	dial := func() {
 		t.Helper()
-		limit, stop := context.WithTimeout(ctx, 20*time.Second)
+		limit, stop := context.WithTimeout(ctx, 60*time.Second)
 		defer stop()
 		conn, err := quic.DialAddr(limit, s.Address(0), &tls.Config{RootCAs: roots, ServerName: "localhost", NextProtos: []string{"h3"}}, &quic.Config{TokenStore: tokens})
 		if err != nil {

@@ -103,7 +103,7 @@ func TestSimulationIsTheEdge(t *testing.T) {
 	dir := shortDir(t)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	entered, release := make(chan struct{}), make(chan struct{})
-	blue := &colour{name: "blue", address: "127.0.0.1:0", handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	blue := &colour{name: "blue", handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/hang/long" {
 			entered <- struct{}{}
 			<-release

@@ -22,6 +22,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/valor-ivx/weir/proxy/porttest"
 )
 
 // issuer is a CA of one test, for servers and for clients.
@@ -128,7 +130,7 @@ type secureEdge struct {
 // more is added to both listeners.
 func newSecureEdge(t *testing.T, dir, more, text string, h http.HandlerFunc) *secureEdge {
 	t.Helper()
-	e := &secureEdge{secure: deadPort(t)}
+	e := &secureEdge{secure: porttest.Reserve(t)}
 	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e.hits.Add(1)
 		h(w, r)

@@ -20,7 +20,8 @@ import (
 
 // TestTogether does at the same time all that can change or read what is in force. The race detector and the answers are the judges.
 func TestTogether(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	ignore := goleak.IgnoreCurrent()
+	defer func() { nothingLeft(t, ignore, -1) }()
 	blue, green := newColour(t, "blue"), newColour(t, "green")
 	defer blue.kill()
 	defer green.kill()
@@ -120,10 +121,7 @@ func TestFailedStart(t *testing.T) {
 			if code != 1 || !strings.Contains(errs.String(), c.want) {
 				t.Errorf("exit %d, %q does not say %q", code, errs.String(), c.want)
 			}
-			goleak.VerifyNone(t, ignore)
-			if now := openFiles(t); now > files {
-				t.Errorf("%d descriptors were left open", now-files)
-			}
+			nothingLeft(t, ignore, files)
 		})
 	}
 }

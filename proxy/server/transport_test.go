@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -188,6 +189,26 @@ func (r *running) fetch(method, path string, body []byte) (int, string) {
 	return res.StatusCode, string(b)
 }
 
+// fetch is one request on the connection, which goes on after it.
+func (c *connection) fetch(t *testing.T, method, path string, body []byte) (status int, answer string) {
+	t.Helper()
+	_ = c.conn.SetDeadline(time.Now().Add(60 * time.Second))
+	sent := make(chan error, 1)
+	go func() {
+		_, err := fmt.Fprintf(c.conn, "%s %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", method, path, len(body), body)
+		sent <- err
+	}()
+	res, err := http.ReadResponse(c.r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(res.Body)
+	if err := errors.Join(err, <-sent); err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(b)
+}
+
 // TestTLSToUpstream: bodies of all kinds and an upgrade, on connections that are kept.
 func TestTLSToUpstream(t *testing.T) {
 	ca := newAuthority(t)
@@ -195,20 +216,21 @@ func TestTLSToUpstream(t *testing.T) {
 	cert, key := ca.pair(t, "weir", time.Now().Add(time.Hour))
 	r := secureRun(t, up.address, "[service.api.tls]\nca = \"ca.pem\"\nserver_name = \"api.internal\"\ncert = \"c.pem\"\nkey = \"k.pem\"\n",
 		map[string][]byte{"ca.pem": ca.pem, "c.pem": cert, "k.pem": key})
+	// One client connection: the edge takes the next request off it when the upstream's connection is back in its pool, which a client with two cannot know.
 	for _, size := range []int{0, 100, 100 << 10, 3 << 20} {
 		want := fmt.Sprintf("api.internal http/1.1 client=weir body=%d", size)
 		for range 3 {
-			if status, body := r.fetch("POST", "/", bytes.Repeat([]byte("x"), size)); status != http.StatusOK || !strings.HasPrefix(body, want) {
+			if status, body := r.client.fetch(t, "POST", "/", bytes.Repeat([]byte("x"), size)); status != http.StatusOK || !strings.HasPrefix(body, want) {
 				t.Errorf("%d bytes: %d %q", size, status, body)
 			}
 		}
 	}
 	for range 3 {
-		if status, body := r.fetch("GET", "/large", nil); status != http.StatusOK || len(body) != 1<<20 {
+		if status, body := r.client.fetch(t, "GET", "/large", nil); status != http.StatusOK || len(body) != 1<<20 {
 			t.Errorf("large answer: %d, %d bytes", status, len(body))
 		}
 	}
-	if n := up.conns.Load(); n > 2 { // a body that the upstream answers early may cost one
+	if n := up.conns.Load(); n != 1 {
 		t.Errorf("%d connections for 15 requests, one after the other", n)
 	}
 	c, res, err := websocket.Dial(t.Context(), "ws://"+r.address+"/ws", nil)
@@ -324,7 +346,7 @@ func TestUpstreamTLSFilesAreWatched(t *testing.T) {
 	replace(other.pem)
 	eventually(t, "the other CA", func() bool { status, _ := r.fetch("GET", "/", nil); return status == http.StatusBadGateway })
 	_, _ = io.WriteString(slow, "cd")
-	_ = slow.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = slow.SetReadDeadline(time.Now().Add(60 * time.Second))
 	res, err := http.ReadResponse(bufio.NewReader(slow), nil)
 	if err != nil || res.StatusCode != http.StatusOK {
 		t.Errorf("the request under way: %v %v", res, err)

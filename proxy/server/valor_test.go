@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/valor-ivx/weir/proxy/porttest"
 )
 
 // The names of these tests are the numbers of the acceptance checks for the edge that take the place of the nginx file this one replaces (8 and 10 want a cache
@@ -76,6 +78,7 @@ func TestValorEdge1OneHitForAServerError(t *testing.T) {
 	}
 }
 
+// The upstream is asked again with the first request after its return, which is sooner than any bound on time could say.
 func TestValorEdge2RecoveryWithinASecond(t *testing.T) {
 	r, blue, _ := started(t, func(dir, upstream string) string { return protectText(dir, upstream, "", "") })
 	blue.kill()
@@ -85,10 +88,8 @@ func TestValorEdge2RecoveryWithinASecond(t *testing.T) {
 		}
 	}
 	blue.start(t)
-	back := time.Now()
-	eventually(t, "the upstream to be asked again", func() bool { status, _ := r.client.get(t); return status == http.StatusOK })
-	if took := time.Since(back); took > time.Second {
-		t.Errorf("locked out for %v", took)
+	if status, _ := r.client.get(t); status != http.StatusOK {
+		t.Errorf("locked out: %d", status)
 	}
 }
 
@@ -162,7 +163,7 @@ func TestValorEdge6ForgedIdentity(t *testing.T) {
 // 7 is TestSameHeadersOnEveryAnswer.
 
 func TestValorEdge9UnknownHostAndRedirect(t *testing.T) {
-	plain := deadPort(t)
+	plain := porttest.Reserve(t)
 	e := newEdgeOver(t, "", "host = [\"valor.test\"]\n", "[[listener]]\nname = \"redirect\"\naddress = \""+plain+"\"\nredirect = \"https\"\n")
 	_, port, _ := net.SplitHostPort(e.secure)
 	for _, c := range []struct{ address, host, want string }{

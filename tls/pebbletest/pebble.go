@@ -5,6 +5,7 @@ package pebbletest
 import (
 	"crypto"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -22,6 +23,8 @@ import (
 	"github.com/letsencrypt/pebble/v2/db"
 	"github.com/letsencrypt/pebble/v2/va"
 	"github.com/letsencrypt/pebble/v2/wfe"
+
+	"github.com/valor-ivx/weir/proxy/porttest"
 )
 
 // Options are where validations arrive, and what the CA is like.
@@ -32,7 +35,7 @@ type Options struct {
 }
 
 // CA is a certificate authority of one test. It rejects every seventh nonce or so. Every name resolves to 127.0.0.1 unless the test says otherwise.
-// Profiles: "default" (90 days), "short" (24 seconds: renewed 8 before they end, which a busy machine keeps to) and "brief" (8 seconds).
+// Profiles: "default" (90 days) and "brief" (30 seconds, see Hurry). An order that names none gets either, by chance.
 type CA struct {
 	Directory string
 	Own       *x509.Certificate // the directory's
@@ -47,6 +50,7 @@ type CA struct {
 	authority *ca.CAImpl
 	answer    atomic.Pointer[http.HandlerFunc]
 	refused   sync.Map // path → func(http.ResponseWriter)
+	hurry     atomic.Bool
 }
 
 // New starts one, which ends with the test.
@@ -55,7 +59,7 @@ func New(t *testing.T, o Options) *CA {
 	t.Setenv("PEBBLE_VA_NOSLEEP", "1")
 	t.Setenv("PEBBLE_WFE_NONCEREJECT", "15")
 	t.Setenv("PEBBLE_AUTHZREUSE", "0")
-	c := &CA{Resolver: FreeAddress(t), Issued: x509.NewCertPool(), Trust: x509.NewCertPool()}
+	c := &CA{Resolver: porttest.Reserve(t), Issued: x509.NewCertPool(), Trust: x509.NewCertPool()}
 	out := io.Discard
 	if os.Getenv("PEBBLE_LOG") != "" {
 		out = os.Stderr
@@ -73,7 +77,7 @@ func New(t *testing.T, o Options) *CA {
 		algorithm = "rsa" // the only key that the CA gives out
 	}
 	c.authority = ca.New(logger, store, o.OCSP, algorithm, 0, 1, map[string]ca.Profile{
-		"default": {ValidityPeriod: 90 * 86400}, "brief": {ValidityPeriod: 8}, "short": {ValidityPeriod: 24},
+		"default": {ValidityPeriod: 90 * 86400}, "brief": {ValidityPeriod: 30},
 	})
 	validation := va.New(logger, o.HTTPPort, o.TLSPort, false, c.Resolver, store)
 	front := wfe.New(logger, store, validation, c.authority, []string{"pebble.test"}, false, o.ExternalAccounts != nil, 0, 0)
@@ -81,7 +85,8 @@ func New(t *testing.T, o Options) *CA {
 	server.Config.ErrorLog = logger
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	c.Directory = server.URL + wfe.DirectoryPath
+	// Its own: acmez keeps directories by their address for the life of the process, and the port of a CA that has ended may be the next one's.
+	c.Directory = fmt.Sprint(server.URL, wfe.DirectoryPath, "-", time.Now().UnixNano())
 	c.Own = server.Certificate()
 	c.Trust.AddCert(c.Own)
 	c.Issued.AddCert(c.authority.GetRootCert(0).Cert)
@@ -97,7 +102,7 @@ func (c *CA) startDNS(t *testing.T, logger *log.Logger) {
 	c.DNS.SetDefaultDNSIPv6("")
 	go c.DNS.Run()
 	t.Cleanup(c.DNS.Shutdown)
-	for end := time.Now().Add(10 * time.Second); ; { // it does not tell when it is ready
+	for end := time.Now().Add(60 * time.Second); ; { // it does not tell when it is ready
 		conn, err := net.DialTimeout("tcp", c.Resolver, time.Second)
 		if err == nil {
 			_ = conn.Close()
@@ -137,6 +142,18 @@ func (c *CA) Down(down bool) {
 // Refuse makes the CA answer requests to path by h, and all others by itself.
 func (c *CA) Refuse(path string, h func(http.ResponseWriter)) { c.refused.Store(path, h) }
 
+// Hurry makes the CA's renewal information (RFC 9773) say that every certificate is to be renewed at once, which is at the next check of a client: a second for one of
+// the profile "brief", with 29 left for a busy machine. Otherwise it draws the time from the certificate's whole life.
+func (c *CA) Hurry() { c.hurry.Store(true) }
+
+// due is renewal information of a certificate whose time has come.
+func due(w http.ResponseWriter) {
+	at := func(ago time.Duration) string { return time.Now().Add(-ago).UTC().Format(time.RFC3339) }
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", "21600")
+	_, _ = io.WriteString(w, `{"suggestedWindow":{"start":"`+at(2*time.Hour)+`","end":"`+at(time.Hour)+`"}}`)
+}
+
 // serve counts; the CA itself is behind it.
 func (c *CA) serve(real http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -147,6 +164,13 @@ func (c *CA) serve(real http.Handler) http.Handler {
 				c.Orders.Add(1)
 			}
 			(*h)(w, r)
+			return
+		}
+		if strings.HasPrefix(r.URL.Path, wfe.DirectoryPath+"-") {
+			r.URL.Path = wfe.DirectoryPath
+		}
+		if c.hurry.Load() && strings.Contains(r.URL.Path, "/renewalInfo/") {
+			due(w)
 			return
 		}
 		if h, ok := c.refused.Load(r.URL.Path); ok {
@@ -177,21 +201,5 @@ func (w *statusWriter) WriteHeader(code int) {
 	w.ResponseWriter.WriteHeader(code)
 }
 
-// FreeAddress is a loopback address nobody listens on, by UDP nor TCP.
-func FreeAddress(t *testing.T) string {
-	t.Helper()
-	for range 50 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		u, err := net.ListenPacket("udp", l.Addr().String())
-		_ = l.Close()
-		if err == nil {
-			_ = u.Close()
-			return l.Addr().String()
-		}
-	}
-	t.Fatal("no free port")
-	return ""
-}
+// FreeAddress is a loopback address that is the test's alone.
+func FreeAddress(t *testing.T) string { return porttest.Reserve(t) }
