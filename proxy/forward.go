@@ -69,7 +69,9 @@ func (x *Exchange) prepare() {
 		b = x.appendHandshake(b)
 	}
 	x.lines = b
-	x.upload.begin(x)
+	if !x.upload.begun {
+		x.upload.begin(x)
+	}
 }
 
 // attempt is one try at one peer. It lies in its Exchange, because the goroutine of an upload refers to it.
@@ -307,8 +309,8 @@ func (t *attempt) answer() *Error {
 	t.learnIdle()
 	x.eventStream = isEventStream(&x.resp.Header)
 	t.group.Metrics.Header(time.Duration(x.headAt - t.began))
-	if t.setAside() {
-		return errServer
+	if err := t.refuseAnswer(); err != nil {
+		return err
 	}
 	if x.eventStream || x.resp.Status == 101 {
 		x.leave()

@@ -8,6 +8,17 @@ import (
 // errServer stands for an answer with a 5xx status that was set aside, because the others are asked instead.
 var errServer = &Error{502, ServerError, nil}
 
+// refuseAnswer says why a final head is not passed on: the others are asked instead, or what inspects answers will not have it. One that is thrown away is not inspected.
+func (t *attempt) refuseAnswer() *Error {
+	switch x := t.x; {
+	case t.setAside():
+		return errServer
+	case x.inspection != nil:
+		return x.inspectAnswer()
+	}
+	return nil
+}
+
 // setAside reports whether an answer of the group on trial is to be thrown away, as a 5xx, and the others asked instead. If so the retry is paid for.
 func (t *attempt) setAside() bool {
 	x := t.x

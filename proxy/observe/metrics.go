@@ -50,6 +50,7 @@ type Metrics struct {
 	rollout   rolloutVecs
 	onDemand  *prometheus.CounterVec
 	csp       *cspReports
+	waf       *wafVecs
 	http2     *http2Collector
 	http3     *http3Collector
 	reloads   map[Result]prometheus.Counter // read-only after NewMetrics
@@ -100,6 +101,7 @@ func NewMetrics(b Build) *Metrics {
 		rollout:  newRolloutVecs(),
 		onDemand: newOnDemand(),
 		csp:      newCSPReports(),
+		waf:      newWAFVecs(),
 		http2:    newHTTP2Collector(),
 		http3:    newHTTP3Collector(),
 		lastGood: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -153,7 +155,7 @@ func (m *Metrics) register(b Build) {
 	m.registry.MustRegister(m.guards)
 	m.registry.MustRegister(m.queue.collectors()...)
 	m.registry.MustRegister(m.rollout.collectors()...)
-	m.registry.MustRegister(m.onDemand, m.csp.total)
+	m.registry.MustRegister(m.onDemand, m.csp.total, m.waf)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 
