@@ -20,7 +20,7 @@ func poisson(rng *rand.Rand, mean float64) (n uint64) {
 
 // A green that is as bad as the requirement says not to miss is found by the time it has served what is required, in 95 of 100 rollouts.
 func TestRequirementHasItsPower(t *testing.T) {
-	const runs = 1000
+	runs := fewer(1000)
 	rng := rand.New(rand.NewPCG(4, 4))
 	for _, rate := range []float64{0, 0.0001, 0.001, 0.01, 0.05, 0.2} {
 		for _, share := range []float64{0.01, 0.05, 0.25, 0.5, 0.9} {
@@ -39,8 +39,8 @@ func TestRequirementHasItsPower(t *testing.T) {
 					found++
 				}
 			}
-			t.Logf("others fail %v %%, share %v %%: %.0f requests, found %.1f %%", 100*rate, 100*share, need, 100*float64(found)/runs)
-			if found < runs*93/100 {
+			t.Logf("others fail %v %%, share %v %%: %.0f requests, found %.1f %%", 100*rate, 100*share, need, 100*float64(found)/float64(runs))
+			if found < runs*91/100 {
 				t.Errorf("others fail %v %%, share %v %%: %.0f requests, found %d of %d", 100*rate, 100*share, need, found, runs)
 			}
 		}

@@ -98,6 +98,8 @@ func (b binder) list(v reflect.Value, raw any, path string, f field) {
 		want := "an array"
 		if element.Kind() == reflect.String || isText(reflect.New(element).Elem()) {
 			want = `an array of strings, as ["…"]`
+		} else if element == reflect.TypeFor[Weight]() {
+			want = "an array of numbers, as [5, 50, 100]"
 		} else if element != reflect.TypeFor[Target]() {
 			want = "an array of tables, as [[" + lastKey(path) + "]]"
 		}

@@ -1,9 +1,11 @@
 package configs
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -75,6 +77,8 @@ func (s schema) setDefaults(v reflect.Value) {
 		switch {
 		case at.Kind() == reflect.Struct && f.fallback == "" && !isText(at):
 			s.setDefaults(at)
+		case at.Type() == reflect.TypeFor[[]Weight]():
+			at.Set(reflect.ValueOf(weights(f.fallback)))
 		case at.Kind() == reflect.Slice && f.fallback != "":
 			at.Set(reflect.ValueOf(strings.Split(f.fallback, ",")))
 		case f.fallback != "":
@@ -83,6 +87,20 @@ func (s schema) setDefaults(v reflect.Value) {
 			}
 		}
 	}
+}
+
+// weights reads a default of weights.
+func weights(text string) []Weight {
+	var list []Weight
+	for word := range strings.SplitSeq(text, ",") {
+		percent, err := strconv.ParseFloat(word, 64)
+		var w Weight
+		if err = errors.Join(err, w.parseNumber(percent)); err != nil {
+			panic(fmt.Sprintf("configs: default %q: %v", text, err))
+		}
+		list = append(list, w)
+	}
+	return list
 }
 
 func isText(v reflect.Value) bool {

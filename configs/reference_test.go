@@ -28,6 +28,7 @@ var sections = []struct{ typ, heading string }{
 	{"ACMECA", "[[tls.acme.ca]]"}, {"ACMEDNS", "[tls.acme.dns]"}, {"OnDemand", "[tls.on_demand]"}, {"ECH", "[tls.ech]"},
 	{"Listener", "[[listener]]"}, {"Headers", "[headers.NAME]"}, {"Limit", "[limit.NAME]"}, {"AccessList", "[access.NAME]"}, {"Auth", "[auth.NAME]"}, {"AuthAllow", "allow = { … }"}, {"WAF", "[waf.NAME]"}, {"Service", "[service.NAME]"}, {"UpstreamTLS", "[service.NAME.tls]"}, {"Health", "[service.NAME.health]"},
 	{"Ejection", "[service.NAME.ejection]"}, {"Retry", "[service.NAME.retry]"}, {"Hedge", "[service.NAME.hedge]"}, {"AdaptiveConcurrency", "[service.NAME.adaptive_concurrency]"}, {"Breaker", "[service.NAME.breaker]"},
+	{"Rollout", "[service.NAME.rollout]"},
 	{"Group", "[service.NAME.group.GROUP]"}, {"Match", "[service.NAME.group.GROUP.match]"}, {"Target", "targets = [{ … }]"}, {"Route", "[[route]]"},
 	{"RouteFiles", "[route.files]"},
 }
@@ -151,6 +152,8 @@ func keyRow(f *ast.Field) string {
 	switch {
 	case tag.Get("required") != "":
 		fallback = "required"
+	case kind == "list of numbers":
+		fallback = "`[" + strings.ReplaceAll(tag.Get("default"), ",", ", ") + "]`"
 	case kind == "list of strings" && tag.Get("default") != "":
 		fallback = "`[\"" + strings.ReplaceAll(tag.Get("default"), ",", "\", \"") + "\"]`"
 	case tag.Get("default") == "" || strings.Contains("true false", tag.Get("default")) || kind == "whole number" || kind == "number":

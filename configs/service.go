@@ -54,6 +54,8 @@ type Service struct {
 	AdaptiveConcurrency *AdaptiveConcurrency `toml:"adaptive_concurrency"`
 	// How many requests the service is given at a time, and what becomes of more. Default: no bound.
 	Breaker *Breaker `toml:"breaker"`
+	// How traffic is moved to a new group by weir rollout, and what moves it back.
+	Rollout Rollout `toml:"rollout"`
 	// One table per group, [service.NAME.group.GROUP].
 	Groups []Group `toml:"group"` // sorted by name, at least one
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/valor-ivx/weir/proxy"
 	"github.com/valor-ivx/weir/proxy/observe"
 	"github.com/valor-ivx/weir/upstream"
 )
@@ -84,15 +85,17 @@ func TestExchangeAllocatesNothing(t *testing.T) {
 		from          netip.Addr
 		breaker       bool
 		hedge         time.Duration
+		trial         *proxy.Trial
 	}{
-		{"GET", browserGet, false, netip.Addr{}, false, 0}, {"POST", smallPost, false, netip.Addr{}, false, 0}, {"GET with JSON log", browserGet, true, netip.Addr{}, false, 0},
-		{"POST with JSON log", smallPost, true, netip.Addr{}, false, 0}, {"GET claimed", browserGet, true, netip.MustParseAddr("192.0.2.1"), false, 0},
-		{"GET through a breaker and a limit of the target", browserGet, false, netip.Addr{}, true, 0},
-		{"GET that may be hedged", browserGet, false, netip.Addr{}, false, 50 * time.Millisecond},
+		{"GET", browserGet, false, netip.Addr{}, false, 0, nil}, {"POST", smallPost, false, netip.Addr{}, false, 0, nil}, {"GET with JSON log", browserGet, true, netip.Addr{}, false, 0, nil},
+		{"POST with JSON log", smallPost, true, netip.Addr{}, false, 0, nil}, {"GET claimed", browserGet, true, netip.MustParseAddr("192.0.2.1"), false, 0, nil},
+		{"GET through a breaker and a limit of the target", browserGet, false, netip.Addr{}, true, 0, nil},
+		{"GET that may be hedged", browserGet, false, netip.Addr{}, false, 50 * time.Millisecond, nil},
+		{"GET on trial", browserGet, false, netip.Addr{}, false, 0, everySlow()}, {"GET on trial, limits not frozen", browserGet, false, netip.Addr{}, false, 0, &proxy.Trial{Watch: new(proxy.Watch), Green: 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := defaults(silentPeer(t).address)
-			o.quiet, o.from, o.hedge = true, c.from, c.hedge
+			o.quiet, o.from, o.hedge, o.trial = true, c.from, c.hedge, c.trial
 			if c.breaker {
 				o.adaptive = &upstream.AdaptiveOptions{Min: 1, Max: 100}
 				o.breaker, o.bots = &upstream.BreakerOptions{MaxRequests: 8, MaxQueue: 8}, []string{"bot", "spider"}
@@ -132,6 +135,13 @@ func TestExchangeAllocatesNothing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// everySlow is a trial in which every answer is slow: the longest way through its books that a good answer takes.
+func everySlow() *proxy.Trial {
+	t := &proxy.Trial{Watch: new(proxy.Watch)}
+	t.Watch.Freeze(1, 1)
+	return t
 }
 
 func BenchmarkExchange(b *testing.B) {

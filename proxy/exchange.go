@@ -54,6 +54,7 @@ type Exchange struct {
 	eventStream bool // text/event-stream: total timeouts do not cut it
 	choice      choice
 	attempt     attempt
+	hearing     hearing             // of the service's Trial, set by opened
 	hedge       *hedge              // a second attempt that is under way beside attempt; nil: none
 	renewRelay  func(now time.Time) // attempt's, bound once: a method value made per request is an allocation
 	upload      upload

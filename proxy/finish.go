@@ -19,6 +19,9 @@ func (x *Exchange) finish() {
 		if x.group != nil {
 			x.group.Metrics.Done(x.status)
 		}
+		if x.service != nil && x.service.Trial != nil {
+			x.credit(now)
+		}
 	}
 	if x.failed() {
 		x.noteFailure(now)

@@ -33,10 +33,15 @@ func (x *Exchange) forward() *Error {
 		if x.attempts > 0 {
 			s.Metrics.Retried(last.Reason.String())
 		}
+		x.opened()
 		x.attempts++
 		err := t.run()
 		if err == nil {
 			return nil
+		}
+		if x.rescue(err) {
+			last = err
+			continue
 		}
 		if !t.retry || x.attempts >= s.Tries {
 			return err
@@ -171,6 +176,7 @@ func (t *attempt) dial() *Error {
 	}
 	t.retry, t.dialFailed = x.upload.replayable(), true
 	e, outcome := dialError(err)
+	x.heard(outcome, time.Duration(now-t.began))
 	t.done(now, time.Duration(now-t.began), outcome)
 	return e
 }
@@ -204,6 +210,7 @@ func (t *attempt) settle(err *Error) {
 	} else {
 		outcome = answered(x.status)
 	}
+	x.heard(outcome, latency)
 	t.group.Metrics.Response(time.Duration(now - t.began))
 	t.leave()
 	t.done(now, latency, outcome)
@@ -223,6 +230,8 @@ func answered(status int) upstream.Outcome {
 // blame is what an attempt's failure is to its peer.
 func blame(err *Error) upstream.Outcome {
 	switch err.Reason {
+	case ServerError:
+		return upstream.ServerError
 	case ResponseTimeout, TotalTimeout:
 		return upstream.TimedOut
 	case UpstreamBroken, TLSAlert, UpstreamInvalid, ResponseTruncated, UpgradeFailed:
@@ -330,10 +339,8 @@ func (t *attempt) answer() *Error {
 		t.settled(x.headAt, answered(x.resp.Status))
 		x.leave() // the slots of the breaker are those of the targets
 	}
-	if x.inspection != nil {
-		if err := x.inspectAnswer(); err != nil {
-			return err
-		}
+	if err := t.refuseAnswer(); err != nil {
+		return err
 	}
 	if x.eventStream || x.resp.Status == 101 {
 		x.leave()

@@ -59,6 +59,7 @@ type edgeOptions struct {
 	ahead        *atomic.Int64   // ns that the clock is ahead of the world's, by which sockets time out; nil: it is not
 	from         netip.Addr      // valid: every connection is said to be this address's
 	certificates func() *edgetls.Store
+	trial        *proxy.Trial
 }
 
 func defaults(addresses ...string) edgeOptions {
@@ -106,7 +107,7 @@ func newEdge(t testing.TB, o edgeOptions) *edge {
 		s.Groups = append(s.Groups, proxy.Group{Name: name, Pool: pool, Metrics: e.metrics.Group("api", name), Assigned: new(atomic.Uint64)})
 		shares = append(shares, balancer.Share{Name: name, Weight: o.weights[i]})
 	}
-	s.Split = balancer.NewSplit([]byte("secret"), 1, shares)
+	s.Split, s.Shares, s.Trial = balancer.NewSplit([]byte("secret"), 1, shares), shares, o.trial
 	e.service = s
 	table, err := route.New([]route.Rule{{Name: "all", Kind: route.Prefix, Path: "/"}})
 	if err != nil {

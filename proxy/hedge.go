@@ -270,6 +270,7 @@ func (t *attempt) judge(err *Error) (again bool, _ *Error) {
 func (t *attempt) yield(h *hedge, outcome upstream.Outcome) {
 	x := t.x
 	now := x.proxy.options.Now()
+	x.heard(outcome, time.Duration(now-t.began))
 	t.end(now, time.Duration(now-t.began), outcome)
 	*t = h.attempt
 	x.hedge = nil

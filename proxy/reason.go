@@ -64,6 +64,7 @@ const (
 	UpstreamInvalid
 	ResponseTruncated
 	ResponseTimeout
+	ServerError
 	TotalTimeout
 	DeadlineExceeded
 	ConnectionLimit
@@ -136,6 +137,7 @@ var reasonNames = [reasons]string{
 	UpstreamInvalid:    "http_protocol_error",
 	ResponseTruncated:  "http_response_incomplete",
 	ResponseTimeout:    "http_response_timeout",
+	ServerError:        "server_error",
 	TotalTimeout:       "total_timeout",
 	DeadlineExceeded:   "client_deadline",
 	ConnectionLimit:    "connection_limit_reached",
@@ -160,7 +162,7 @@ func Reasons() []string { return append([]string(nil), reasonNames[:]...) }
 func RetryReasons() []string {
 	return []string{
 		ConnectRefused.String(), ConnectTimeout.String(), ConnectFailed.String(), TLSCertificate.String(), TLSAlert.String(), TLSProtocol.String(),
-		UpstreamBroken.String(), UpstreamInvalid.String(), ConnectionLimit.String(),
+		UpstreamBroken.String(), UpstreamInvalid.String(), ConnectionLimit.String(), ResponseTimeout.String(), ServerError.String(),
 	}
 }
 

@@ -73,6 +73,7 @@ type Service struct {
 	Evicted         balancer.LiveMask   // groups that nobody gets, not even who asks
 	Testers         []Tester            // nil: none
 	Hold            *Hold               // in which requests wait while the service is paused; nil: it is not
+	Trial           *Trial              // nil: no group is on trial
 }
 
 // Group is one colour of a service.

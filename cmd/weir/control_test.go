@@ -26,6 +26,7 @@ type fakeControl struct {
 	overlay *admin.Overlay
 	order   admin.Order // the last one
 	by      string
+	rollout *admin.Rollout
 }
 
 var since = time.Date(2026, 11, 22, 12, 0, 0, 0, time.Local)
@@ -36,7 +37,7 @@ func (f *fakeControl) has(name string) bool {
 }
 
 func (f *fakeControl) service() admin.Service {
-	s := admin.Service{Name: "api", Epoch: 1, Version: fmt.Sprint(f.version), Overlay: f.overlay}
+	s := admin.Service{Name: "api", Epoch: 1, Version: fmt.Sprint(f.version), Overlay: f.overlay, Rollout: f.shown()}
 	for i, name := range []string{"blue", "green"} {
 		g := admin.Group{Name: name, Weight: f.weights[name], State: "live", Requests: 1000, ObservedOf: 1000, Targets: []admin.Target{
 			{Address: fmt.Sprintf("127.0.0.1:500%d", 2+i), State: "healthy", InFlight: int64(i), LatencyMS: 2.125},

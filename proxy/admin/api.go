@@ -79,6 +79,14 @@ func (a *api) routes(metrics http.Handler) http.Handler {
 			"PUT":    a.write("set weights", a.setWeights),
 			"DELETE": a.write("reset weights", a.resetWeights),
 		},
+		"/v1/services/{s}/rollout": {
+			"GET":    a.read(a.rollout),
+			"POST":   a.write("start rollout", a.startRollout),
+			"DELETE": a.write("abort rollout", a.tellRollout(RolloutAbort)),
+		},
+		"/v1/services/{s}/rollout/pause":   {"POST": a.write("pause rollout", a.tellRollout(RolloutPause))},
+		"/v1/services/{s}/rollout/resume":  {"POST": a.write("resume rollout", a.tellRollout(RolloutResume))},
+		"/v1/services/{s}/rollout/promote": {"POST": a.write("promote rollout", a.tellRollout(RolloutPromote))},
 	}
 	for _, verb := range []Verb{Drain, Evict, Pause, Resume} {
 		table["/v1/services/{s}/"+string(verb)] = methods{"POST": a.write(string(verb), a.order(verb))}

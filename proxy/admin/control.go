@@ -33,6 +33,12 @@ type Control interface {
 	ResetWeights(ctx context.Context, service string, c Change) (before, after Service, err error)
 	// Steer carries an order out, durably, and returns the state before and after.
 	Steer(ctx context.Context, service string, o Order, c Change) (before, after Service, err error)
+	// Rollout is a service's last rollout, ErrNoRollout if it has had none.
+	Rollout(service string) (Rollout, error)
+	// StartRollout begins one, durably. While another one is under way it is a *BusyError. The state after carries the rollout.
+	StartRollout(ctx context.Context, service string, q RolloutRequest, c Change) (before, after Service, err error)
+	// TellRollout pauses, resumes or ends the one under way; after its end it is a *BusyError.
+	TellRollout(ctx context.Context, service string, cmd RolloutCommand, c Change) (before, after Service, err error)
 	// Reload reads the configuration again and waits until it is in force or refused. A refused one is an
 	// *InvalidError whose details carry positions. Change.Match is held against Status.Config.Version.
 	Reload(ctx context.Context, c Change) (ReloadResult, error)

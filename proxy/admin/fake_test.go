@@ -18,6 +18,8 @@ type fakeControl struct {
 	mu      sync.Mutex // guards everything below
 	weights admin.Weights
 	overlay *admin.Overlay
+	rollout *admin.Rollout
+	asked   admin.RolloutRequest
 	version int
 
 	reload  func() (admin.ReloadResult, error)
@@ -48,7 +50,7 @@ func newFake() *fakeControl {
 }
 
 func (f *fakeControl) state() admin.Service {
-	s := admin.Service{Name: "api", Epoch: 1, Version: fmt.Sprint("v", f.version), Overlay: f.overlay}
+	s := admin.Service{Name: "api", Epoch: 1, Version: fmt.Sprint("v", f.version), Overlay: f.overlay, Rollout: f.rollout}
 	for _, name := range []string{"blue", "green"} {
 		s.Groups = append(s.Groups, admin.Group{
 			Name: name, Weight: f.weights[name], State: "live",

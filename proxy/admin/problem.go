@@ -99,6 +99,7 @@ func problemFor(err error) (*Problem, bool) {
 	var invalid *InvalidError
 	var syntax *SyntaxError
 	var tooLarge *http.MaxBytesError
+	var busy *BusyError
 	switch {
 	case errors.As(err, &p):
 		return p, false
@@ -110,7 +111,9 @@ func problemFor(err error) (*Problem, bool) {
 		return problem(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is longer than %d bytes", tooLarge.Limit)), false
 	case errors.As(err, &syntax):
 		return problem(http.StatusBadRequest, syntax.Error()), false
-	case errors.Is(err, ErrNotFound):
+	case errors.As(err, &busy):
+		return problem(http.StatusConflict, busy.Detail), false
+	case errors.Is(err, ErrNotFound), errors.Is(err, ErrNoRollout):
 		return problem(http.StatusNotFound, err.Error()), false
 	case errors.Is(err, ErrConflict):
 		return problem(http.StatusPreconditionFailed, "If-Match does not hold: read the state again"), false

@@ -16,6 +16,8 @@ type Service struct {
 	Breaker *Breaker `json:"breaker,omitempty"`
 	// Pause is absent while requests do not wait for a resume.
 	Pause *PauseState `json:"pause,omitempty"`
+	// Rollout is the last one, under way or over; absent before the first.
+	Rollout *Rollout `json:"rollout,omitempty"`
 	// Overlay is absent while the file's weights are in force and nothing was set at run time.
 	Overlay *Overlay `json:"overlay,omitempty"`
 }

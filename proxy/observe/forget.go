@@ -22,6 +22,7 @@ func (m *Metrics) Forget(keep Inventory) {
 	defer m.mu.Unlock()
 	m.forgetRoutesLocked(setOf(keep.Routes))
 	m.forgetQueuesLocked(keep.Queues)
+	m.forgetRolloutsLocked(keep.Services)
 	for key, g := range retired(m.groups, setOf(keep.Groups)) {
 		g.forgetLocked()
 		delete(m.groups, key)

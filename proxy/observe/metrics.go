@@ -49,6 +49,7 @@ type Metrics struct {
 	concurrency *concurrencyCollector
 	queue       queueVecs
 	pauses      *pauseCollector
+	rollout     rolloutVecs
 	onDemand    *prometheus.CounterVec
 	csp         *cspReports
 	waf         *wafVecs
@@ -71,6 +72,7 @@ type Metrics struct {
 	services map[string]*Service
 	limits   map[string]*Limit
 	queues   map[string]*Queue
+	rollouts map[string]*Rollout
 	subjects []string // of the certificates exported
 	watches  int      // calls of Watch that have not ended
 }
@@ -100,6 +102,7 @@ func NewMetrics(b Build) *Metrics {
 		concurrency: newConcurrencyCollector(),
 		queue:       newQueueVecs(),
 		pauses:      newPauseCollector(),
+		rollout:     newRolloutVecs(),
 		onDemand:    newOnDemand(),
 		csp:         newCSPReports(),
 		waf:         newWAFVecs(),
@@ -125,6 +128,7 @@ func NewMetrics(b Build) *Metrics {
 		services:  map[string]*Service{},
 		limits:    map[string]*Limit{},
 		queues:    map[string]*Queue{},
+		rollouts:  map[string]*Rollout{},
 	}
 	m.lastGood.Set(1) // a process that runs was started with a good file
 	m.register(b)
@@ -154,6 +158,7 @@ func (m *Metrics) register(b Build) {
 	m.registry.MustRegister(m.limit.collectors()...)
 	m.registry.MustRegister(m.guards, m.concurrency)
 	m.registry.MustRegister(m.queue.collectors()...)
+	m.registry.MustRegister(m.rollout.collectors()...)
 	m.registry.MustRegister(m.onDemand, m.csp.total, m.waf, m.pauses)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }

@@ -36,6 +36,10 @@ func populated() *observe.Metrics {
 	m.SetLimitStats(func() []observe.LimitStat {
 		return []observe.LimitStat{{Name: "login", Keys: 3, Evicted: 4, Shared: true}}
 	})
+	m.Rollout("api", "evidence")
+	m.SetRolloutStats([]string{"running", "holding"}, func() []observe.RolloutStat {
+		return []observe.RolloutStat{{Service: "api", Evidence: 12.5, Threshold: 1000, Harm: -3, Needs: 7, Step: 2, State: "running"}}
+	})
 	m.Queue(observe.QueueOptions{Service: "api", Priorities: []string{"normal"}, Reasons: []string{"queue_full"}})
 	m.SetQueueStats([]string{"normal"}, func() []observe.QueueStat {
 		return []observe.QueueStat{{Service: "api", InFlight: 5, Waiting: []int{6}}}
@@ -108,6 +112,10 @@ func TestFirstScrapeHasEverySeriesAtZero(t *testing.T) {
 		`weir_queue_wait_seconds_count{service="api"} 0`,
 		`weir_service_requests_in_flight{service="api"} 5`,
 		`weir_queue_length{priority="normal",service="api"} 6`,
+		`weir_rollout_rollbacks_total{reason="evidence",service="api"} 0`,
+		`weir_rollout_evidence{service="api"} 12.5`,
+		`weir_rollout_state{service="api",state="running"} 1`,
+		`weir_rollout_state{service="api",state="holding"} 0`,
 		`weir_config_reloads_total{result="failure"} 0`,
 		`weir_config_reloads_total{result="success"} 0`,
 		`weir_config_last_reload_successful 1`,
@@ -236,6 +244,8 @@ func TestForgetRemovesWhatLeftAndNothingElse(t *testing.T) {
 	m.Limit("old").Limited()
 	queue := m.Queue(observe.QueueOptions{Service: "old", Priorities: []string{"normal"}, Reasons: []string{"queue_full"}})
 	queue.Shed(0, "queue_full")
+	rollout := m.Rollout("old", "evidence")
+	rollout.RolledBack("evidence")
 	listener := m.Listener("leaving")
 	listener.Accepted()
 	listener.RequestBegin()
@@ -264,6 +274,7 @@ func TestForgetRemovesWhatLeftAndNothingElse(t *testing.T) {
 	service.Retried("connect_error")
 	queue.Shed(0, "queue_full")
 	queue.Waited(1)
+	rollout.RolledBack("evidence")
 	listener.RequestEnd()
 	listener.Closed()
 

@@ -62,6 +62,7 @@ func (s *Server) apply(ctx context.Context, cfg *configs.Config, trigger string)
 	dead := s.awaitPeers(ctx, p)
 	g := s.commit(p, old, digest)
 	s.retire(old, g)
+	s.retireRollouts()
 	// Who is dead now is the news of this reload; the generation keeps only what stays true, status shows targets as they are.
 	result := applied{generation: g.number, changed: []string{}, warnings: append(dead, g.warnings...)}
 	if old != nil {

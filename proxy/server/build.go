@@ -7,6 +7,7 @@ import (
 	"github.com/valor-ivx/weir/configs"
 	"github.com/valor-ivx/weir/proxy"
 	"github.com/valor-ivx/weir/proxy/observe"
+	"github.com/valor-ivx/weir/proxy/rollout"
 )
 
 // build makes the snapshot of a generation from its plan, its pools and the runtime overlay. Under Server.mu.
@@ -71,6 +72,10 @@ func (g *generation) service(s *Server, c *configs.Service, old *generation) *pr
 	}
 	s.bound(service, g.plan.config, c)
 	s.hedged(service, c)
+	_ = s.metrics.Rollout(c.Name, rollout.Causes()...) // at 0 from the first scrape
+	if void == "" {
+		service.Trial = counters.trial
+	}
 	for i, name := range names {
 		m := s.metrics.Group(c.Name, name)
 		m.SetConfiguredShare(float64(shares[i].Weight) / balancer.WeightSum)

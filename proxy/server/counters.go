@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/valor-ivx/weir/proxy"
+	"github.com/valor-ivx/weir/proxy/rollout"
 	"github.com/valor-ivx/weir/upstream"
 )
 
@@ -16,7 +17,9 @@ type serviceCounters struct {
 	budget *upstream.RetryBudget
 	ratio  float64 // of budget
 
-	hold    *proxy.Hold       // nil until the service is paused; then it stays, for those that wait in it
+	hold  *proxy.Hold  // nil until the service is paused; then it stays, for those that wait in it
+	trial *proxy.Trial // of the requests that are assigned now; nil while no group is on trial; under mu
+
 	breaker *upstream.Breaker // nil until the service has one; then it stays, for the requests that it has counted
 
 	mu       sync.Mutex     // guards followed, and orders what follow does; taken after Server.mu and the registry's
@@ -91,5 +94,6 @@ func (s *Server) exportStats() {
 	s.metrics.SetPauseStats(s.pauseStats)
 	s.metrics.SetClusterStat(s.clusterStat)
 	s.metrics.SetConcurrencyStats(s.concurrencyStats)
+	s.metrics.SetRolloutStats(rollout.Phases(), s.rolloutStats)
 	s.countStreams()
 }

@@ -51,6 +51,10 @@ func (s *Server) status() admin.Status {
 func (s *Server) describe(g *generation, name string) admin.Service {
 	service := g.services[name]
 	d := admin.Service{Name: name, Epoch: g.runtime.Services[name].epoch(), Version: g.version(name)}
+	if v, ok := s.view(g, name); ok {
+		r := describeRollout(&v)
+		d.Rollout = &r
+	}
 	d.Breaker = describeBreaker(service, s.registry.Now())
 	for i := range service.Groups {
 		d.Groups = append(d.Groups, g.describeGroup(service, i))

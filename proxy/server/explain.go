@@ -164,6 +164,7 @@ func (e *explanation) choose() {
 		e.end("503 unless an unhealthy target answers after all: no group with weight has a live target")
 		return
 	}
+	e.rollout()
 	e.forwards(fmt.Sprintf("forwarded to %s: %s", s.Name, strings.Join(live, ", ")))
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/valor-ivx/weir/balancer"
+	"github.com/valor-ivx/weir/proxy/rollout"
 )
 
 // overlayVersion is raised when an older weir could misread the file. Version 1 had weights alone, and reads as this one without the rest.
@@ -37,6 +38,8 @@ type serviceOverlay struct {
 	Round uint32    `json:"round,omitempty"`
 	Since time.Time `json:"since,omitzero"` // of the weights
 	By    string    `json:"by,omitempty"`
+	// Rollout is the last rollout, under way or over; nil: none.
+	Rollout *rollout.State `json:"rollout,omitempty"`
 }
 
 // mark is what an operator has said of a group or a target.
@@ -76,6 +79,13 @@ func (o overlay) reset(service string) overlay {
 		kept.Epoch = s.epoch() + 1
 	}
 	return o.with(service, kept)
+}
+
+// raised returns a copy in which the service's clients are dealt anew.
+func (o overlay) raised(service string) overlay {
+	s := o.Services[service]
+	s.Epoch = s.epoch() + 1
+	return o.with(service, s)
 }
 
 // epoch is that of the assignment of clients, from 1.

@@ -83,7 +83,8 @@ type Server struct {
 	fading    []*endpoint // that take no more connections
 	runtime   overlay
 	outgoing  []outgoing
-	aside     string // why the overlay file was set aside at start; never written after
+	rollouts  rollouts // written under mu
+	aside     string   // why the overlay file was set aside at start; never written after
 
 	current atomic.Pointer[generation] // what is in force; written under mu
 	attempt atomic.Pointer[admin.ReloadAttempt]
@@ -160,6 +161,7 @@ func start(o Options) (s *Server, err error) {
 		_ = control.Close()
 		return s, err
 	}
+	s.resumeRollouts()
 	// Before the admin API says that weir is ready: whoever waits for that may read the file next.
 	if err = s.writePID(); err != nil {
 		_ = control.Close()
@@ -229,6 +231,9 @@ func (s *Server) serveAdmin(l net.Listener) {
 // release closes what start opened, when it did not come to the end.
 func (s *Server) release() {
 	s.end()
+	for _, r := range s.rollouts.all() {
+		r.runner.Close()
+	}
 	s.stopQUIC()
 	if s.turns != nil {
 		s.turns.close()

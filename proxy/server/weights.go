@@ -29,6 +29,7 @@ func (s *Server) setWeights(_ context.Context, name string, w admin.Weights, c a
 		for group, weight := range w {
 			set.Weights[group] = uint32(weight)
 		}
+		set.Rollout = s.rolloutAfter(name, "its weights were set by "+c.By)
 		return s.runtime.with(name, set), g.stillOpen(name, set)
 	})
 }
@@ -44,15 +45,8 @@ func (s *Server) change(name string, c admin.Change, next func(*generation) (ove
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g := s.current.Load()
-	switch {
-	case s.stopping.Load():
-		return before, after, admin.ErrStopping
-	case g.services[name] == nil:
-		return before, after, admin.ErrNotFound
-	}
-	before = s.describe(g, name)
-	if !c.Match.Holds(before.Version) {
-		return before, after, admin.ErrConflict
+	if before, err = s.writable(g, name, c); err != nil {
+		return before, after, err
 	}
 	runtime, err := next(g)
 	if err != nil {
@@ -62,13 +56,10 @@ func (s *Server) change(name string, c admin.Change, next func(*generation) (ove
 		return before, after, err
 	}
 	s.runtime = runtime
+	s.followOverlay(name)
 	s.counters[name].rebase() // even for the same weights: who sets them looks at what follows
-	changed := *g
-	changed.build(s, g)
-	s.adapt(&changed)
-	s.current.Store(&changed)
-	s.proxy.Publish(changed.snapshot)
-	after = s.describe(&changed, name)
+	s.republish()
+	after = s.describe(s.current.Load(), name)
 	s.log.Info("weights in force", zap.String(observe.KeyService, name), zap.String("weir.by", c.By),
 		zap.String("weir.before", before.Posture()), zap.String("weir.after", after.Posture()))
 	return before, after, nil

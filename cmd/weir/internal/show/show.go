@@ -33,6 +33,9 @@ func Status(w io.Writer, s admin.Status, now time.Time) {
 	for _, sv := range s.Services {
 		overlay(w, sv)
 		marks(w, sv)
+		if sv.Rollout != nil {
+			Rollout(w, sv.Name, *sv.Rollout)
+		}
 		breaker(w, sv)
 	}
 	if a := s.Config.LastReload; a != nil && !a.OK {

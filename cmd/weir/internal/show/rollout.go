@@ -1,0 +1,41 @@
+package show
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/valor-ivx/weir/proxy/admin"
+)
+
+// Rollout prints a rollout: where it is, what speaks against the group, and what is missing.
+func Rollout(w io.Writer, service string, r admin.Rollout) {
+	fmt.Fprintln(w, RolloutLine(service, r))
+	if r.Reason != "" {
+		fmt.Fprintf(w, "  %s\n", clean(r.Reason))
+	}
+	fmt.Fprintf(w, "  evidence %.3g, rolled back at %.0f; %.1f failed requests beyond the tolerated ones, rolled back beyond %d\n", r.Evidence, r.Threshold, r.Harm, r.MaxHarm)
+	fmt.Fprintf(w, "  %s failed %d of %d requests, the other groups %d of %d\n", clean(r.To), r.Green.Failed, r.Green.Requests, r.Others.Failed, r.Others.Requests)
+	if r.SlowP95 > 0 {
+		fmt.Fprintf(w, "  slow from %s (p95) and %s (p99) on: %s %d and %d, the other groups %d and %d\n", time.Duration(r.SlowP95), time.Duration(r.SlowP99), clean(r.To),
+			r.Green.Slow95, r.Green.Slow99, r.Others.Slow95, r.Others.Slow99)
+	}
+	if r.Over() {
+		return
+	}
+	switch {
+	case r.Needs > 0 && r.NeedsTime > 0:
+		fmt.Fprintf(w, "  needs %d more requests of %s at this step, %s at this rate\n", r.Needs, clean(r.To), time.Duration(r.NeedsTime))
+	case r.Needs > 0:
+		fmt.Fprintf(w, "  needs %d more requests of %s at this step\n", r.Needs, clean(r.To))
+	}
+}
+
+// RolloutLine is a rollout in one line.
+func RolloutLine(service string, r admin.Rollout) string {
+	line := fmt.Sprintf("service %s: rollout to %s %s, step %d of %d, weight %s %%", clean(service), clean(r.To), clean(r.State), r.Step, len(r.Steps), r.Weight)
+	if !r.Over() {
+		line += fmt.Sprintf(", %s of %s", time.Duration(r.Held).Truncate(time.Second), time.Duration(r.Hold))
+	}
+	return line + ", started by " + clean(r.By)
+}

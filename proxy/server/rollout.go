@@ -1,0 +1,238 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/valor-ivx/weir/balancer"
+	"github.com/valor-ivx/weir/configs"
+	"github.com/valor-ivx/weir/proxy"
+	"github.com/valor-ivx/weir/proxy/admin"
+	"github.com/valor-ivx/weir/proxy/observe"
+	"github.com/valor-ivx/weir/proxy/rollout"
+)
+
+// rolling is the rollout of one service that is under way, or was last in this process. It is what the rollout's own goroutine sees of the server.
+type rolling struct {
+	server  *Server
+	service string
+	to      string
+	runner  *rollout.Runner // set before anybody else sees the rolling
+	watch   *proxy.Watch
+
+	// mu guards trials: the rollout's goroutine reads them, a change of weights adds one. Held for copying counts.
+	mu     sync.Mutex
+	trials []*heldTrial
+
+	step int // of the last trial; guarded by Server.mu
+}
+
+// heldTrial is a trial with what was last read of it. It is read as long as the rollout goes on: a request that takes an hour is held against the share that it was assigned by.
+type heldTrial struct {
+	trial         *proxy.Trial
+	share         float64
+	step          int
+	green, others proxy.TrialCounts
+}
+
+var _ rollout.Edge = (*rolling)(nil)
+
+// Sample implements rollout.Edge.
+func (r *rolling) Sample() rollout.Sample {
+	var s rollout.Sample
+	if service := r.server.current.Load().services[r.service]; service != nil {
+		for i := range service.Groups {
+			live := service.Groups[i].Pool.Live()
+			switch healthy := live.Len() > 0 && !live.Fallback(); {
+			case service.Groups[i].Name == r.to:
+				s.GreenLive = healthy
+			default:
+				s.OthersLive = s.OthersLive || healthy
+			}
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, t := range r.trials {
+		green, others := t.trial.Counts()
+		if green != t.green || others != t.others {
+			s.Lots = append(s.Lots, rollout.Lot{Share: t.share, Step: t.step, Green: since(t.green, green), Others: since(t.others, others)})
+			t.green, t.others = green, others
+		}
+	}
+	if !r.watch.Frozen() {
+		s.Latencies = r.watch.Latencies()
+	}
+	return s
+}
+
+// since is what was counted between two readings.
+func since(from, to proxy.TrialCounts) rollout.Count {
+	return rollout.Count{
+		Requests: to.Requests - from.Requests, Errors: to.Errors - from.Errors, Failed: to.Failed - from.Failed,
+		Slow95: to.Slow95 - from.Slow95, Slow99: to.Slow99 - from.Slow99,
+	}
+}
+
+// Freeze implements rollout.Edge.
+func (r *rolling) Freeze(l rollout.Limits) { r.watch.Freeze(l.P95, l.P99) }
+
+// Settle implements rollout.Edge.
+func (r *rolling) Settle(decide func() (rollout.State, bool), accept func()) error {
+	s := r.server
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state, ok := decide()
+	if !ok {
+		return nil
+	}
+	if s.stopping.Load() {
+		return admin.ErrStopping
+	}
+	return s.settle(r, state, accept)
+}
+
+// settle stores a rollout's state and puts its weights in force, for the next request. What ends a rollout is in force even if it cannot be stored: a full disk must not keep
+// a green that fails. Under Server.mu.
+func (s *Server) settle(r *rolling, state rollout.State, accept func()) error {
+	set := s.runtime.Services[r.service]
+	was, weights := set.Weights, state.Weights()
+	moved := !maps.Equal(was, weights) || r.step != state.Step
+	if moved {
+		set.Weights, set.Since, set.By = weights, time.Now().UTC(), fmt.Sprintf("rollout to %s started by %s", state.To, state.By)
+	}
+	set.Rollout = &state
+	next := s.runtime.with(r.service, set)
+	if state.Phase == rollout.RolledBack {
+		next = next.raised(r.service)
+	}
+	err := s.overlay.save(next)
+	if err != nil && !state.Phase.Over() {
+		return err
+	}
+	s.runtime = next
+	counters := s.counters[r.service]
+	switch {
+	case state.Phase.Over():
+		counters.trial = nil
+	case moved && state.Step > 0:
+		counters.trial = r.open(s.current.Load().services[r.service], &state)
+	}
+	if moved || state.Phase.Over() {
+		s.republish()
+		s.tellRollout(r.service, &state)
+	}
+	accept() // last: who sees the step sees what is counted for it
+	return err
+}
+
+// republish builds the generation in force anew, with the runtime overlay as it is now. Under Server.mu.
+func (s *Server) republish() {
+	g := s.current.Load()
+	changed := *g
+	changed.build(s, g)
+	s.adapt(&changed)
+	s.current.Store(&changed)
+	s.proxy.Publish(changed.snapshot)
+}
+
+// open is the trial of the requests that are assigned by a state's weights from now on.
+func (r *rolling) open(service *proxy.Service, state *rollout.State) *proxy.Trial {
+	t := &proxy.Trial{Watch: r.watch, Green: -1}
+	for i := range service.Shares {
+		if service.Shares[i].Name == state.To {
+			t.Green = i
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.step = state.Step
+	r.trials = append(r.trials, &heldTrial{trial: t, share: float64(state.Share()) / balancer.WeightSum, step: state.Step})
+	return t
+}
+
+// tellRollout says what a rollout came to: for people in the log, for machines in the metrics.
+func (s *Server) tellRollout(service string, state *rollout.State) {
+	fields := []zap.Field{
+		zap.String(observe.KeyService, service), zap.String(observe.KeyGroup, state.To), zap.String("weir.by", state.By), zap.String("weir.state", string(state.Phase)),
+		zap.Int("weir.step", state.Step), zap.Stringer("weir.weight", configs.Weight(state.Share())), zap.String(observe.KeyReason, state.Reason),
+	}
+	if state.Phase == rollout.RolledBack {
+		s.metrics.Rollout(service, rollout.Causes()...).RolledBack(string(state.Cause))
+		s.log.Warn("rollout rolled back", fields...)
+		return
+	}
+	s.log.Info("rollout", fields...)
+}
+
+// begin starts the goroutine of a rollout. Under Server.mu.
+func (s *Server) begin(service string, m *rollout.Machine) *rolling {
+	state := m.State()
+	r := &rolling{server: s, service: service, to: state.To, watch: new(proxy.Watch)}
+	switch l := state.Tally.Limits; {
+	case !state.Options.Latency:
+		r.watch.Freeze(unlimited, unlimited) // nothing is slow, and nothing is learnt for it
+	case l != (rollout.Limits{}):
+		r.Freeze(l)
+	}
+	r.runner = rollout.Start(m, rollout.RunnerOptions{Edge: r, Now: s.registry.Now, Failed: func(err error) {
+		if errors.Is(err, admin.ErrStopping) {
+			return // keepRollouts will
+		}
+		s.log.Error("rollout state not stored: it stays at its step, and can still go back", zap.String(observe.KeyService, service), observe.Err(err))
+	}})
+	s.rollouts.put(service, r)
+	return r
+}
+
+// rollouts are the rollouts by service, for those that do not hold Server.mu too: status, scrapes.
+type rollouts struct {
+	mu sync.Mutex // guards by; held for a lookup or a copy
+	by map[string]*rolling
+}
+
+func (l *rollouts) get(service string) *rolling {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.by[service]
+}
+
+func (l *rollouts) put(service string, r *rolling) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.by == nil {
+		l.by = map[string]*rolling{}
+	}
+	l.by[service] = r
+}
+
+func (l *rollouts) all() []*rolling {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list := make([]*rolling, 0, len(l.by))
+	for _, r := range l.by {
+		list = append(list, r)
+	}
+	return list
+}
+
+// view is a service's last rollout; false when it has had none. It reads what is stored where this process has not seen it.
+func (s *Server) view(g *generation, service string) (rollout.View, bool) {
+	if r := s.rollouts.get(service); r != nil {
+		return r.runner.View(), true
+	}
+	set, ok := g.runtime.Services[service]
+	if !ok || set.Rollout == nil {
+		return rollout.View{}, false
+	}
+	m, err := rollout.NewMachine(*set.Rollout)
+	if err != nil { // resume has said so
+		return rollout.View{State: *set.Rollout}, true
+	}
+	return m.View(), true
+}

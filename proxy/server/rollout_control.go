@@ -1,0 +1,279 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/valor-ivx/weir/configs"
+	"github.com/valor-ivx/weir/proxy"
+	"github.com/valor-ivx/weir/proxy/admin"
+	"github.com/valor-ivx/weir/proxy/observe"
+	"github.com/valor-ivx/weir/proxy/rollout"
+)
+
+// Rollout implements admin.Control.
+func (c control) Rollout(name string) (admin.Rollout, error) {
+	g := c.s.current.Load()
+	if g.services[name] == nil {
+		return admin.Rollout{}, admin.ErrNotFound
+	}
+	if v, ok := c.s.view(g, name); ok {
+		return describeRollout(&v), nil
+	}
+	return admin.Rollout{}, admin.ErrNoRollout
+}
+
+// StartRollout implements admin.Control.
+func (c control) StartRollout(_ context.Context, name string, q admin.RolloutRequest, ch admin.Change) (before, after admin.Service, err error) {
+	s := c.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := s.current.Load()
+	if before, err = s.writable(g, name, ch); err != nil {
+		return before, after, err
+	}
+	if r := s.rollouts.get(name); r != nil && !r.runner.View().Phase.Over() {
+		return before, after, &admin.BusyError{Detail: fmt.Sprintf("a rollout to %s is under way, started by %s: abort or promote it first", r.to, r.runner.View().By)}
+	}
+	if why := g.unjudgeable(name); why != "" {
+		return before, after, refusedRollout(errors.New(why))
+	}
+	weights := map[string]uint32{}
+	for _, share := range g.sharesOf(name) {
+		weights[share.Name] = share.Weight
+	}
+	state, err := rollout.Begin(q.To, ch.By, weights, rolloutOptions(g.config(name), q))
+	if err != nil {
+		return before, after, refusedRollout(err)
+	}
+	// Stored before anything watches it: what the 200 says survives a kill that follows it.
+	set := s.runtime.Services[name]
+	set.Weights, set.Since, set.By, set.Rollout = weights, time.Now().UTC(), "rollout started by "+ch.By, &state
+	next := s.runtime.with(name, set)
+	if err := s.overlay.save(next); err != nil {
+		return before, after, err
+	}
+	m, err := rollout.NewMachine(state)
+	if err != nil {
+		return before, after, refusedRollout(err)
+	}
+	s.runtime = next
+	s.republish()
+	s.begin(name, m)
+	s.tellRollout(name, &state)
+	return before, s.describe(s.current.Load(), name), nil
+}
+
+// unjudgeable says why requests are not dealt to a service's groups by their weights alone, which is what evidence is reckoned from; "": they are.
+func (g *generation) unjudgeable(name string) string {
+	if g.services[name].Sticky.Source != proxy.StickyOff {
+		return "clients stay with their groups (sticky): a rollout of such a service is not supported yet"
+	}
+	if len(g.runtime.Services[name].Groups) > 0 && g.voids[name] == "" {
+		return "a group drains or is evicted: resume it first"
+	}
+	return ""
+}
+
+// refusedRollout is a start that asks for what cannot be.
+func refusedRollout(err error) error {
+	return &admin.InvalidError{Title: "rollout not acceptable", Details: []admin.Detail{{Message: err.Error()}}}
+}
+
+// writable is a service that a write may change, as it is now. Under Server.mu.
+func (s *Server) writable(g *generation, name string, c admin.Change) (before admin.Service, err error) {
+	switch {
+	case s.stopping.Load():
+		return before, admin.ErrStopping
+	case g.services[name] == nil:
+		return before, admin.ErrNotFound
+	}
+	before = s.describe(g, name)
+	if !c.Match.Holds(before.Version) {
+		return before, admin.ErrConflict
+	}
+	return before, nil
+}
+
+// rolloutOptions are the service's, with what the request says in their place.
+func rolloutOptions(c *configs.Rollout, q admin.RolloutRequest) rollout.Options {
+	o := rollout.Options{
+		Hold: c.Hold, Bake: c.Bake, WarmUp: c.WarmUp, Tolerance: c.Tolerance, Alpha: c.Alpha, MaxHarm: c.MaxHarm, MinEffect: c.MinEffect, Latency: c.Latency,
+	}
+	for _, w := range c.Steps {
+		o.Steps = append(o.Steps, uint32(w))
+	}
+	if q.Steps != nil {
+		o.Steps = nil
+		for _, w := range q.Steps {
+			o.Steps = append(o.Steps, uint32(w))
+		}
+	}
+	replace(&o.Hold, (*time.Duration)(q.Hold))
+	replace(&o.Bake, (*time.Duration)(q.Bake))
+	replace(&o.WarmUp, (*time.Duration)(q.WarmUp))
+	replace(&o.Tolerance, q.Tolerance)
+	replace(&o.Alpha, q.Alpha)
+	replace(&o.MaxHarm, q.MaxHarm)
+	replace(&o.MinEffect, q.MinEffect)
+	replace(&o.Latency, q.Latency)
+	return o
+}
+
+func replace[T any](to, by *T) {
+	if by != nil {
+		*to = *by
+	}
+}
+
+// config is a service's rollout in the file.
+func (g *generation) config(service string) *configs.Rollout {
+	for i := range g.plan.config.Services {
+		if c := &g.plan.config.Services[i]; c.Name == service {
+			return &c.Rollout
+		}
+	}
+	return &configs.Rollout{}
+}
+
+// TellRollout implements admin.Control.
+func (c control) TellRollout(_ context.Context, name string, cmd admin.RolloutCommand, ch admin.Change) (before, after admin.Service, err error) {
+	s := c.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if before, err = s.writable(s.current.Load(), name, ch); err != nil {
+		return before, after, err
+	}
+	r := s.rollouts.get(name)
+	if r == nil {
+		return before, after, admin.ErrNoRollout
+	}
+	state, err := r.runner.Told(rollout.Command(cmd), ch.By)
+	if errors.Is(err, rollout.ErrOver) {
+		return before, after, &admin.BusyError{Detail: err.Error()}
+	}
+	if err == nil {
+		err = s.settle(r, state, func() { r.runner.Accept(state.Progress) })
+	}
+	if err != nil && !state.Phase.Over() {
+		return before, after, err
+	}
+	if err != nil { // it is over all the same, and that is what was asked for
+		s.log.Error("end of a rollout not stored", zap.String(observe.KeyService, name), observe.Err(err))
+	}
+	return before, s.describe(s.current.Load(), name), nil
+}
+
+// rolloutAfter is what is stored of a service's rollout beside weights that an operator sets: who types weights means them, so one under way is over. Under Server.mu.
+func (s *Server) rolloutAfter(name, why string) *rollout.State {
+	r := s.rollouts.get(name)
+	if r == nil || r.runner.View().Phase.Over() {
+		return s.runtime.Services[name].Rollout
+	}
+	state := r.runner.Dropped(why)
+	return &state
+}
+
+// followOverlay ends a service's rollout if the overlay says that it is over, or nothing of it. Under Server.mu, once the overlay is stored.
+func (s *Server) followOverlay(name string) {
+	r := s.rollouts.get(name)
+	if r == nil || r.runner.View().Phase.Over() {
+		return
+	}
+	state := r.runner.Dropped("its weights were reset to the file's")
+	if stored := s.runtime.Services[name].Rollout; stored != nil {
+		state = *stored
+	}
+	if state.Phase.Over() {
+		s.drop(r, &state)
+	}
+}
+
+// drop makes a rollout be over that nothing is left to do for.
+func (s *Server) drop(r *rolling, state *rollout.State) {
+	r.runner.Accept(state.Progress)
+	s.counters[r.service].trial = nil
+	s.tellRollout(r.service, state)
+}
+
+// resumeRollouts goes on with what the process before left under way. Once, at the start, before the admin API answers.
+func (s *Server) resumeRollouts() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, set := range s.runtime.Services {
+		if set.Rollout == nil || set.Rollout.Phase.Over() {
+			continue
+		}
+		m, err := rollout.NewMachine(*set.Rollout)
+		if reason := s.unresumable(name); reason != "" {
+			err = errors.New(reason)
+		}
+		if err != nil {
+			s.log.Error("rollout not resumed: its weights stay as they are", zap.String(observe.KeyService, name), observe.Err(err))
+			ended := *set.Rollout
+			ended.Phase, ended.Reason, ended.Ended = rollout.Aborted, "not resumed after a restart: "+err.Error(), time.Now().UTC()
+			set.Rollout = &ended
+			s.runtime = s.runtime.with(name, set)
+			continue
+		}
+		state := m.State()
+		r := s.begin(name, m)
+		if state.Step > 0 {
+			s.counters[name].trial = r.open(s.current.Load().services[name], &state)
+		}
+		s.log.Info("rollout resumed", zap.String(observe.KeyService, name), zap.String(observe.KeyGroup, state.To), zap.Int("weir.step", state.Step))
+	}
+	s.republish()
+}
+
+// unresumable says why a rollout of the service has nothing to go on with; "" if it has.
+func (s *Server) unresumable(service string) string {
+	g := s.current.Load()
+	switch {
+	case g.services[service] == nil:
+		return "the file has no such service"
+	case g.voids[service] != "":
+		return g.voids[service]
+	}
+	return ""
+}
+
+// retireRollouts ends those that a new configuration leaves nothing of. Under Server.mu, after the commit.
+func (s *Server) retireRollouts() {
+	for _, r := range s.rollouts.all() {
+		reason := s.unresumable(r.service)
+		if reason == "" || r.runner.View().Phase.Over() {
+			continue
+		}
+		state := r.runner.Dropped("the configuration has changed: " + reason)
+		s.drop(r, &state)
+		set := s.runtime.Services[r.service]
+		set.Rollout = &state
+		s.runtime = s.runtime.with(r.service, set)
+		if err := s.overlay.save(s.runtime); err != nil {
+			s.log.Error("end of a rollout not stored", zap.String(observe.KeyService, r.service), observe.Err(err))
+		}
+		s.republish()
+	}
+}
+
+// keepRollouts stores what is under way for the process after this one, and ends the goroutines. At the end, when no request is left to count; not under Server.mu.
+func (s *Server) keepRollouts() {
+	for _, r := range s.rollouts.all() {
+		r.runner.Close()
+		s.mu.Lock()
+		if set := s.runtime.Services[r.service]; set.Rollout != nil && !set.Rollout.Phase.Over() {
+			state := r.runner.State()
+			set.Rollout = &state
+			s.runtime = s.runtime.with(r.service, set)
+			if err := s.overlay.save(s.runtime); err != nil {
+				s.log.Error("rollout state not stored", zap.String(observe.KeyService, r.service), observe.Err(err))
+			}
+		}
+		s.mu.Unlock()
+	}
+}

@@ -1,0 +1,68 @@
+package server
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/valor-ivx/weir/proxy/admin"
+	"github.com/valor-ivx/weir/proxy/observe"
+	"github.com/valor-ivx/weir/proxy/rollout"
+)
+
+// describeRollout is a rollout as the admin API shows it.
+func describeRollout(v *rollout.View) admin.Rollout {
+	t := &v.Tally
+	d := admin.Rollout{
+		To: v.To, State: string(v.Phase), Step: v.Step, Weight: admin.Weight(v.Share()), Evidence: v.Evidence, Threshold: v.Threshold, Harm: math.Round(v.Harm*10) / 10,
+		MaxHarm: v.Options.MaxHarm, Cause: string(v.Cause), Reason: v.Reason, Needs: int64(v.Needs), Held: admin.Duration(t.Held.Round(time.Millisecond)), Hold: admin.Duration(v.Hold),
+		NeedsTime: admin.Duration(v.NeedsTime.Round(time.Second)), Started: v.Started, By: v.By,
+		Green: admin.RolloutCount(t.Green), Others: admin.RolloutCount(t.Others),
+	}
+	for _, s := range v.Options.Steps {
+		d.Steps = append(d.Steps, admin.Weight(s))
+	}
+	if l := t.Limits; l != (rollout.Limits{}) {
+		d.SlowP95, d.SlowP99 = admin.Duration(l.P95), admin.Duration(l.P99)
+	}
+	if !v.Ended.IsZero() {
+		ended := v.Ended
+		d.Ended = &ended
+	}
+	return d
+}
+
+// rolloutStats is what scrapes ask for.
+func (s *Server) rolloutStats() (list []observe.RolloutStat) {
+	g := s.current.Load()
+	if g == nil {
+		return nil
+	}
+	for name := range g.services {
+		st := observe.RolloutStat{Service: name}
+		if v, ok := s.view(g, name); ok {
+			st.Evidence, st.Threshold, st.Harm, st.Needs, st.Step, st.State = v.Evidence, v.Threshold, v.Harm, v.Needs, v.Step, string(v.Phase)
+		}
+		list = append(list, st)
+	}
+	slices.SortFunc(list, func(a, b observe.RolloutStat) int { return strings.Compare(a.Service, b.Service) })
+	return list
+}
+
+// rollout tells of a rollout under way, which decides what becomes of a request that the group on trial fails.
+func (e *explanation) rollout() {
+	s := e.route.Service
+	if s.Trial == nil {
+		return
+	}
+	to := s.Groups[s.Trial.Green].Name
+	decision, reason := "counted", fmt.Sprintf("a rollout to %s is under way: what the request comes to is evidence", to)
+	switch strings.ToUpper(e.request.Method) {
+	case "", "GET", "HEAD", "OPTIONS":
+		decision = "asked again if " + to + " fails"
+		reason += ", and the other groups are asked once, within the retry budget"
+	}
+	e.step("forward", decision, "%s", reason)
+}
