@@ -20,6 +20,9 @@ func (x *Exchange) finish() {
 			x.group.Metrics.Done(x.status)
 		}
 	}
+	if x.failed() {
+		x.noteFailure(now)
+	}
 	if x.snap.Access != nil {
 		x.log(now, elapsed)
 	}

@@ -69,6 +69,7 @@ type Metrics struct {
 	limits   map[string]*Limit
 	queues   map[string]*Queue
 	subjects []string // of the certificates exported
+	watches  int      // calls of Watch that have not ended
 }
 
 // durationBuckets are OpenTelemetry's for HTTP durations in seconds, with 1 ms and 2.5 ms below for an edge, whose own share is under a millisecond.

@@ -49,6 +49,7 @@ type Server struct {
 	turns    *turns          // of handshakes, on all listeners
 	http3    *http3.Counters // the same
 	csp      *csp.Collector
+	failures *observe.Failures
 
 	cluster   atomic.Pointer[link] // nil: none; written by apply
 	acme      atomic.Pointer[acme] // nil: none; written by apply, read by the data path and the admin API
@@ -117,7 +118,7 @@ func start(o Options) (s *Server, err error) {
 		certs: edgetls.NewManager(), stops: make(chan admin.StopMode, 2), hangups: make(chan struct{}, 1),
 		limits: limit.NewRegistry(limit.DefaultKeys), crowd: crowd{most: connectionsFor(openFilesLimit())},
 		http2: new(http2.Counters), http3: new(http3.Counters), logins: auth.NewWork(loginsAtATime()),
-		indexes: map[string]int{}, counters: map[string]*serviceCounters{},
+		indexes: map[string]int{}, counters: map[string]*serviceCounters{}, failures: new(observe.Failures),
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.metrics = observe.NewMetrics(observe.Build{Version: o.Version})
@@ -144,7 +145,7 @@ func start(o Options) (s *Server, err error) {
 		s.aside = fmt.Sprintf("the runtime overlay was set aside as %s, the file's weights are in force: %v", s.overlay.asidePath(), unreadable)
 	}
 	s.registry = upstream.NewRegistry(upstream.Options{Logger: s.log, Events: s.targets.events()})
-	s.proxy = proxy.New(proxy.Options{Logger: s.log, Now: s.registry.Now, Challenge: s.answerChallenge, Certificates: s.certs.Store, Suspected: s.suspected}, nil)
+	s.proxy = proxy.New(proxy.Options{Logger: s.log, Now: s.registry.Now, Challenge: s.answerChallenge, Certificates: s.certs.Store, Suspected: s.suspected, Failures: s.failures}, nil)
 	control, err := s.openAdmin(cfg)
 	if err != nil {
 		return s, err
