@@ -26,6 +26,9 @@ func (x *Exchange) finish() {
 	if x.snap.Access != nil {
 		x.log(now, elapsed)
 	}
+	if x.inspection != nil {
+		x.endInspection()
+	}
 	x.open = false
 	l.Metrics.RequestEnd()
 	x.peer = nil // a resting exchange keeps no old peer alive
@@ -61,6 +64,9 @@ func (x *Exchange) log(now int64, elapsed time.Duration) {
 	e.User = x.user.verdict.User
 	if i := bytes.IndexByte(x.req.Target, '?'); i >= 0 && x.user.verdict.Private {
 		e.Target = x.req.Target[:i]
+	}
+	if x.inspection != nil {
+		e.WAFRules = x.inspection.Rules()
 	}
 	if x.service != nil {
 		e.Service = x.service.Name
