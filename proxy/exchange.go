@@ -8,6 +8,7 @@ import (
 	"github.com/valor-ivx/weir/proxy/message"
 	"github.com/valor-ivx/weir/proxy/observe"
 	"github.com/valor-ivx/weir/proxy/route"
+	"github.com/valor-ivx/weir/proxy/waf"
 	"github.com/valor-ivx/weir/upstream"
 )
 
@@ -59,11 +60,12 @@ type Exchange struct {
 	socket      webSocket
 	entry       observe.Entry // scratch for finish
 
-	refusal    refusal // of a 429
-	passage    passage // at gates, until countOut
-	nonce      nonce   // of the answer's Content-Security-Policy
-	reportOn   string  // the policy that the request is a browser's report on; "": it is none
-	scratchKey []byte  // what a limit counts by
+	refusal    refusal         // of a 429
+	passage    passage         // at gates, until countOut
+	nonce      nonce           // of the answer's Content-Security-Policy
+	inspection *waf.Inspection // by the route's Shield; nil: none
+	reportOn   string          // the policy that the request is a browser's report on; "": it is none
+	scratchKey []byte          // what a limit counts by
 
 	scratch []byte // canonical path when it differs from the received one
 	lines   []byte // header lines of our own, being put together
@@ -103,6 +105,11 @@ func (x *Exchange) conversation() *Error {
 	}
 	if err := x.admit(); err != nil {
 		return err
+	}
+	if x.route.Shield != nil {
+		if err := x.inspect(x.route.Shield); err != nil {
+			return err
+		}
 	}
 	if err := x.queue(); err != nil {
 		return err

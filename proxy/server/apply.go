@@ -24,6 +24,7 @@ type prepared struct {
 	acme     *acme        // nil: none
 	ech      *edgetls.ECH // nil: none
 	guards   *guards
+	wafs     wafs
 	logs     *logs
 	opened   []*listener        // new sockets
 	sockets  []*listener        // all, in the file's order
@@ -86,7 +87,7 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 	if p.plan, err = compile(cfg); err != nil {
 		return p, err
 	}
-	p.warnings = slices.Concat(p.warnings, p.plan.table.Shadowed(), limitWarnings(cfg), presetWarnings(cfg, time.Now()), transportWarnings(cfg, time.Now()), crowdWarnings(cfg, openFilesLimit()), guardWarnings(cfg), reportWarnings(cfg))
+	p.warnings = slices.Concat(p.warnings, p.plan.table.Shadowed(), limitWarnings(cfg), presetWarnings(cfg, time.Now()), transportWarnings(cfg, time.Now()), crowdWarnings(cfg, openFilesLimit()), guardWarnings(cfg), reportWarnings(cfg), wafWarnings(cfg))
 	var pairs []edgetls.Pair
 	for _, c := range cfg.TLS.Certificates {
 		pairs = append(pairs, edgetls.Pair{Cert: c.Cert, Key: c.Key})
@@ -102,6 +103,9 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 		return p, err
 	}
 	if p.guards, err = s.openGuards(cfg, old); err != nil {
+		return p, err
+	}
+	if p.wafs, err = s.openWAFs(cfg, old); err != nil {
 		return p, err
 	}
 	if p.logs, err = s.openLogs(cfg.Log, s.logs.Load()); err != nil {
@@ -209,6 +213,7 @@ func (p *prepared) undo(s *Server) {
 		p.acme.Close()
 	}
 	p.guards.closeBut(s.guards())
+	p.wafs.closeBut(s.wafs())
 	if p.cluster != s.cluster.Load() {
 		p.cluster.close()
 	}
@@ -272,7 +277,7 @@ func (s *Server) commit(p *prepared, old *generation, digest [32]byte) *generati
 	s.level.SetLevel(level(p.plan.config.Log.Level))
 	// Refused only where a public listener would lose its token, which the configuration's own check has refused before.
 	_ = s.admin.SetToken(p.plan.config.Admin.Token.Reveal())
-	g.acme, g.cluster, g.ech, g.guards = p.acme, p.cluster, p.ech, p.guards
+	g.acme, g.cluster, g.ech, g.guards, g.wafs = p.acme, p.cluster, p.ech, p.guards, p.wafs
 	s.cluster.Store(p.cluster)
 	s.certs.UseECH(p.ech)
 	s.certs.Commit(p.store)
@@ -320,6 +325,7 @@ func (s *Server) retire(old, g *generation) {
 	s.listeners = g.sockets
 	if old != nil {
 		old.guards.closeBut(g.guards)
+		old.wafs.closeBut(g.wafs)
 		if old.cluster != g.cluster {
 			old.cluster.close()
 		}

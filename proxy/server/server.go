@@ -23,6 +23,7 @@ import (
 	"github.com/valor-ivx/weir/proxy/http3"
 	"github.com/valor-ivx/weir/proxy/limit"
 	"github.com/valor-ivx/weir/proxy/observe"
+	"github.com/valor-ivx/weir/proxy/waf"
 	edgetls "github.com/valor-ivx/weir/tls"
 	"github.com/valor-ivx/weir/upstream"
 )
@@ -50,6 +51,9 @@ type Server struct {
 	http3    *http3.Counters // the same
 	csp      *csp.Collector
 	failures *observe.Failures
+
+	inspections *waf.Turns // of all firewalls
+	tellFinding func(waf.Finding)
 
 	cluster   atomic.Pointer[link] // nil: none; written by apply
 	acme      atomic.Pointer[acme] // nil: none; written by apply, read by the data path and the admin API
@@ -93,6 +97,7 @@ type generation struct {
 	plan     *plan
 	acme     *acme
 	guards   *guards
+	wafs     wafs
 	cluster  *link
 	ech      *edgetls.ECH
 	pools    map[poolKey]*upstream.Pool
@@ -127,7 +132,7 @@ func start(o Options) (s *Server, err error) {
 	s.metrics.SetReasons(proxy.Reasons())
 	s.log = observe.NewLogger(observe.LoggerOptions{Level: s.level, Output: output{s}, OnDrop: s.metrics.LogDropped})
 	s.targets.metrics = s.metrics
-	s.csp = s.newCollector()
+	s.openShields()
 	defer func() {
 		if err != nil {
 			s.release()
@@ -237,6 +242,7 @@ func (s *Server) release() {
 		s.tickets.Close()
 	}
 	s.guards().closeBut(nil)
+	s.wafs().closeBut(nil)
 	s.cluster.Load().close()
 	if s.stapler != nil {
 		s.stapler.Close()
