@@ -36,7 +36,8 @@ export function rollout(name) {
     try {
       const r = await call(v.method, path + v.tail, { version: from.version });
       say(`Rollout of ${name}: ${states[r.state] ?? r.state}.`);
-      update({ ...service, rollout: r });
+      const after = await call("GET", `/v1/services/${encodeURIComponent(name)}`); // a write has another version behind it: the next one goes by that
+      update({ ...after, rollout: r });
     } catch (err) {
       say(err.status === 412 ? `Nothing was done: ${name} has changed since this page showed it. Look again.` : `Nothing was done: ${err.message}`, true);
     }

@@ -15,7 +15,7 @@ function colorOf(names, name) {
   return (free.length > 0 ? free : colors)[nameless.indexOf(name) % (free.length || colors.length)];
 }
 
-const health = { healthy: "good", live: "good", unhealthy: "bad", empty: "bad", draining: "warn", unknown: "warn" };
+const health = { healthy: "good", live: "good", unhealthy: "bad", empty: "bad", evicted: "bad", draining: "warn", unknown: "warn" };
 
 export function service(first) {
   const names = first.groups.map((g) => g.name);
@@ -78,7 +78,7 @@ function remarks(s) {
   const words = (w) => Object.entries(w).map(([name, value]) => `${name} ${value} %`).join(", ");
   if (s.overlay?.void) all.push(`The runtime overlay is void: ${s.overlay.void}`);
   else if (s.overlay) all.push(`Set at run time by ${s.overlay.by}, ${stamp(s.overlay.since)}; the file says ${words(s.overlay.file_weights)}`);
-  if (s.pause) all.push("Paused: requests wait");
+  if (s.pause) all.push(`Paused by ${s.pause.by}, ${stamp(s.pause.since)}: ${s.pause.waiting} of ${s.pause.max_waiting} requests wait, for ${s.pause.timeout} at most`);
   if (s.breaker) all.push(`Breaker ${s.breaker.state}: ${s.breaker.in_flight} of ${s.breaker.max_requests} requests in flight, ${s.breaker.queued} of ${s.breaker.max_queue} waiting`);
   return all;
 }
