@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/valor-ivx/weir/app/api"
+	"github.com/valor-ivx/weir/app/auth"
 	"github.com/valor-ivx/weir/app/metrics"
 	"github.com/valor-ivx/weir/app/store"
 )
@@ -57,6 +59,10 @@ func Open(ctx context.Context, c Config, build string, log *zap.Logger) (_ *Serv
 	if err != nil {
 		return nil, fmt.Errorf("open service: %w", err)
 	}
+	tokens, err := auth.NewTokens(string(c.Secret))
+	if err != nil {
+		return nil, fmt.Errorf("open service: %w", err)
+	}
 	db, err := store.Open(ctx, store.Options{Path: c.DatabasePath})
 	if err != nil {
 		return nil, fmt.Errorf("open service: %w", err)
@@ -76,7 +82,7 @@ func Open(ctx context.Context, c Config, build string, log *zap.Logger) (_ *Serv
 	return &Service{
 		listener: listener, secure: certificate != nil, store: db, log: log,
 		server: &http.Server{
-			Handler: handler(c, build, db, log), TLSConfig: certificate, ErrorLog: errorLog,
+			Handler: handler(c, build, tokens, db, log), TLSConfig: certificate, ErrorLog: errorLog,
 			ReadHeaderTimeout: headTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 			IdleTimeout: idleTimeout, MaxHeaderBytes: maxHead,
 		},
@@ -120,15 +126,26 @@ func (s *Service) accept() error {
 	return s.server.Serve(s.listener)
 }
 
-func handler(c Config, build string, db *store.Store, log *zap.Logger) http.Handler {
+func handler(c Config, build string, tokens *auth.Tokens, db *store.Store, log *zap.Logger) http.Handler {
 	return api.New(api.Options{
-		Build: build, Color: c.Color, Demo: c.Demo, Store: db, Log: log, Now: time.Now,
+		Build: build, Color: c.Color, Demo: c.Demo, Tokens: tokens, Store: db, Log: log, Now: time.Now,
 		Fault: api.Fault{Errors: c.FaultErrors, Latency: c.FaultLatency, Random: rand.Float64},
 		Metrics: metrics.New(metrics.Options{Version: build, Color: c.Color, Pools: func() []metrics.Pool {
 			p := db.Pools()
 			return []metrics.Pool{{Name: "write", Stats: p.Write}, {Name: "read", Stats: p.Read}}
-		}}),
+		}, Sessions: func() float64 { return sessions(db) }}),
 	})
+}
+
+// sessions counts logins for a scrape, which must not wait for a database that does not answer.
+func sessions(db *store.Store) float64 {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	n, err := db.Sessions(ctx, time.Now())
+	if err != nil {
+		return math.NaN()
+	}
+	return float64(n)
 }
 
 func loadCertificate(c Config) (*tls.Config, error) {

@@ -15,7 +15,7 @@ type Config struct {
 	Address string // host:port to listen on
 	// DatabasePath is the SQLite file.
 	DatabasePath string
-	// Secret signs tokens once there are accounts. It is never logged.
+	// Secret signs access tokens. It is never logged.
 	Secret  Secret
 	Color   string
 	Demo    bool

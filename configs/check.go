@@ -32,6 +32,7 @@ func check(cfg *Config, r *report, f *files) {
 	c.limits()
 	c.accessLists()
 	c.auths()
+	c.wafs()
 	for i := range cfg.Services {
 		c.service(&cfg.Services[i])
 	}

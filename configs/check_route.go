@@ -17,6 +17,7 @@ func (c checker) routes() {
 		c.filesOf(rt, path)
 		c.limitsOf(rt, path)
 		c.guardsOf(rt, path)
+		c.wafOf(rt, path)
 		c.headersNamed(joinKey(path, "headers"), rt.Headers)
 		hosts := c.hosts(rt, joinKey(path, "host"))
 		if c.bad(joinKey(path, "path")) || !hosts {

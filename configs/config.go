@@ -15,6 +15,7 @@ type Config struct {
 	Limits      []Limit      `toml:"limit"`    // sorted by name
 	AccessLists []AccessList `toml:"access"`   // sorted by name
 	Auths       []Auth       `toml:"auth"`     // sorted by name
+	WAFs        []WAF        `toml:"waf"`      // sorted by name
 	Services    []Service    `toml:"service"`  // sorted by name
 	Routes      []Route      `toml:"route"`    // in file order
 

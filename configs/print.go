@@ -68,7 +68,7 @@ func (p *printer) tables(list reflect.Value, path string) {
 // named reports whether a list's elements are tables with names of their own, [service.NAME].
 func named(t reflect.Type) bool {
 	return t == reflect.TypeFor[Service]() || t == reflect.TypeFor[Group]() || t == reflect.TypeFor[Limit]() || t == reflect.TypeFor[Headers]() ||
-		t == reflect.TypeFor[AccessList]() || t == reflect.TypeFor[Auth]()
+		t == reflect.TypeFor[AccessList]() || t == reflect.TypeFor[Auth]() || t == reflect.TypeFor[WAF]()
 }
 
 // isTable reports whether a type prints as [tables] of its own rather than as key = value.

@@ -24,6 +24,8 @@ type Route struct {
 	// Name of the authentication, [auth.NAME], that a request must pass behind access and limits; else 401. Redirects to https and ACME validations are answered
 	// before it.
 	Auth string `toml:"auth"`
+	// Name of the firewall, [waf.NAME], that judges a request behind access, limits and auth; else 403.
+	WAF string `toml:"waf"`
 	// Who goes first when the service's breaker cannot let all requests through: critical, high, normal or low. A twentieth of max_requests is kept from those
 	// below each of these that a route of the service has.
 	Priority Priority `toml:"priority" default:"normal" enum:"critical|high|normal|low"`

@@ -153,7 +153,7 @@ func hasKeys(t reflect.Type) bool {
 
 func isNamed(t reflect.Type) bool {
 	return t == reflect.TypeFor[configs.Service]() || t == reflect.TypeFor[configs.Group]() || t == reflect.TypeFor[configs.Limit]() || t == reflect.TypeFor[configs.Headers]() ||
-		t == reflect.TypeFor[configs.AccessList]() || t == reflect.TypeFor[configs.Auth]()
+		t == reflect.TypeFor[configs.AccessList]() || t == reflect.TypeFor[configs.Auth]() || t == reflect.TypeFor[configs.WAF]()
 }
 
 // collect gathers the values of every path of a decoded file, with names of services and groups as "*".
@@ -164,7 +164,7 @@ func collect(stated map[string][]string, path string, v any) {
 			stated[path] = append(stated[path], "")
 		}
 		for k, inner := range v {
-			if path == "service" || path == "service.*.group" || path == "limit" || path == "headers" || path == "access" || path == "auth" {
+			if path == "service" || path == "service.*.group" || path == "limit" || path == "headers" || path == "access" || path == "auth" || path == "waf" {
 				k = "*"
 			}
 			collect(stated, strings.TrimPrefix(path+"."+k, "."), inner)

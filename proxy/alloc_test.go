@@ -113,15 +113,19 @@ func TestExchangeAllocatesNothing(t *testing.T) {
 			}
 			const rounds = 5000
 			var before, after runtime.MemStats
-			runtime.GC()
-			runtime.ReadMemStats(&before)
-			for range rounds {
-				x.do()
+			// One in a hundred leaves room for the runtime's own and for pools that a collection emptied; where the machine is away so long that these are more, the least of
+			// some series is the exchange's own: what it allocates itself is in all of them.
+			per := 1.0
+			for series := 0; series < 5 && per > 0.01; series++ {
+				runtime.GC()
+				runtime.ReadMemStats(&before)
+				for range rounds {
+					x.do()
+				}
+				runtime.ReadMemStats(&after)
+				per = min(per, float64(after.Mallocs-before.Mallocs)/rounds)
+				t.Logf("%.4f allocations, %.2f bytes per exchange", per, float64(after.TotalAlloc-before.TotalAlloc)/rounds)
 			}
-			runtime.ReadMemStats(&after)
-			per := float64(after.Mallocs-before.Mallocs) / rounds
-			t.Logf("%.4f allocations, %.2f bytes per exchange", per, float64(after.TotalAlloc-before.TotalAlloc)/rounds)
-			// One in a hundred leaves room for the runtime's own and for pools that a collection emptied.
 			if per > 0.01 {
 				t.Errorf("%.4f allocations per exchange, want 0", per)
 			}

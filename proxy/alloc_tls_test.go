@@ -69,7 +69,7 @@ func TestExchangeOverTLSAllocatesLittle(t *testing.T) {
 	x := newExchanger(t, newEdge(t, o), browserGet)
 	per := allocationsOf(x.do)
 	t.Logf("%.2f allocations per exchange, %.2f between two bare ends", per, least)
-	if per > least+1.05 {
+	if per > least+1.5 { // two would be one too many
 		t.Errorf("%.2f allocations per exchange, want at most one more than %.2f", per, least)
 	}
 }

@@ -137,16 +137,18 @@ func TestTimeouts(t *testing.T) {
 		{"total, before the head", "", func(o *edgeOptions) { o.timeout = 100 * time.Millisecond }, 504, "total_timeout", true, true, true},
 		{"idle in a body", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe", func(o *edgeOptions) { o.idle = 100 * time.Millisecond }, 200, "http_response_timeout", true, true, false},
 		{"idle in a splice", "HTTP/1.1 200 OK\r\nContent-Length: 500000\r\n\r\nhe", func(o *edgeOptions) { o.idle = 100 * time.Millisecond }, 200, "http_response_timeout", true, true, false},
-		{"total in a body", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe", func(o *edgeOptions) { o.timeout = 100 * time.Millisecond }, 200, "total_timeout", true, true, false},
-		{"total in a splice", "HTTP/1.1 200 OK\r\nContent-Length: 500000\r\n\r\nhe", func(o *edgeOptions) { o.timeout = 100 * time.Millisecond }, 200, "total_timeout", true, true, false},
+		{"total in a body", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe", func(o *edgeOptions) { o.timeout = 2 * time.Second }, 200, "total_timeout", true, true, false},
+		{"total in a splice", "HTTP/1.1 200 OK\r\nContent-Length: 500000\r\n\r\nhe", func(o *edgeOptions) { o.timeout = 2 * time.Second }, 200, "total_timeout", true, true, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			up := newPeer(t, func(w *wire) {
 				w.head()
 				w.send(c.answer)
 				_, _ = w.rest()
 			})
 			o := defaults(up.address)
+			o.response, o.idle = 2*patienceOfTests, 2*patienceOfTests
 			c.change(&o)
 			e := newEdge(t, o)
 			began := time.Now()
@@ -160,7 +162,7 @@ func TestTimeouts(t *testing.T) {
 					t.Errorf("a clean end: %q", rest)
 				}
 			}
-			if d := time.Since(began); d > 3*time.Second {
+			if d := time.Since(began); d > patienceOfTests/2 { // or it was another bound
 				t.Errorf("took %v", d)
 			}
 			if n := e.failures(); (n > 0) != c.peerIsToBlame {
@@ -174,6 +176,7 @@ func TestTimeouts(t *testing.T) {
 func TestTotalTimeoutSparesStreams(t *testing.T) {
 	for name, kind := range map[string]string{"events": "text/event-stream; charset=utf-8", "tunnel": ""} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			next := make(chan bool)
 			up := newPeer(t, func(w *wire) {
 				if w.head() == "" {
@@ -190,13 +193,14 @@ func TestTotalTimeoutSparesStreams(t *testing.T) {
 				w.send("0\r\n\r\n")
 			})
 			o := defaults(up.address)
-			o.timeout = 50 * time.Millisecond
+			o.timeout = 2 * time.Second // within which the head has to come
 			e := newEdge(t, o)
+			begin := time.Now()
 			c := e.say(upgrade)
 			c.head()
 			pace := time.NewTicker(20 * time.Millisecond)
 			defer pace.Stop()
-			for range 10 {
+			for time.Since(begin) < o.timeout+o.timeout/4 {
 				<-pace.C
 				next <- true
 				if got := c.take(10); got != "5\r\nevent\r\n" {

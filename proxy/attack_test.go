@@ -126,7 +126,7 @@ func TestPipeliningWithoutReading(t *testing.T) {
 		}
 	})
 	o := defaults(up.address)
-	o.http1.WriteTimeout = 100 * time.Millisecond
+	o.http1.WriteTimeout = time.Second
 	e := newEdge(t, o)
 	c := e.dial()
 	_ = c.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)

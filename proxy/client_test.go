@@ -23,15 +23,13 @@ func TestClientGoesWhileWaiting(t *testing.T) {
 				_, _ = c.rest()
 				ended <- true
 			})
-			e := newEdge(t, defaults(up.address))
+			o := defaults(up.address)
+			o.response = time.Hour
+			e := newEdge(t, o)
 			c := e.say(get)
 			expect(t, "request", up.heads)
 			leave(c)
-			gone := time.Now()
-			expect(t, "end at the upstream", ended)
-			if d := time.Since(gone); d > 3*time.Second {
-				t.Errorf("noticed after %v", d)
-			}
+			expect(t, "end at the upstream", ended) // by the client's leaving, says the log: the upstream's silence would not be over yet
 			if l := e.logged(499, "client_gone", 1); l.Group != "blue" || l.Peer != up.address {
 				t.Errorf("logged %+v", l)
 			}
@@ -176,6 +174,7 @@ func TestDeafClient(t *testing.T) {
 		"spliced, no length": "",
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			up := newPeer(t, func(c *wire) {
 				c.head()
 				c.send("HTTP/1.1 200 OK\r\n" + head + "\r\n")
@@ -190,7 +189,7 @@ func TestDeafClient(t *testing.T) {
 				}
 			})
 			o := defaults(up.address)
-			o.http1.WriteTimeout = 100 * time.Millisecond
+			o.http1.WriteTimeout = time.Second // no less: the head is to be written within it on a machine that is busy
 			e := newEdge(t, o)
 			c := e.dial()
 			_ = c.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)

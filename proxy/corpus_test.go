@@ -92,7 +92,7 @@ func scripted(t testing.TB, play func(net.Conn)) (address string, received chan 
 			}
 			go func() {
 				defer func() { _ = c.Close() }()
-				_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+				_ = c.SetDeadline(time.Now().Add(patienceOfTests))
 				var got bytes.Buffer
 				p := make([]byte, 4096)
 				for !bytes.Contains(got.Bytes(), []byte("\r\n\r\n")) {
@@ -303,7 +303,7 @@ func bodyOf(heard string) string {
 
 // attend is an upstream that answers 200 to everything and reports what it heard.
 func attend(conn net.Conn, heard chan<- string) {
-	c := http1.NewServerConn(conn, &http1.ServerOptions{Limits: http1.Limits{Head: 32 << 10, Target: 16 << 10, Fields: 200}, IdleTimeout: 10 * time.Second})
+	c := http1.NewServerConn(conn, &http1.ServerOptions{Limits: http1.Limits{Head: 32 << 10, Target: 16 << 10, Fields: 200}, IdleTimeout: patienceOfTests})
 	defer func() { _ = c.Close() }()
 	var req message.Request
 	for c.Wait(time.Now()) == nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/valor-ivx/weir/proxy/message"
 	"github.com/valor-ivx/weir/proxy/observe"
 	"github.com/valor-ivx/weir/proxy/route"
+	"github.com/valor-ivx/weir/proxy/waf"
 	"github.com/valor-ivx/weir/upstream"
 )
 
@@ -59,12 +60,13 @@ type Exchange struct {
 	socket      webSocket
 	entry       observe.Entry // scratch for finish
 
-	file       served  // of a route with files
-	refusal    refusal // of a 429
-	passage    passage // at gates, until countOut
-	nonce      nonce   // of the answer's Content-Security-Policy
-	reportOn   string  // the policy that the request is a browser's report on; "": it is none
-	scratchKey []byte  // what a limit counts by
+	file       served          // of a route with files
+	refusal    refusal         // of a 429
+	passage    passage         // at gates, until countOut
+	nonce      nonce           // of the answer's Content-Security-Policy
+	inspection *waf.Inspection // by the route's Shield; nil: none
+	reportOn   string          // the policy that the request is a browser's report on; "": it is none
+	scratchKey []byte          // what a limit counts by
 
 	scratch []byte // canonical path when it differs from the received one
 	lines   []byte // header lines of our own, being put together
@@ -104,6 +106,11 @@ func (x *Exchange) conversation() *Error {
 	}
 	if err := x.admit(); err != nil {
 		return err
+	}
+	if x.route.Shield != nil {
+		if err := x.inspect(x.route.Shield); err != nil {
+			return err
+		}
 	}
 	if x.route.Files != nil {
 		return x.serve(x.route.Files)

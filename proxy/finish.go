@@ -19,8 +19,14 @@ func (x *Exchange) finish() {
 			x.group.Metrics.Done(x.status)
 		}
 	}
+	if x.failed() {
+		x.noteFailure(now)
+	}
 	if x.snap.Access != nil {
 		x.log(now, elapsed)
+	}
+	if x.inspection != nil {
+		x.endInspection()
 	}
 	x.open = false
 	l.Metrics.RequestEnd()
@@ -54,6 +60,9 @@ func (x *Exchange) log(now int64, elapsed time.Duration) {
 		e.UserAgent = x.req.Header.At(i).Value()
 	}
 	e.User = x.user.verdict.User
+	if x.inspection != nil {
+		e.WAFRules = x.inspection.Rules()
+	}
 	if x.service != nil {
 		e.Service = x.service.Name
 	}

@@ -64,7 +64,9 @@ func (x *Exchange) prepare() {
 		b = x.appendHandshake(b)
 	}
 	x.lines = b
-	x.upload.begin(x)
+	if !x.upload.begun {
+		x.upload.begin(x)
+	}
 }
 
 // attempt is one try at one peer. It lies in its Exchange, because the goroutine of an upload refers to it.
@@ -298,6 +300,11 @@ func (t *attempt) answer() *Error {
 	t.learnIdle()
 	x.eventStream = isEventStream(&x.resp.Header)
 	t.group.Metrics.Header(time.Duration(x.headAt - t.began))
+	if x.inspection != nil {
+		if err := x.inspectAnswer(); err != nil {
+			return err
+		}
+	}
 	if x.eventStream || x.resp.Status == 101 {
 		x.leave()
 	}

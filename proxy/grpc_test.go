@@ -63,14 +63,15 @@ func TestGRPCErrors(t *testing.T) {
 		}, grpc: "14", status: http.StatusTooManyRequests, reason: "rate_limited"},
 		{name: "nobody listens", prepare: func(o *edgeOptions) { o.groups["blue"] = []string{deadAddress(t)} }, grpc: "14", status: http.StatusBadGateway, reason: "connection_refused", blamed: 1},
 		{name: "no answer", prepare: func(o *edgeOptions) { o.groups["blue"] = []string{dead.address} }, grpc: "14", status: http.StatusBadGateway, reason: "http_protocol_error", blamed: 1},
-		{name: "late", prepare: func(o *edgeOptions) { o.response = 20 * time.Millisecond }, grpc: "14", status: http.StatusGatewayTimeout, reason: "http_response_timeout", blamed: 1},
-		{name: "the route's time is over", prepare: func(o *edgeOptions) { o.timeout = 20 * time.Millisecond }, grpc: "4", status: http.StatusGatewayTimeout, reason: "total_timeout", blamed: 1},
-		{name: "the client's deadline", fields: []string{"Grpc-Timeout", "20m"}, grpc: "4", status: http.StatusGatewayTimeout, reason: "client_deadline"},
-		{name: "the earlier of the two, the client's", fields: []string{"Grpc-Timeout", "20000u"}, prepare: func(o *edgeOptions) { o.timeout = time.Hour }, grpc: "4", status: http.StatusGatewayTimeout, reason: "client_deadline"},
-		{name: "the earlier of the two, the route's", fields: []string{"Grpc-Timeout", "99999999H"}, prepare: func(o *edgeOptions) { o.timeout = 20 * time.Millisecond }, grpc: "4", status: http.StatusGatewayTimeout, reason: "total_timeout", blamed: 1},
-		{name: "a deadline that is none", fields: []string{"Grpc-Timeout", "1x"}, prepare: func(o *edgeOptions) { o.timeout = 20 * time.Millisecond }, grpc: "4", status: http.StatusGatewayTimeout, reason: "total_timeout", blamed: 1},
+		{name: "late", prepare: func(o *edgeOptions) { o.response = 400 * time.Millisecond }, grpc: "14", status: http.StatusGatewayTimeout, reason: "http_response_timeout", blamed: 1},
+		{name: "the route's time is over", prepare: func(o *edgeOptions) { o.timeout = 400 * time.Millisecond }, grpc: "4", status: http.StatusGatewayTimeout, reason: "total_timeout", blamed: 1},
+		{name: "the client's deadline", fields: []string{"Grpc-Timeout", "400m"}, grpc: "4", status: http.StatusGatewayTimeout, reason: "client_deadline"},
+		{name: "the earlier of the two, the client's", fields: []string{"Grpc-Timeout", "400000u"}, prepare: func(o *edgeOptions) { o.timeout = time.Hour }, grpc: "4", status: http.StatusGatewayTimeout, reason: "client_deadline"},
+		{name: "the earlier of the two, the route's", fields: []string{"Grpc-Timeout", "99999999H"}, prepare: func(o *edgeOptions) { o.timeout = 400 * time.Millisecond }, grpc: "4", status: http.StatusGatewayTimeout, reason: "total_timeout", blamed: 1},
+		{name: "a deadline that is none", fields: []string{"Grpc-Timeout", "1x"}, prepare: func(o *edgeOptions) { o.timeout = 400 * time.Millisecond }, grpc: "4", status: http.StatusGatewayTimeout, reason: "total_timeout", blamed: 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			o := sharing(silent)
 			o.tries = 1
 			if c.prepare != nil {
@@ -118,6 +119,7 @@ func TestGRPCErrors(t *testing.T) {
 
 // TestGRPCRests: a call is cut neither by idle timeouts, in either direction, nor by the wait for an answer while its request streams; its trailers are in the log.
 func TestGRPCRests(t *testing.T) {
+	const brief = 400 * time.Millisecond
 	turn := make(chan struct{})
 	addr, _ := h2cBackend(t, func(w http.ResponseWriter, r *http.Request) {
 		b := make([]byte, 4)
@@ -133,7 +135,7 @@ func TestGRPCRests(t *testing.T) {
 		w.Header().Set(http.TrailerPrefix+"Grpc-Message", "not%20here")
 	})
 	o := sharing(addr)
-	o.response, o.idle = 30*time.Millisecond, 30*time.Millisecond
+	o.response, o.idle = brief, brief
 	e := newEdge(t, o)
 	client, base := http2Client(t, e)
 	body, words := io.Pipe()
@@ -141,7 +143,7 @@ func TestGRPCRests(t *testing.T) {
 	req.Header.Set("Content-Type", "application/grpc")
 	go func() {
 		_, _ = io.WriteString(words, "abcd")
-		pass(5 * 30 * time.Millisecond)
+		pass(2 * brief)
 		turn <- struct{}{}
 	}()
 	resp, err := client.Do(req)
@@ -153,7 +155,7 @@ func TestGRPCRests(t *testing.T) {
 	if _, err := io.ReadFull(resp.Body, b); err != nil || string(b) != "ABCD" {
 		t.Fatalf("%q %v", b, err)
 	}
-	pass(5 * 30 * time.Millisecond)
+	pass(2 * brief)
 	turn <- struct{}{}
 	if rest, err := io.ReadAll(resp.Body); err != nil || len(rest) > 0 || resp.Trailer.Get("Grpc-Status") != "5" || resp.Trailer.Get("Grpc-Message") != "not%20here" {
 		t.Errorf("%q %v %v", rest, err, resp.Trailer)

@@ -41,7 +41,7 @@ func TestInterimFloodEnds(t *testing.T) {
 		}
 	})
 	o := defaults(up.address)
-	o.response = 300 * time.Millisecond
+	o.response = time.Second
 	e := newEdge(t, o)
 	c := e.say(get)
 	for {
@@ -72,7 +72,7 @@ func TestInterimFloodToDeafClient(t *testing.T) {
 	})
 	o := defaults(up.address)
 	o.response = time.Minute
-	o.http1.WriteTimeout = 200 * time.Millisecond
+	o.http1.WriteTimeout = time.Second
 	e := newEdge(t, o)
 	e.say(get)
 	e.logged(499, "client_write_timeout", 1)

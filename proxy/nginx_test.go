@@ -74,7 +74,7 @@ func nginxSays(socket, raw string) string {
 		return err.Error()
 	}
 	defer func() { _ = c.Close() }()
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(patienceOfTests))
 	go func() { _, _ = io.WriteString(c, raw) }() // it may stop reading before the end
 	line, err := bufio.NewReader(c).ReadString('\n')
 	if err != nil || len(line) < 12 {
@@ -99,7 +99,7 @@ func startNginx(t *testing.T, program string) (socket string) {
 				return
 			}
 			go func() {
-				_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+				_ = c.SetDeadline(time.Now().Add(patienceOfTests))
 				r := bufio.NewReader(c)
 				for line := ""; line != "\r\n"; {
 					if line, err = r.ReadString('\n'); err != nil {

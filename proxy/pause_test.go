@@ -13,7 +13,10 @@ import (
 )
 
 // pause is longer than the write timeouts of these tests, slack included: nobody writes while somebody is waited for, so no write may be late for it.
-const pause = 200 * time.Millisecond
+const pause = 800 * time.Millisecond
+
+// quick is such a timeout: with its quarter of slack less than the pause, and more than a busy machine is away between setting a deadline and writing.
+const quick = 600 * time.Millisecond
 
 // TestUpstreamPauses: an upstream that is silent for longer than a write to the client may take, as an event stream is, delays its response and does not break it.
 func TestUpstreamPauses(t *testing.T) {
@@ -26,26 +29,31 @@ func TestUpstreamPauses(t *testing.T) {
 		"head":          {"HTTP/1.1 2", "00 OK\r\nContent-Length: 1\r\n\r\nx"},
 		"interim":       {"", "HTTP/1.1 103 Early Hints\r\n\r\n", "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"},
 	} {
-		address, _ := scripted(t, func(c net.Conn) {
-			for _, part := range answer {
-				_, _ = io.WriteString(c, part)
-				<-time.After(pause)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			address, _ := scripted(t, func(c net.Conn) {
+				for i, part := range answer {
+					if i > 0 {
+						<-time.After(pause)
+					}
+					_, _ = io.WriteString(c, part)
+				}
+			})
+			o := defaults(address)
+			o.http1.WriteTimeout = quick
+			e := newEdge(t, o)
+			_, r := say(t, e.address, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+			for status := 100; status < 200; {
+				resp, err := http.ReadResponse(r, &http.Request{Method: "GET"})
+				if err != nil {
+					t.Fatalf("%v", err)
+				}
+				status = resp.StatusCode
+				if _, err := io.ReadAll(resp.Body); err != nil {
+					t.Errorf("%v", err)
+				}
 			}
 		})
-		o := defaults(address)
-		o.http1.WriteTimeout = 50 * time.Millisecond
-		e := newEdge(t, o)
-		_, r := say(t, e.address, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-		for status := 100; status < 200; {
-			resp, err := http.ReadResponse(r, &http.Request{Method: "GET"})
-			if err != nil {
-				t.Fatalf("%s: %v", name, err)
-			}
-			status = resp.StatusCode
-			if _, err := io.ReadAll(resp.Body); err != nil {
-				t.Errorf("%s: %v", name, err)
-			}
-		}
 	}
 }
 
@@ -61,19 +69,22 @@ func TestClientPauses(t *testing.T) {
 		"length": {"Content-Length: 3\r\n\r\na", "b", "c", "3 <nil>"},
 		"splice": {fmt.Sprintf("Content-Length: %d\r\n\r\n%s", 2*len(half)+1, half), half, "x", fmt.Sprintf("%d <nil>", 2*len(half)+1)},
 	} {
-		o := defaults(address)
-		o.idle = 150 * time.Millisecond // at most 187, less than the pause; and more than a busy machine is away
-		e := newEdge(t, o)
-		c, r := say(t, e.address, "POST / HTTP/1.1\r\nHost: a\r\n"+body[0])
-		for _, part := range body[1:3] {
-			<-time.After(pause)
-			if _, err := io.WriteString(c, part); err != nil {
-				t.Fatalf("%s: %v", name, err)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := defaults(address)
+			o.idle = quick
+			e := newEdge(t, o)
+			c, r := say(t, e.address, "POST / HTTP/1.1\r\nHost: a\r\n"+body[0])
+			for _, part := range body[1:3] {
+				<-time.After(pause)
+				if _, err := io.WriteString(c, part); err != nil {
+					t.Fatalf("%v", err)
+				}
 			}
-		}
-		if resp, got := answer(t, r, "POST"); resp.StatusCode != 200 || got != body[3] {
-			t.Errorf("%s: %d %q, want %s", name, resp.StatusCode, got, body[3])
-		}
+			if resp, got := answer(t, r, "POST"); resp.StatusCode != 200 || got != body[3] {
+				t.Errorf("%d %q, want %s", resp.StatusCode, got, body[3])
+			}
+		})
 	}
 }
 
@@ -83,7 +94,7 @@ func TestInterimAfterPause(t *testing.T) {
 		_, _ = io.WriteString(c, "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx")
 	})
 	o := defaults(address)
-	o.http1.WriteTimeout = 50 * time.Millisecond
+	o.http1.WriteTimeout = quick
 	e := newEdge(t, o)
 	const get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 	c, r := say(t, e.address, get)

@@ -13,11 +13,14 @@ func (u *upload) prefetch(x *Exchange, most int) *Error {
 		return err
 	}
 	for u.held < most && !u.body.Complete() {
+		if u.held == len(u.buf) {
+			u.buf = append(make([]byte, 0, most), u.buf...)[:most]
+		}
 		begin := x.proxy.options.Now()
 		if err := x.awaitBody(); err != nil {
 			return clientError(err)
 		}
-		n, err := u.body.Read(u.buf[u.held:most])
+		n, err := u.body.Read(u.buf[u.held:min(most, len(u.buf))])
 		u.held += n
 		switch {
 		case err != nil && !u.body.Complete():

@@ -13,6 +13,7 @@ import (
 	"github.com/valor-ivx/weir/proxy/http1"
 	"github.com/valor-ivx/weir/proxy/http2"
 	"github.com/valor-ivx/weir/proxy/http3"
+	"github.com/valor-ivx/weir/proxy/observe"
 	edgetls "github.com/valor-ivx/weir/tls"
 )
 
@@ -32,6 +33,8 @@ type Options struct {
 	Certificates func() *edgetls.Store
 	// Suspected is told once, by a request, of what Suspect says from then on. nil: nobody is.
 	Suspected func(netip.Addr)
+	// Failures remembers requests that failed. nil: nobody does.
+	Failures *observe.Failures
 }
 
 // Proxy serves accepted connections from the current snapshot. It is a resource: Shutdown ends it. It starts no goroutine of its own except for

@@ -29,7 +29,7 @@ func say(t testing.TB, address, raw string) (net.Conn, *bufio.Reader) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(patienceOfTests))
 	if _, err := io.WriteString(c, raw); err != nil {
 		t.Fatal(err)
 	}

@@ -116,13 +116,13 @@ func TestQueueServesInTurn(t *testing.T) {
 // TestQueueTimeout: whoever has waited for queue_timeout is 503, within the route's own timeout 504.
 func TestQueueTimeout(t *testing.T) {
 	for _, c := range []struct {
-		name   string
-		total  time.Duration
-		status int
-		reason string
-	}{{"queue", 0, 503, "queue_timeout"}, {"route", 30 * time.Millisecond, 504, "total_timeout"}} {
+		name         string
+		queue, total time.Duration
+		status       int
+		reason       string
+	}{{"queue", 60 * time.Millisecond, 0, 503, "queue_timeout"}, {"route", patienceOfTests, 30 * time.Millisecond, 504, "total_timeout"}} {
 		t.Run(c.name, func(t *testing.T) {
-			b := upstream.BreakerOptions{MaxRequests: 1, MaxQueue: 1, QueueTimeout: 60 * time.Millisecond}
+			b := upstream.BreakerOptions{MaxRequests: 1, MaxQueue: 1, QueueTimeout: c.queue}
 			e, _, _ := held(t, b, func(o *edgeOptions) { o.timeout = c.total })
 			if !e.service.Breaker.Enter(upstream.Normal) {
 				t.Fatal("full")

@@ -24,6 +24,8 @@ const (
 	TokenInvalid
 	TokenExpired
 	ClaimRefused
+	WAFBlocked
+	WAFFailed
 	KeysAway
 	CertificateMissing
 	CertificateRefused
@@ -83,6 +85,8 @@ var reasonNames = [reasons]string{
 	TokenExpired:       "token_expired",
 	ClaimRefused:       "claim_refused",
 	KeysAway:           "keys_unavailable",
+	WAFBlocked:         "waf_blocked",
+	WAFFailed:          "waf_failed",
 	CertificateMissing: "certificate_missing",
 	CertificateRefused: "certificate_refused",
 	CertificateExpired: "certificate_expired",

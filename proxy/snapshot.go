@@ -41,6 +41,7 @@ type Route struct {
 	Access     []*auth.AccessList // every one must let the client pass
 	UserLimits *Limits            // those that count by who it is, asked behind Guard; nil: none
 	Guard      *Guard             // nil: nobody is asked who they are
+	Shield     *Shield            // nil: nothing is inspected
 	// Priority decides who is served when the service has a breaker and not all can be.
 	Priority upstream.Priority
 	Metrics  []*observe.Route // by Listener.Index

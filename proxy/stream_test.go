@@ -212,7 +212,7 @@ func TestHTTP2Shutdown(t *testing.T) {
 	}()
 	<-arrived
 	ended := make(chan bool, 1)
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patienceOfTests)
 	defer cancel()
 	go func() { ended <- e.proxy.Shutdown(ctx) }()
 	close(release)

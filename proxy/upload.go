@@ -22,9 +22,11 @@ type upload struct {
 	plain  *http1.Body // body, where it is one that can be spliced
 	limit  int64       // bytes; negative: none
 
-	buf  *[replayLimit]byte // borrowed while streaming; what was read so far, unless lost
-	held int
-	lost bool // more was read than is held: the body cannot be said again
+	begun bool
+	lent  *[replayLimit]byte // borrowed while streaming
+	buf   []byte             // lent, or more where prefetch wanted it; what was read so far, unless lost
+	held  int
+	lost  bool // more was read than is held: the body cannot be said again
 
 	t       *attempt
 	done    chan struct{} // one message per pump, at its end
@@ -38,7 +40,7 @@ type upload struct {
 
 // begin looks at the request's body.
 func (u *upload) begin(x *Exchange) {
-	u.whole, u.stream, u.held, u.lost, u.limit = nil, false, 0, false, x.route.MaxBody
+	u.whole, u.stream, u.held, u.lost, u.limit, u.begun = nil, false, 0, false, x.route.MaxBody, true
 	u.taken.Store(false)
 	u.cause.Store(nil)
 	if x.req.Framing == message.None {
@@ -52,10 +54,11 @@ func (u *upload) begin(x *Exchange) {
 	}
 	u.stream = true
 	u.slow.begin(x)
-	u.buf, _ = x.proxy.bodies.Get().(*[replayLimit]byte)
-	if u.buf == nil {
-		u.buf = new([replayLimit]byte)
+	u.lent, _ = x.proxy.bodies.Get().(*[replayLimit]byte)
+	if u.lent == nil {
+		u.lent = new([replayLimit]byte)
 	}
+	u.buf = u.lent[:]
 	if u.done == nil {
 		u.done = make(chan struct{}, 1)
 	}
@@ -63,10 +66,11 @@ func (u *upload) begin(x *Exchange) {
 
 // release gives the buffer back. The pump has been joined.
 func (u *upload) release(x *Exchange) {
-	if u.buf != nil {
-		x.proxy.bodies.Put(u.buf)
-		u.buf = nil
+	if u.lent != nil {
+		x.proxy.bodies.Put(u.lent)
+		u.lent, u.buf = nil, nil
 	}
+	u.begun = false
 	u.body, u.plain, u.whole, u.t = nil, nil, nil, nil
 }
 
@@ -101,7 +105,7 @@ func (u *upload) send(t *attempt) {
 // gather reads what has arrived of the body into the replay buffer, without waiting: most bodies are there by the time their head is understood, and
 // one write for head and body is what they should cost.
 func (u *upload) gather() {
-	for !u.lost && u.held < replayLimit && !u.body.Complete() {
+	for !u.lost && u.held < len(u.buf) && !u.body.Complete() {
 		n := u.body.ReadNow(u.buf[u.held:])
 		if n == 0 {
 			return
@@ -191,7 +195,7 @@ func (u *upload) move(conn upside) *Error {
 				return u.spliced(err)
 			}
 		}
-		if u.held == replayLimit {
+		if u.held == len(u.buf) {
 			u.lost, u.held = true, 0
 		}
 		n, err := u.body.Read(u.buf[u.held:])

@@ -49,7 +49,7 @@ func newSite(t *testing.T) *site {
 			}
 			loops.Go(func() {
 				defer c.Close()
-				_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+				_ = c.SetDeadline(time.Now().Add(60 * time.Second))
 				secure := tls.Server(c, config)
 				if secure.Handshake() == nil && !edgetls.IsValidation(secure.ConnectionState()) {
 					_, _ = io.Copy(secure, secure)
@@ -165,7 +165,7 @@ func (s *site) hasFailed(name string) func() bool {
 // served is the leaf a client gets that asks for name and verifies it against roots; roots nil: it does not verify. An IP address is no server name.
 func (s *site) served(name string, roots *x509.CertPool) (*x509.Certificate, error) {
 	config := &tls.Config{ServerName: name, RootCAs: roots, InsecureSkipVerify: roots == nil}
-	c, err := tls.DialWithDialer(&net.Dialer{Timeout: 10 * time.Second}, "tcp", s.tls.Addr().String(), config)
+	c, err := tls.DialWithDialer(&net.Dialer{Timeout: 60 * time.Second}, "tcp", s.tls.Addr().String(), config)
 	if err != nil {
 		return nil, fmt.Errorf("handshake for %s: %w", name, err)
 	}
@@ -194,7 +194,7 @@ func addresses(leaf *x509.Certificate) []string {
 // RFC 8737 §3.
 func (s *site) validated(name string) bool {
 	config := &tls.Config{ServerName: name, InsecureSkipVerify: true, NextProtos: []string{"acme-tls/1"}}
-	c, err := tls.DialWithDialer(&net.Dialer{Timeout: 10 * time.Second}, "tcp", s.tls.Addr().String(), config)
+	c, err := tls.DialWithDialer(&net.Dialer{Timeout: 60 * time.Second}, "tcp", s.tls.Addr().String(), config)
 	if err != nil {
 		return false
 	}

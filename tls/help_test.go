@@ -175,7 +175,7 @@ func serve(t testing.TB, config *tls.Config) string {
 			}
 			conns.Go(func() {
 				defer c.Close()
-				_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+				_ = c.SetDeadline(time.Now().Add(60 * time.Second))
 				s := tls.Server(c, config)
 				if s.Handshake() == nil {
 					_, _ = io.Copy(s, s)
@@ -198,7 +198,7 @@ func dial(t testing.TB, address string, config *tls.Config) (*tls.Conn, error) {
 		return nil, err
 	}
 	t.Cleanup(func() { raw.Close() })
-	if err := raw.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := raw.SetDeadline(time.Now().Add(60 * time.Second)); err != nil {
 		return nil, err
 	}
 	c := tls.Client(raw, config)

@@ -242,7 +242,7 @@ func TestTicketStoreAway(t *testing.T) {
 
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	limit := time.After(20 * time.Second)
+	limit := time.After(60 * time.Second)
 	pace := time.NewTicker(2 * time.Millisecond)
 	defer pace.Stop()
 	for !done() {

@@ -215,10 +215,9 @@ func TestResolverAsksTheNextServer(t *testing.T) {
 func TestCancelledLookUpReturnsAtOnce(t *testing.T) {
 	s := newNameServer(t)
 	s.mute.Store(true)
-	r := upstream.NewResolver(upstream.ResolverOptions{Servers: []string{s.address}, Hosts: os.DevNull})
+	r := s.resolver(t, "", "options attempts:5 timeout:30\n") // it would ask on for longer than is waited for here
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	from := time.Now()
 	go func() {
 		_, _, err := r.LookupIP(ctx, "ip4", "api.example")
 		done <- err
@@ -227,11 +226,8 @@ func TestCancelledLookUpReturnsAtOnce(t *testing.T) {
 		<-time.After(time.Millisecond)
 	}
 	cancel()
-	if err := <-done; !errors.Is(err, context.Canceled) {
+	if err := within(t, done); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
-	}
-	if took := time.Since(from); took > time.Second {
-		t.Errorf("it took %v", took)
 	}
 }
 

@@ -225,7 +225,7 @@ func TestProbesSpeakHTTP2(t *testing.T) {
 		}
 		t.Cleanup(s.Close)
 		r := newRegistry(t, upstream.Options{})
-		pool := acquire(t, r, upstream.PoolOptions{Targets: targets(s.Listener.Addr().String()), Transport: transport, Health: &upstream.HealthOptions{Path: "/ready"}})
+		pool := acquire(t, r, upstream.PoolOptions{Targets: targets(s.Listener.Addr().String()), Transport: transport, Health: &upstream.HealthOptions{Path: "/ready", Timeout: limit}})
 		pool.WaitKnown(t.Context())
 		if p := within(t, protocols); p != "HTTP/2.0" || len(liveAddresses(pool)) != 1 {
 			t.Errorf("TLS %t: %s, %+v", secure, p, pool.Snapshot())

@@ -76,7 +76,7 @@ func TestChecksDecide(t *testing.T) {
 	events := newRecord()
 	r := newRegistry(t, upstream.Options{Events: events.events()})
 	p := acquire(t, r, upstream.PoolOptions{
-		Targets: targets(good.address, bad.address), Health: &upstream.HealthOptions{Path: "/ready", Interval: time.Hour, Rise: 2, Fall: 3},
+		Targets: targets(good.address, bad.address), Health: &upstream.HealthOptions{Path: "/ready", Interval: time.Hour, Timeout: limit, Rise: 2, Fall: 3},
 	})
 	defer p.Release()
 	waitKnown(t, p)
@@ -98,7 +98,7 @@ func TestChecksDecide(t *testing.T) {
 	}
 }
 
-// What fell is back within a second of its first answer (rise 2), although the interval is five.
+// What fell is back by probes of their own, although the interval is an hour: within a second of its first answer, by their rhythm (TestProbesKeepTheirRhythm).
 func TestRecoveredPeerIsBackWithinASecond(t *testing.T) {
 	keeper := newBackend(t)
 	b := newBackend(t)
@@ -106,7 +106,7 @@ func TestRecoveredPeerIsBackWithinASecond(t *testing.T) {
 	r := newRegistry(t, upstream.Options{Events: events.events()})
 	p := acquire(t, r, upstream.PoolOptions{
 		Targets:  targets(keeper.address, b.address),
-		Health:   &upstream.HealthOptions{Path: "/", Interval: 5 * time.Second, Timeout: time.Second, Rise: 2, Fall: 1},
+		Health:   &upstream.HealthOptions{Path: "/", Interval: time.Hour, Timeout: limit, Rise: 2, Fall: 1},
 		Ejection: &upstream.EjectionOptions{Consecutive: 5, MaxEjected: 0.5},
 	})
 	defer p.Release()
@@ -123,11 +123,7 @@ func TestRecoveredPeerIsBackWithinASecond(t *testing.T) {
 		t.Fatalf("live: %v", got)
 	}
 	b.unready.Store(false)
-	answers := time.Now()
 	events.await(t, "up api/blue "+b.address+" true", 2)
-	if took := time.Since(answers); took > time.Second {
-		t.Errorf("it took %v", took)
-	}
 	if got := liveAddresses(p); len(got) != 2 {
 		t.Errorf("live: %v, want both", got)
 	}
@@ -168,7 +164,7 @@ func fail(t testing.TB, r *upstream.Registry, p *upstream.Pool, address string, 
 func TestHealthSurvivesAReload(t *testing.T) {
 	b, fresh := newBackend(t), newBackend(t)
 	r := newRegistry(t, upstream.Options{})
-	o := upstream.PoolOptions{Targets: targets(b.address), Health: &upstream.HealthOptions{Path: "/", Interval: time.Hour}, WhenNoneHealthy: upstream.Reject}
+	o := upstream.PoolOptions{Targets: targets(b.address), Health: &upstream.HealthOptions{Path: "/", Interval: time.Hour, Timeout: limit}, WhenNoneHealthy: upstream.Reject}
 	before := acquire(t, r, o)
 	waitKnown(t, before)
 
@@ -188,13 +184,13 @@ func TestHealthSurvivesAReload(t *testing.T) {
 	}
 
 	// Another rhythm is another check, which starts from what is known.
-	o.Health = &upstream.HealthOptions{Path: "/", Interval: 2 * time.Hour}
+	o.Health = &upstream.HealthOptions{Path: "/", Interval: 2 * time.Hour, Timeout: limit}
 	again := acquire(t, r, o)
 	if n := again.Live().Len(); n != 2 {
 		t.Errorf("%d live in the other rhythm, want 2", n)
 	}
 	// Another question starts from nothing.
-	o.Health = &upstream.HealthOptions{Path: "/other", Interval: time.Hour}
+	o.Health = &upstream.HealthOptions{Path: "/other", Interval: time.Hour, Timeout: limit}
 	b.unready.Store(true)
 	other := acquire(t, r, o)
 	waitKnown(t, other)
@@ -213,7 +209,7 @@ func TestWhenNoneIsHealthy(t *testing.T) {
 	b := newBackend(t)
 	b.unready.Store(true)
 	r := newRegistry(t, upstream.Options{})
-	o := upstream.PoolOptions{Targets: targets(b.address), Health: &upstream.HealthOptions{Path: "/"}}
+	o := upstream.PoolOptions{Targets: targets(b.address), Health: &upstream.HealthOptions{Path: "/", Timeout: limit}}
 	for _, c := range []struct {
 		none upstream.WhenNoneHealthy
 		want int

@@ -347,7 +347,7 @@ func TestProbesUseTheTransport(t *testing.T) {
 		{upstream.Transport{}, upstream.Unhealthy, "400"},
 	} {
 		pool := acquire(t, r, upstream.PoolOptions{
-			Targets: targets(address), Balance: balancer.RoundRobin, Transport: c.transport, Health: &upstream.HealthOptions{Path: "/", Interval: time.Second},
+			Targets: targets(address), Balance: balancer.RoundRobin, Transport: c.transport, Health: &upstream.HealthOptions{Path: "/", Timeout: limit},
 		})
 		pool.WaitKnown(t.Context())
 		s := pool.Snapshot()[0]

@@ -1,9 +1,9 @@
 // Package api is the HTTP surface of the bundled API service: typed operations described by an
 // OpenAPI 3.1 document, strict JSON in, JSON or problem+json (RFC 9457) out.
 //
-// It refuses to pretend. Accounts do not exist yet, so in production every endpoint that would
-// need one answers 501; only a demo lets them work, for one fixed user. No answer carries the text
-// of an internal error: it is logged under the request id that the answer names.
+// What belongs to somebody needs an access token; only a demo lets it work without one, for one
+// fixed user. No answer carries the text of an internal error: it is logged under the request id
+// that the answer names.
 package api
 
 import (
@@ -14,6 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"go.uber.org/zap"
 
+	"github.com/valor-ivx/weir/app/auth"
 	"github.com/valor-ivx/weir/app/metrics"
 	"github.com/valor-ivx/weir/app/store"
 	"github.com/valor-ivx/weir/app/strictjson"
@@ -27,6 +28,7 @@ type Options struct {
 	Build   string // version of the binary, shown by /api/health
 	Color   string // shown by /api/health and X-Valor-Color; "" sends no header
 	Demo    bool   // lets the endpoints that need a user work for the demo user
+	Tokens  *auth.Tokens
 	Fault   Fault
 	Store   *store.Store
 	Metrics *metrics.Metrics
@@ -42,7 +44,7 @@ func New(o Options) http.Handler {
 		Options: o,
 		dcf:     strictjson.New[dcfRequest](),
 		run:     strictjson.New[createRunRequest](),
-		heavy:   newHeavy(),
+		heavy:   newHeavy(), accounts: newAccounts(o.Tokens),
 	})
 	return newShell(o, routes)
 }
@@ -53,7 +55,8 @@ type service struct {
 	dcf strictjson.Decoder[dcfRequest]
 	run strictjson.Decoder[createRunRequest]
 
-	heavy heavy // what takes milliseconds and more
+	heavy    heavy // what takes milliseconds and more
+	accounts accounts
 }
 
 // config leaves out what huma's default adds to bodies ($schema) and paths (/docs, /schemas).
@@ -92,12 +95,13 @@ func describe(a huma.API, s *service) {
 	}), s.valueDCF)
 
 	describeComputations(a, s)
+	describeAccounts(a, s)
 
 	owned := func(op huma.Operation) huma.Operation {
 		op.RejectUnknownQueryParameters = true
 		op.Tags = []string{"runs"}
-		op.Errors = append(op.Errors, 500, 501)
-		op.Middlewares = huma.Middlewares{s.needsUser}
+		op.Errors = append(op.Errors, 401, 404, 500)
+		op.Middlewares, op.Security = huma.Middlewares{s.needsUser}, bearer()
 		return op
 	}
 	huma.Register(a, owned(body(huma.Operation{

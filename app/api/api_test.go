@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/valor-ivx/weir/app/api"
+	"github.com/valor-ivx/weir/app/auth"
 	"github.com/valor-ivx/weir/app/metrics"
 	"github.com/valor-ivx/weir/app/store"
 )
@@ -47,7 +48,11 @@ func start(t testing.TB, edit func(*api.Options)) *server {
 	}
 	core, logs := observer.New(zapcore.DebugLevel)
 	s := &server{t: t, store: db, logs: logs, clock: time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)}
-	o := api.Options{Build: "v1.2.3", Color: "blue", Demo: true, Store: db, Log: zap.New(core), Now: s.now,
+	tokens, err := auth.NewTokens("0123456789abcdef0123456789abcdef")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := api.Options{Tokens: tokens, Build: "v1.2.3", Color: "blue", Demo: true, Store: db, Log: zap.New(core), Now: s.now,
 		Metrics: metrics.New(metrics.Options{Version: "v1.2.3", Color: "blue", Pools: func() []metrics.Pool {
 			return []metrics.Pool{{Name: "write", Stats: db.Pools().Write}}
 		}})}
@@ -234,15 +239,12 @@ func TestUnknownQueryParameters(t *testing.T) {
 	s.send("GET", "/api/runs/last?ticker=A", "").refused(t, 422, "query.ticker")
 }
 
-func TestProductionDoesNotPretendToKnowUsers(t *testing.T) {
+func TestProductionKnowsNoDemoUser(t *testing.T) {
 	s := start(t, func(o *api.Options) { o.Demo = false })
 	for _, c := range [][3]string{{"GET", "/api/runs", ""}, {"GET", "/api/runs/last", ""},
 		{"GET", "/api/runs/01900000-0000-7000-8000-000000000000", ""},
 		{"POST", "/api/runs", `{"inputs":{"ticker":"A"}}`}, {"POST", "/api/runs", `nonsense`}} {
-		p := s.send(c[0], c[1], c[2]).refused(t, 501, "")
-		if p.Detail != "needs authentication, not built yet" {
-			t.Errorf("%v: %q", c, p.Detail)
-		}
+		s.send(c[0], c[1], c[2]).refused(t, 401, "")
 	}
 	if page, err := s.store.Runs(t.Context(), store.Owner{Tenant: "demo", User: "demo"}, store.RunQuery{Limit: 1}); err != nil || page.Total != 0 {
 		t.Errorf("a refused run was stored: %v, %v", page, err)

@@ -46,7 +46,7 @@ func (s *service) listRuns(ctx context.Context, in *listRunsInput) (*listRunsOut
 	if order != store.ByTicker {
 		order = store.ByCreation
 	}
-	page, err := s.Store.Runs(ctx, demoOwner(), store.RunQuery{
+	page, err := s.Store.Runs(ctx, ownerOf(ctx), store.RunQuery{
 		Order: order, Ascending: in.SortOrder == "asc",
 		Offset: (in.Page - 1) * in.PerPage, Limit: in.PerPage,
 		Ticker: strings.ToUpper(in.SearchTerm),

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/google/uuid"
 
 	"github.com/valor-ivx/weir/app/store"
@@ -66,19 +65,6 @@ type runOutput struct {
 	}
 }
 
-// demoOwner owns every run until there are accounts. needsUser keeps it out of production.
-func demoOwner() store.Owner { return store.Owner{Tenant: "demo", User: "demo"} }
-
-// needsUser refuses, outside of a demo, what cannot be done honestly without knowing who asks.
-func (s *service) needsUser(ctx huma.Context, next func(huma.Context)) {
-	if s.Demo {
-		next(ctx)
-		return
-	}
-	_, w := humago.Unwrap(ctx)
-	writeProblem(w, http.StatusNotImplemented, "needs authentication, not built yet")
-}
-
 func (s *service) createRun(ctx context.Context, in *createRunInput) (*createRunOutput, error) {
 	var request createRunRequest
 	if issues := s.run.Decode(in.Payload.bytes, &request); len(issues) > 0 {
@@ -93,7 +79,7 @@ func (s *service) createRun(ctx context.Context, in *createRunInput) (*createRun
 		return nil, s.internal(ctx, err)
 	}
 	run.ID, run.CreatedAt = id.String(), s.Now()
-	if err := s.Store.CreateRun(ctx, demoOwner(), run); err != nil {
+	if err := s.Store.CreateRun(ctx, ownerOf(ctx), run); err != nil {
 		return nil, s.internal(ctx, err)
 	}
 	s.Metrics.RunsCreated.Inc()
@@ -103,7 +89,7 @@ func (s *service) createRun(ctx context.Context, in *createRunInput) (*createRun
 }
 
 func (s *service) lastRun(ctx context.Context, _ *struct{}) (*runOutput, error) {
-	run, err := s.Store.LastRun(ctx, demoOwner())
+	run, err := s.Store.LastRun(ctx, ownerOf(ctx))
 	return s.oneRun(ctx, run, err)
 }
 
@@ -112,7 +98,7 @@ type getRunInput struct {
 }
 
 func (s *service) getRun(ctx context.Context, in *getRunInput) (*runOutput, error) {
-	run, err := s.Store.Run(ctx, demoOwner(), strings.ToLower(in.RunID))
+	run, err := s.Store.Run(ctx, ownerOf(ctx), strings.ToLower(in.RunID))
 	return s.oneRun(ctx, run, err)
 }
 

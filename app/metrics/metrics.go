@@ -22,13 +22,19 @@ type Pool struct {
 type Options struct {
 	Version, Color string
 	Pools          func() []Pool
+	Sessions       func() float64 // nil: there is no such series
 }
+
+// Logins are the results of attempts to log in.
+type Logins struct{ OK, Refused prometheus.Counter }
 
 // Metrics holds the registry and the children that handlers count on. It has nothing to close.
 type Metrics struct {
 	RunsCreated prometheus.Counter
 	DCFValid    prometheus.Counter
 	DCFInvalid  prometheus.Counter
+
+	Logins Logins
 
 	computations *prometheus.CounterVec
 
@@ -54,6 +60,15 @@ func New(o Options) *Metrics {
 	valuations := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "valor_dcf_valuations_total",
 		Help: "DCF requests by result: ok, or invalid inputs."}, []string{"result"})
 	m.DCFValid, m.DCFInvalid = valuations.WithLabelValues("ok"), valuations.WithLabelValues("invalid")
+
+	logins := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "valor_logins_total",
+		Help: "Attempts to log in by result: ok, or refused for a wrong name or password."}, []string{"result"})
+	m.Logins = Logins{logins.WithLabelValues("ok"), logins.WithLabelValues("refused")}
+	r.MustRegister(logins)
+	if o.Sessions != nil {
+		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "valor_sessions_active",
+			Help: "Logins whose refresh token is still good, of all instances on this database; NaN while it does not answer."}, o.Sessions))
+	}
 
 	m.computations = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "valor_computations_total",
 		Help: "Computations by engine and result: ok, invalid inputs, or canceled by the client. DCF has its own series."}, []string{"engine", "result"})

@@ -28,34 +28,24 @@ const runColumns = `run_id, ticker, inputs, mc_settings, results, client_timesta
 
 // CreateRun writes the run and its owner's counts together. When it returns nil the run is durable
 // against the death of this process.
-func (s *Store) CreateRun(ctx context.Context, o Owner, r Run) (err error) {
-	tx, err := s.write.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("create run: %w", err)
-	}
-	defer func() {
+func (s *Store) CreateRun(ctx context.Context, o Owner, r Run) error {
+	return s.change(ctx, "create run", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO runs
+			(tenant_id, user_id, `+runColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			o.Tenant, o.User, r.ID, r.Ticker, string(r.Inputs), text(r.MCSettings), text(r.Results),
+			text([]byte(r.ClientTimestamp)), r.CreatedAt.UnixMicro())
 		if err != nil {
-			err = errors.Join(err, tx.Rollback())
+			return fmt.Errorf("insert: %w", err)
 		}
-	}()
-	_, err = tx.ExecContext(ctx, `INSERT INTO runs
-		(tenant_id, user_id, `+runColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		o.Tenant, o.User, r.ID, r.Ticker, string(r.Inputs), text(r.MCSettings), text(r.Results),
-		text([]byte(r.ClientTimestamp)), r.CreatedAt.UnixMicro())
-	if err != nil {
-		return fmt.Errorf("create run: insert: %w", err)
-	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO run_counts (tenant_id, user_id, ticker, runs)
-		VALUES (?1, ?2, '', 1), (?1, ?2, ?3, 1)
-		ON CONFLICT (tenant_id, user_id, ticker) DO UPDATE SET runs = runs + 1`,
-		o.Tenant, o.User, r.Ticker)
-	if err != nil {
-		return fmt.Errorf("create run: count: %w", err)
-	}
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("create run: commit: %w", err)
-	}
-	return nil
+		_, err = tx.ExecContext(ctx, `INSERT INTO run_counts (tenant_id, user_id, ticker, runs)
+			VALUES (?1, ?2, '', 1), (?1, ?2, ?3, 1)
+			ON CONFLICT (tenant_id, user_id, ticker) DO UPDATE SET runs = runs + 1`,
+			o.Tenant, o.User, r.Ticker)
+		if err != nil {
+			return fmt.Errorf("count: %w", err)
+		}
+		return nil
+	})
 }
 
 // Run returns one run of the owner, or ErrNotFound.

@@ -156,3 +156,29 @@ func (f *fakeControl) Stop(admin.StopMode, admin.Change) error {
 }
 
 func (f *fakeControl) ReopenLogs(admin.Change) error { return nil }
+
+func (f *fakeControl) Errors() admin.RequestErrors {
+	return admin.RequestErrors{Errors: []admin.RequestError{
+		{Number: 1, At: since, Method: "GET", Path: "/old", Status: 502, Service: "api", Group: "blue", Target: "127.0.0.1:5002", Reason: "connection_refused"},
+	}}
+}
+
+func (f *fakeControl) Frames(ctx context.Context, emit func(admin.Frame)) {
+	s := f.Status()
+	s.StartedAt = since
+	frame := admin.Frame{
+		At: since.Add(time.Hour), Status: s, Connections: admin.ConnectionRates{Open: 7, Accepted: 1.5, Refused: 0},
+		Groups: []admin.GroupRates{
+			{Service: "api", Group: "blue", Requests: 949.6, ClientErrors: 3, Latency: &admin.Quantiles{P50: 1.5, P95: 2.25, P99: 31}, InFlight: 4},
+			{Service: "api", Group: "green", ServerErrors: 0.2, Requests: 1},
+		},
+	}
+	emit(frame)
+	frame.Seconds = 1
+	frame.Limits = []admin.LimitRates{{Name: "login", Allowed: 12, Limited: 2.5}}
+	frame.Ended = []admin.ReasonRate{{Reason: "rate_limited", PerSecond: 2.5}}
+	frame.Certificates = admin.CertificateSummary{Total: 2, First: []admin.Certificate{{Subject: "b.example", State: "failed"}}}
+	frame.Errors = []admin.RequestError{{Number: 2, At: since, Method: "GET", Path: "/new\x1b[31m" + strings.Repeat("x", 60), Status: 503}}
+	emit(frame)
+	<-ctx.Done()
+}

@@ -6,22 +6,26 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/valor-ivx/weir/proxy/porttest"
 )
 
 // backend is an upstream server in this process.
 type backend struct {
 	address string
 	served  atomic.Int64
+	release chan struct{} // closed by letGo: what asked to be held is answered
+	letGo   func()
 }
 
 // newBackend serves one colour on a free port until the test ends.
@@ -31,8 +35,9 @@ func newBackend(t *testing.T, colour string) *backend {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &backend{address: l.Addr().String()}
-	srv := &http.Server{Handler: colourHandler(colour, &b.served)}
+	b := &backend{address: l.Addr().String(), release: make(chan struct{})}
+	b.letGo = sync.OnceFunc(func() { close(b.release) })
+	srv := &http.Server{Handler: colourHandler(colour, &b.served, b.release)}
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Serve(l) }()
 	t.Cleanup(func() {
@@ -42,8 +47,11 @@ func newBackend(t *testing.T, colour string) *backend {
 	return b
 }
 
+// held is a number of milliseconds that lasts until letGo.
+const held = 0
+
 // colourHandler answers everything with its colour and the body it was sent; some paths do more.
-func colourHandler(colour string, served *atomic.Int64) http.Handler {
+func colourHandler(colour string, served *atomic.Int64, release <-chan struct{}) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	mux.HandleFunc("GET /sse", events)
@@ -55,8 +63,13 @@ func colourHandler(colour string, served *atomic.Int64) http.Handler {
 		}
 		served.Add(1)
 		if ms, err := strconv.Atoi(r.URL.Query().Get("ms")); err == nil {
+			over := make(<-chan time.Time)
+			if ms > held {
+				over = time.After(time.Duration(ms) * time.Millisecond)
+			}
 			select {
-			case <-time.After(time.Duration(ms) * time.Millisecond):
+			case <-over:
+			case <-release:
 			case <-r.Context().Done():
 			}
 		}
@@ -135,7 +148,7 @@ func backendMain(colour string) int {
 		return 1
 	}
 	fmt.Println("listening")
-	fmt.Println(http.Serve(l, colourHandler(colour, new(atomic.Int64))))
+	fmt.Println(http.Serve(l, colourHandler(colour, new(atomic.Int64), nil)))
 	return 1
 }
 
@@ -164,16 +177,5 @@ func colourProcess(t *testing.T, colour, address string) *process {
 	return p
 }
 
-// freeAddress is a port that was free a moment ago, from below the range that outgoing connections get theirs from: many come and go here.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000)))
-		if err == nil {
-			defer func() { _ = l.Close() }()
-			return l.Addr().String()
-		}
-	}
-	t.Fatal("no free port")
-	return ""
-}
+// freeAddress is the test's own, for whoever binds it, as often as they like.
+func freeAddress(t *testing.T) string { return porttest.Reserve(t) }

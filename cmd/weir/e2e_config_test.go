@@ -43,7 +43,7 @@ func TestE2EBadConfigAtStart(t *testing.T) {
 			config := filepath.Join(dir, "weir.toml")
 			save(t, config, bad.break_(c))
 			e := launch(t, dir, config)
-			if code := e.wait(10 * time.Second); code != 1 {
+			if code := e.wait(40 * time.Second); code != 1 {
 				t.Errorf("exit %d, want 1", code)
 			}
 			if said := e.errs.String(); !regexp.MustCompile(bad.want).MatchString(said) {
@@ -166,7 +166,7 @@ func TestE2EPIDFileRefused(t *testing.T) {
 	config := filepath.Join(dir, "weir.toml")
 	save(t, config, newConf(dir, "127.0.0.1:1", "127.0.0.1:2").String())
 	e := launch(t, dir, config, "--pid", filepath.Join(dir, "no", "such", "folder.pid"))
-	if code := e.wait(10 * time.Second); code != 1 || !strings.Contains(e.errs.String(), "folder.pid") {
+	if code := e.wait(40 * time.Second); code != 1 || !strings.Contains(e.errs.String(), "folder.pid") {
 		t.Errorf("exit %d, %q", code, e.errs.String())
 	}
 }
@@ -180,7 +180,7 @@ func TestE2EPortsBusyAtStart(t *testing.T) {
 	c.listeners = strings.Replace(c.listeners, "127.0.0.1:0", at, 1)
 	e := run(t, dir, c)
 	second := launch(t, dir, e.config)
-	if code := second.wait(10 * time.Second); code != 1 || !strings.Contains(second.errs.String(), "address already in use") {
+	if code := second.wait(40 * time.Second); code != 1 || !strings.Contains(second.errs.String(), "address already in use") {
 		t.Errorf("same admin socket: exit %d, %q", code, second.errs.String())
 	}
 	other := folder(t)
@@ -188,7 +188,7 @@ func TestE2EPortsBusyAtStart(t *testing.T) {
 	config := filepath.Join(other, "weir.toml")
 	save(t, config, c.String())
 	third := launch(t, other, config)
-	if code := third.wait(10 * time.Second); code != 1 || !strings.Contains(third.errs.String(), at) {
+	if code := third.wait(40 * time.Second); code != 1 || !strings.Contains(third.errs.String(), at) {
 		t.Errorf("same port: exit %d, %q", code, third.errs.String())
 	}
 	if res, _, err := dialKept(t, at).do("GET", "/", ""); err != nil || res.StatusCode != 200 {
@@ -208,7 +208,7 @@ func TestE2EPortsBusyAtStart(t *testing.T) {
 		t.Errorf("after the refused reload: %v %v", res, err)
 	}
 	e.signal(syscall.SIGKILL)
-	e.wait(5 * time.Second)
+	e.wait(40 * time.Second)
 	again := launch(t, dir, e.config) // the killed one's socket file is still there
 	again.ready()
 	again.stop()

@@ -112,7 +112,7 @@ func TestE2EDemo(t *testing.T) {
 	if err := syscall.Kill(-d.cmd.Process.Pid, syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	if code := d.wait(30 * time.Second); code != 0 {
+	if code := d.wait(60 * time.Second); code != 0 {
 		t.Fatalf("exit %d after SIGINT", code)
 	}
 	if said := d.errs.String(); strings.Contains(said, "has ended") {
@@ -184,7 +184,7 @@ func (d *demonstration) secure(t *testing.T) {
 	roots.AppendCertsFromPEM(pem)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
 	defer transport.CloseIdleConnections()
-	res, err := (&http.Client{Transport: transport, Timeout: 10 * time.Second}).Get("https://" + d.https + "/api/health")
+	res, err := (&http.Client{Transport: transport, Timeout: 60 * time.Second}).Get("https://" + d.https + "/api/health")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +224,7 @@ func TestE2EDemoAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.signal(syscall.SIGINT)
-	if code := d.wait(30 * time.Second); code != 0 {
+	if code := d.wait(60 * time.Second); code != 0 {
 		t.Fatalf("exit %d", code)
 	}
 	again := demoOn(t, dir) // on other ports: the file was not edited, so it follows the flags
@@ -246,7 +246,7 @@ func TestE2EDemoAgain(t *testing.T) {
 		t.Errorf("the run of before is gone: %d %s", list.StatusCode, b)
 	}
 	again.signal(syscall.SIGINT)
-	if code := again.wait(30 * time.Second); code != 0 {
+	if code := again.wait(60 * time.Second); code != 0 {
 		t.Fatalf("exit %d", code)
 	}
 	measured(t, "second start in the same folder", "secret, run and weights of before are there")

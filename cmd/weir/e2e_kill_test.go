@@ -38,7 +38,13 @@ func (k *killable) state() string {
 	return ""
 }
 
-const quickHealth = "health = { path = \"/ready\", interval = \"1s\", timeout = \"500ms\", rise = 2, fall = 2 }\nresponse_timeout = \"1500ms\"\nconnect_timeout = \"1s\"\n"
+const quickHealth = "health = { path = \"/ready\", interval = \"1s\", timeout = \"1s\", rise = 2, fall = 2 }\n"
+
+// hanging is what a request waits for an upstream that hangs; others must never come near it.
+const hanging = "response_timeout = \"3s\"\n"
+
+// sureHealth finds out who refuses, and takes nobody else for dead who is only slow.
+const sureHealth = "health = { path = \"/ready\", interval = \"30s\", timeout = \"30s\", rise = 1, fall = 1 }\n"
 
 // TestE2EKill kills blue again and again under load: not one GET or small PUT may fail, and blue is used again soon after it is back.
 func TestE2EKill(t *testing.T) {
@@ -51,7 +57,7 @@ func TestE2EKill(t *testing.T) {
 	for range n {
 		traffic.after(100)
 		k.blue.signal(syscall.SIGKILL)
-		k.blue.wait(5 * time.Second)
+		k.blue.wait(40 * time.Second)
 		traffic.after(100)
 		eventually(t, 10*time.Second, "blue is seen to be gone", func() bool { return k.state() == "unhealthy" })
 		traffic.after(50)
@@ -68,7 +74,7 @@ func TestE2EKill(t *testing.T) {
 		slowest = max(slowest, back+used)
 	}
 	requests := traffic.stop()
-	if slowest > 2*time.Second {
+	if slowest > promised(2*time.Second) {
 		t.Errorf("blue was used again only %s after it answered: probes every 350 ms and two passes make it about 1 s", slowest)
 	}
 	k.stop()
@@ -79,7 +85,7 @@ func TestE2EKill(t *testing.T) {
 // TestE2EHang stops blue without closing anything: requests on it end at response_timeout, later ones do not go there.
 func TestE2EHang(t *testing.T) {
 	t.Parallel()
-	k := twoProcesses(t, quickHealth)
+	k := twoProcesses(t, quickHealth+hanging)
 	address := k.address("http")
 	before := dialKept(t, address) // so that connections to blue exist
 	for range 20 {
@@ -90,9 +96,9 @@ func TestE2EHang(t *testing.T) {
 	k.blue.signal(syscall.SIGSTOP)
 	var slowest time.Duration
 	late := 0
-	client := &http.Client{Timeout: 20 * time.Second}
+	client := &http.Client{Timeout: time.Minute}
 	for from := time.Now(); k.state() != "unhealthy"; {
-		if time.Since(from) > 15*time.Second {
+		if time.Since(from) > time.Minute {
 			t.Fatal("blue hangs and is still called healthy")
 		}
 		begin := time.Now()
@@ -110,8 +116,8 @@ func TestE2EHang(t *testing.T) {
 			t.Fatalf("%s from a hanging upstream", res.Status)
 		}
 	}
-	if late == 0 || slowest > 3*time.Second {
-		t.Errorf("%d timeouts, slowest %s; response_timeout is 1.5 s", late, slowest)
+	if late == 0 || slowest > promised(4500*time.Millisecond) {
+		t.Errorf("%d timeouts, slowest %s; response_timeout is 3 s", late, slowest)
 	}
 	traffic := newLoad(t, address, 2, "GET", "PUT")
 	traffic.after(200)
@@ -119,7 +125,7 @@ func TestE2EHang(t *testing.T) {
 	k.blue.signal(syscall.SIGCONT)
 	eventually(t, 10*time.Second, "blue is healthy again", func() bool { return k.state() == "healthy" })
 	k.stop()
-	measured(t, "SIGSTOP of blue at 50/50, response_timeout 1.5 s", "%d requests answered 504, slowest %s, none after the probes saw it", late, slowest.Round(10*time.Millisecond))
+	measured(t, "SIGSTOP of blue at 50/50, response_timeout 3 s", "%d requests answered 504, slowest %s, none after the probes saw it", late, slowest.Round(10*time.Millisecond))
 }
 
 // TestE2EDeadGroup: with everybody dead the answer is a quick 502 or 503, explain says why, and metrics have it.
@@ -127,7 +133,7 @@ func TestE2EDeadGroup(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
 	c := newConf(dir, freeAddress(t), newBackend(t, "green").address)
-	c.service = quickHealth + "when_none_healthy = \"reject\"\n"
+	c.service = sureHealth + "when_none_healthy = \"reject\"\n"
 	e := run(t, dir, c)
 	res, err := http.Get("http://" + e.address("http") + "/")
 	if err != nil {

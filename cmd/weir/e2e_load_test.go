@@ -22,7 +22,7 @@ type keptAlive struct {
 
 func dialKept(t *testing.T, address string) *keptAlive {
 	t.Helper()
-	conn, err := net.DialTimeout("tcp", address, 5*time.Second)
+	conn, err := net.DialTimeout("tcp", address, 60*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func dialKept(t *testing.T, address string) *keptAlive {
 
 // do sends one request and reads its answer whole. An answer that announces the connection's end is an error.
 func (k *keptAlive) do(method, path, body string) (*http.Response, string, error) {
-	_ = k.conn.SetDeadline(time.Now().Add(30 * time.Second)) // fails only on a closed connection, which the write will find
+	_ = k.conn.SetDeadline(time.Now().Add(60 * time.Second)) // fails only on a closed connection, which the write will find
 	length := ""
 	if body != "" {
 		length = fmt.Sprintf("Content-Length: %d\r\n", len(body))
@@ -211,7 +211,7 @@ func dialStream(t *testing.T, address, head string) *stream {
 
 func (s *stream) response(want int) *http.Response {
 	s.t.Helper()
-	_ = s.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = s.conn.SetReadDeadline(time.Now().Add(60 * time.Second))
 	res, err := http.ReadResponse(s.r, nil)
 	if err != nil || res.StatusCode != want {
 		s.t.Fatalf("stream: %v %v, want %d", res, err, want)
@@ -222,7 +222,7 @@ func (s *stream) response(want int) *http.Response {
 func (s *stream) loop(next func(n int64) error) {
 	defer close(s.done)
 	for n := int64(0); ; n++ {
-		_ = s.conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = s.conn.SetDeadline(time.Now().Add(60 * time.Second))
 		if err := next(n); err != nil {
 			why := fmt.Sprintf("after %d: %v", n, err)
 			s.bad.Store(&why)

@@ -197,7 +197,7 @@ func TestE2EReloadHandOver(t *testing.T) {
 	dials := 0
 	go func() {
 		defer close(done)
-		client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+		client := &http.Client{Timeout: 60 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 		for {
 			select {
 			case <-quit:

@@ -25,7 +25,7 @@ func dialTLS(t *testing.T, address string, c *tls.Config) *tlsClient {
 		c = &tls.Config{}
 	}
 	c.InsecureSkipVerify, c.ServerName = true, "localhost"
-	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 10 * time.Second}, "tcp", address, c)
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 60 * time.Second}, "tcp", address, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestE2ETLS(t *testing.T) {
 			}
 		}
 	}
-	h2 := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}}
+	h2 := &http.Client{Timeout: 60 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}}
 	defer h2.CloseIdleConnections()
 	for range 3 {
 		res, err := h2.Post("https://"+address+"/", "text/plain", strings.NewReader("over HTTP/2"))
@@ -90,7 +90,7 @@ func TestE2ETLS(t *testing.T) {
 		}
 		_, _ = io.WriteString(conn, hello)
 		_ = conn.(*net.TCPConn).CloseWrite() // what is malformed only by being short ends here
-		_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+		_ = conn.SetReadDeadline(time.Now().Add(60 * time.Second))
 		answer, err := io.ReadAll(conn)
 		var timeout net.Error
 		if errors.As(err, &timeout) && timeout.Timeout() {

@@ -30,7 +30,7 @@ func TestE2EEncryptedToTheAPI(t *testing.T) {
 	ca := openCA(t)
 	save(t, filepath.Join(dir, "api.pem"), leafPEM(t, ca))
 	c := newConf(dir, newSecureAPI(t, dir, "blue"), newSecureAPI(t, dir, "green")).weights(50)
-	c.service = fmt.Sprintf("protocol = \"https\"\ntls = { ca = %q }\nwhen_none_healthy = \"reject\"\nhealth = { path = \"/api/readiness\", interval = \"100ms\", timeout = \"100ms\" }\n", ca.RootFile())
+	c.service = fmt.Sprintf("protocol = \"https\"\ntls = { ca = %q }\nwhen_none_healthy = \"reject\"\nhealth = { path = \"/api/readiness\", interval = \"30s\", timeout = \"30s\" }\n", ca.RootFile())
 	e := run(t, dir, c)
 	eventually(t, 30*time.Second, "both colours pass their checks", func() bool {
 		for _, g := range e.status().Services[0].Groups {

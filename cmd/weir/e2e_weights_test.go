@@ -111,7 +111,7 @@ func TestE2EOverlayKill(t *testing.T) {
 		blue := 1 + i%99
 		e.call(200, "PUT", "/v1/services/api/weights", fmt.Sprintf(`{"blue":%d,"green":%d}`, blue, 100-blue), "X-Weir-Operator", "ann")
 		e.signal(syscall.SIGKILL)
-		e.wait(5 * time.Second)
+		e.wait(40 * time.Second)
 		e = launch(t, e.dir, e.config)
 		e.ready()
 		if w := e.status().Services[0].Weights(); int(w["blue"]) != blue*100 {
@@ -227,7 +227,7 @@ func TestE2EAdminToken(t *testing.T) {
 	config := filepath.Join(dir, "weir.toml")
 	save(t, config, c.String())
 	e := launch(t, dir, config)
-	e.admin, e.base, e.token = &http.Client{Timeout: 20 * time.Second}, "http://"+at, "secret-token"
+	e.admin, e.base, e.token = &http.Client{Timeout: 60 * time.Second}, "http://"+at, "secret-token"
 	e.ready()
 	e.must("status")
 	e.token = "wrong"

@@ -33,7 +33,7 @@ func (sh *shell) root() *cobra.Command {
 	shim.flags(cmd.Flags())
 	cmd.AddCommand(sh.limitsVerb(), sh.auditVerb()) // what is looked at before it is in force
 	cmd.AddCommand(
-		sh.runVerb(), sh.checkVerb(), sh.reloadVerb(), sh.stopVerb(), sh.logsVerb(), sh.statusVerb(), sh.certsVerb(),
+		sh.runVerb(), sh.checkVerb(), sh.reloadVerb(), sh.stopVerb(), sh.logsVerb(), sh.statusVerb(), sh.topVerb(), sh.certsVerb(),
 		sh.weightsVerb(), sh.explainVerb(), sh.demoVerb(), sh.versionVerb(), sh.healthcheckVerb(),
 	)
 	return cmd

@@ -23,6 +23,7 @@ type api struct {
 	audit   *zap.Logger
 	timeout time.Duration
 	gate    *gate
+	hub     *hub
 }
 
 // answer is a successful reply. A tag given by the endpoint is the version of what a write can change; with
@@ -64,6 +65,8 @@ func (a *api) routes(metrics http.Handler) http.Handler {
 		"/v1/certificates": {"GET": a.read(a.certificates)},
 		"/v1/ech":          {"GET": a.read(a.ech)},
 		"/v1/csp-reports":  {"GET": a.read(a.cspReports)},
+		"/v1/errors":       {"GET": a.read(a.errors)},
+		"/v1/events":       {"GET": a.events},
 		"/v1/explain":      {"POST": a.explain},
 		"/v1/reload":       {"POST": a.write("reload", a.reload)},
 		"/v1/stop":         {"POST": a.write("stop", a.stop)},

@@ -44,6 +44,11 @@ type Control interface {
 	ECH() ECH
 	// CSPReports are the kinds of reports that browsers sent on policies, the one seen last first. Never nil.
 	CSPReports() []CSPReport
+	// Errors are the last requests that failed.
+	Errors() RequestErrors
+	// Frames calls emit with a frame at once and then once a second, until ctx ends. It is called once at a time, while somebody watches: what
+	// it needs to make rates of counters is its own.
+	Frames(ctx context.Context, emit func(Frame))
 	// Ready says whether new traffic should be sent here, check by check. It is called for every probe and
 	// does no I/O.
 	Ready() []Check

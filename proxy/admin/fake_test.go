@@ -26,10 +26,15 @@ type fakeControl struct {
 	stops   []admin.StopMode
 	reopens int
 	broken  error
+
+	series  chan bool // told true when a series of frames begins, false when it ends
+	frames  chan int  // each makes a frame of so many seconds
+	emitted chan int  // told when it is with the watchers
 }
 
 func newFake() *fakeControl {
 	return &fakeControl{
+		series: make(chan bool, 16), frames: make(chan int), emitted: make(chan int, 1),
 		weights: admin.Weights{"blue": 10000, "green": 0},
 		ready:   []admin.Check{{Name: "config", OK: true}, {Name: "listeners", OK: true}},
 		reload: func() (admin.ReloadResult, error) {
@@ -150,4 +155,22 @@ func (f *fakeControl) ReopenLogs(admin.Change) error {
 	defer f.mu.Unlock()
 	f.reopens++
 	return f.broken
+}
+
+func (f *fakeControl) Errors() admin.RequestErrors {
+	return admin.RequestErrors{Errors: []admin.RequestError{{Number: 1, Path: "/a", Status: 502}}}
+}
+
+func (f *fakeControl) Frames(ctx context.Context, emit func(admin.Frame)) {
+	f.series <- true
+	defer func() { f.series <- false }()
+	for {
+		select {
+		case n := <-f.frames:
+			emit(admin.Frame{Seconds: float64(n), Status: f.Status()})
+			f.emitted <- n
+		case <-ctx.Done():
+			return
+		}
+	}
 }

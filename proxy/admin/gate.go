@@ -28,13 +28,14 @@ func newGate(hosts []string) *gate {
 	return g
 }
 
-func (g *gate) setToken(token string) {
+// setToken reports whether the token is another one than before.
+func (g *gate) setToken(token string) (changed bool) {
 	if token == "" {
-		g.token.Store(nil)
-		return
+		return g.token.Swap(nil) != nil
 	}
 	sum := sha256.Sum256([]byte(token))
-	g.token.Store(&sum)
+	was := g.token.Swap(&sum)
+	return was == nil || *was != sum
 }
 
 func (g *gate) hasToken() bool { return g.token.Load() != nil }

@@ -56,7 +56,7 @@ func TestListenerOthersCanReachNeedsAToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Were it to serve, the test would wait for ever.
-	guard := time.AfterFunc(5*time.Second, func() { _ = srv.Close() })
+	guard := time.AfterFunc(60*time.Second, func() { _ = srv.Close() })
 	defer guard.Stop()
 	if err := srv.Serve(l); err == nil || !strings.Contains(err.Error(), "token is required") {
 		t.Fatal(err)

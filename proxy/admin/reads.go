@@ -52,6 +52,10 @@ func (a *api) cspReports(*http.Request) (answer, error) {
 	return answer{body: a.control.CSPReports()}, nil
 }
 
+func (a *api) errors(*http.Request) (answer, error) {
+	return answer{body: a.control.Errors()}, nil
+}
+
 // explain is a POST for its body; it changes nothing, so the audit log does not mention it.
 func (a *api) explain(w http.ResponseWriter, r *http.Request) {
 	ans, err := a.explained(w, r)

@@ -58,7 +58,7 @@ func serveOn(t *testing.T, l net.Listener, o admin.Options) *site {
 	s.client = &http.Client{Transport: transport}
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 		defer cancel()
 		if err := srv.Shutdown(ctx); err != nil {
 			t.Errorf("shutdown: %v", err)
@@ -112,12 +112,14 @@ func TestStatusCodes(t *testing.T) {
 		{name: "service unknown", method: "GET", path: "/v1/services/nope", status: 404, contains: "no such service"},
 		{name: "ech", method: "GET", path: "/v1/ech", status: 200, contains: `"config_list":"AAEC"`},
 		{name: "csp reports", method: "GET", path: "/v1/csp-reports", status: 200, contains: `"directive":"script-src"`},
+		{name: "errors", method: "GET", path: "/v1/errors", status: 200, contains: `"passed":0,"errors":[{"number":1`},
 		{name: "config", method: "GET", path: "/v1/config", status: 200, contains: `"token":"redacted"`},
 		{name: "certificates", method: "GET", path: "/v1/certificates", status: 200, contains: "[]"},
 		{name: "nothing there", method: "GET", path: "/v1/nope", status: 404, contains: "/v1/nope"},
 		{name: "page file unknown", method: "GET", path: "/page/nope.js", status: 404},
 		{name: "page traversal", method: "GET", path: "/page/..%2fserver.go", status: 404},
 		{name: "wrong method", method: "DELETE", path: "/v1/status", status: 405, contains: "GET, HEAD"},
+		{name: "wrong method on events", method: "POST", path: "/v1/events", status: 405, contains: "GET, HEAD"},
 		{name: "wrong method on weights", method: "POST", path: "/v1/services/api/weights", status: 405, contains: "DELETE, PUT"},
 		{name: "odd method", method: "BREW", path: "/livez", status: 405},
 

@@ -38,10 +38,11 @@ type Options struct {
 }
 
 // Server is the admin API on one or more listeners. Its goroutines are those of net/http, one for each
-// connection; Shutdown or Close ends them.
+// connection, and one while events are watched; Shutdown or Close ends them.
 type Server struct {
 	http *http.Server
 	gate *gate
+	hub  *hub
 
 	mu sync.Mutex // orders Serve and SetToken; guards public
 	// public says that a listener that others can reach was served. It never becomes false again: whoever
@@ -59,8 +60,8 @@ func New(o Options) (*Server, error) {
 	}
 	g := newGate(o.Hosts)
 	g.setToken(o.Token)
-	api := &api{control: o.Control, log: o.Log, audit: o.Log.Named("audit"), timeout: o.Timeout, gate: g}
-	s := &Server{gate: g}
+	api := &api{control: o.Control, log: o.Log, audit: o.Log.Named("audit"), timeout: o.Timeout, gate: g, hub: newHub(o.Control)}
+	s := &Server{gate: g, hub: api.hub}
 	s.http = &http.Server{
 		Handler: g.wrap(api.routes(o.Metrics)),
 		// A person's curl and a scraper send their head at once; the body of 64 KiB follows it.
@@ -71,6 +72,7 @@ func New(o Options) (*Server, error) {
 		MaxHeaderBytes:    16 << 10,
 		ConnContext:       withPeer,
 	}
+	s.http.RegisterOnShutdown(s.hub.close) // streams end at once: Shutdown waits for what is in flight
 	errorLog, err := zap.NewStdLogAt(o.Log, zap.WarnLevel)
 	if err != nil {
 		return nil, fmt.Errorf("make admin error log: %w", err)
@@ -79,15 +81,17 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// SetToken replaces the bearer token, for a reload that changed it; calls already let in go on. Taking the
-// token away is an error, and changes nothing, while a listener that others can reach is served.
+// SetToken replaces the bearer token, for a reload that changed it; calls already let in go on, but for streams of
+// events, which would never end: their watchers have to come again. Taking the token away is an error, and changes nothing, while a listener that others can reach is served.
 func (s *Server) SetToken(token string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if token == "" && s.public {
 		return errors.New("set admin token: one is required unless the address is loopback or a unix socket")
 	}
-	s.gate.setToken(token)
+	if s.gate.setToken(token) {
+		s.hub.dismiss()
+	}
 	return nil
 }
 
@@ -121,7 +125,10 @@ func (s *Server) admit(a net.Addr) error {
 func (s *Server) Shutdown(ctx context.Context) error { return s.http.Shutdown(ctx) }
 
 // Close ends everything at once.
-func (s *Server) Close() error { return s.http.Close() }
+func (s *Server) Close() error {
+	s.hub.close()
+	return s.http.Close()
+}
 
 func isPrivate(a net.Addr) bool {
 	switch a := a.(type) {

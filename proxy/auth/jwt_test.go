@@ -326,7 +326,7 @@ func TestKeysAreFetched(t *testing.T) {
 	o.Remote = auth.RemoteOptions{URL: url, Refresh: time.Hour, Failed: func(error) {}}
 	j := openJWT(t, o)
 	in := asked("Bearer " + one.signed(nil))
-	for deadline := time.Now().Add(10 * time.Second); j.Authenticate(in).Denial != nil; {
+	for deadline := time.Now().Add(60 * time.Second); j.Authenticate(in).Denial != nil; {
 		if time.Now().After(deadline) {
 			t.Fatal("no keys")
 		}
@@ -357,7 +357,7 @@ func TestMadeUpKeysFetchOnce(t *testing.T) {
 	o := jwtOptions()
 	o.Remote = auth.RemoteOptions{URL: url, Refresh: time.Hour, Pause: time.Hour, Failed: func(error) {}}
 	j := openJWT(t, o)
-	for deadline := time.Now().Add(10 * time.Second); j.Authenticate(asked("Bearer "+one.signed(nil))).Denial != nil; {
+	for deadline := time.Now().Add(60 * time.Second); j.Authenticate(asked("Bearer "+one.signed(nil))).Denial != nil; {
 		if time.Now().After(deadline) {
 			t.Fatal("no keys")
 		}

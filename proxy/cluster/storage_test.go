@@ -265,7 +265,7 @@ func TestLockLife(t *testing.T) {
 // TestStorageWithoutRedis: what was read or written before is read from this machine; nothing is written, listed or locked; with Redis back, all goes on.
 func TestStorageWithoutRedis(t *testing.T) {
 	r := newRedis(t)
-	short := func(o *cluster.Options) { o.Timeout = 200 * time.Millisecond }
+	short := func(o *cluster.Options) { o.Timeout = 20 * time.Second }
 	client := join(t, r.url(), short)
 	folder := t.TempDir()
 	a, b := client.NewStorage(folder), storageOf(t, r.url())
@@ -359,7 +359,7 @@ func TestManyChallengesAtOnce(t *testing.T) {
 // machine while Redis is away.
 func TestTickets(t *testing.T) {
 	r := newRedis(t)
-	short := func(o *cluster.Options) { o.Timeout = 500 * time.Millisecond }
+	short := func(o *cluster.Options) { o.Timeout = 20 * time.Second }
 	first := join(t, r.url(), short)
 	file := filepath.Join(t.TempDir(), "tickets.json")
 	a, b := first.NewTickets(file), join(t, r.url()).NewTickets(filepath.Join(t.TempDir(), "tickets.json"))

@@ -90,7 +90,7 @@ func TestSpliceBlames(t *testing.T) {
 	}{
 		{"upstream resets, length", "HTTP/1.1 200 OK\r\nContent-Length: 1048576\r\n\r\n", func(_, up *net.TCPConn) { _ = up.SetLinger(0); _ = up.Close() }, true, http1.ErrTruncated, time.Minute},
 		{"upstream resets, until close", "HTTP/1.0 200 OK\r\n\r\n", func(_, up *net.TCPConn) { _ = up.SetLinger(0); _ = up.Close() }, true, http1.ErrTruncated, time.Minute},
-		{"upstream is silent", "HTTP/1.1 200 OK\r\nContent-Length: 1048576\r\n\r\n", func(_, _ *net.TCPConn) {}, true, os.ErrDeadlineExceeded, 100 * time.Millisecond},
+		{"upstream is silent", "HTTP/1.1 200 OK\r\nContent-Length: 1048576\r\n\r\n", func(_, _ *net.TCPConn) {}, true, os.ErrDeadlineExceeded, 2 * time.Second},
 		{"client resets", "HTTP/1.1 200 OK\r\nContent-Length: 10485760\r\n\r\n", func(client, up *net.TCPConn) {
 			_ = client.SetLinger(0)
 			_ = client.Close()

@@ -202,7 +202,7 @@ func TestBodyMethods(t *testing.T) {
 			result <- what
 		}
 	}
-	s := start(t, false, http2.Options{BodyTimeout: 50 * time.Millisecond}, func(s *http2.Stream) {
+	s := start(t, false, http2.Options{BodyTimeout: 2 * time.Second}, func(s *http2.Stream) {
 		var req message.Request
 		_ = s.ReadRequest(&req)
 		b := s.Body()

@@ -28,16 +28,17 @@ func (r *raw) opening(stream uint32, step uint32, every time.Duration, stop <-ch
 // TestWindowTrickle: who opens a stream's window byte by byte loses the stream; who opens the connection's so loses the connection; who opens either fast enough keeps
 // both, however long it takes.
 func TestWindowTrickle(t *testing.T) {
-	const window = 200 * time.Millisecond
-	o := http2.Options{WriteTimeout: window, MinSendRate: 1000} // 200 bytes in each window
-	routes := paths(map[string]http2.Handler{"/large": large(100 << 10), "/": func(s *http2.Stream) { answer(s, 200, nil) }})
+	const window = 1500 * time.Millisecond                      // far longer than a machine is away between two steps
+	o := http2.Options{WriteTimeout: window, MinSendRate: 1000} // 1500 bytes in each window
+	routes := paths(map[string]http2.Handler{"/large": large(60 << 10), "/": func(s *http2.Stream) { answer(s, 200, nil) }})
 	t.Run("stream", func(t *testing.T) {
+		t.Parallel()
 		s := start(t, false, o, routes)
 		r := dial(t, s, xhttp2.Setting{ID: xhttp2.SettingInitialWindowSize, Val: 10})
 		stop := make(chan struct{})
 		r.headers(1, true, at("/large")...)
 		done := make(chan struct{})
-		go func() { defer close(done); r.opening(1, 1, window/10, stop) }()
+		go func() { defer close(done); r.opening(1, 1, window/100, stop) }()
 		if code := r.reset(1); code != xhttp2.ErrCodeCancel {
 			t.Errorf("reset with %v", code)
 		}
@@ -49,13 +50,14 @@ func TestWindowTrickle(t *testing.T) {
 		}
 	})
 	t.Run("connection", func(t *testing.T) {
+		t.Parallel()
 		s := start(t, false, o, routes)
 		r := dial(t, s, xhttp2.Setting{ID: xhttp2.SettingInitialWindowSize, Val: 1 << 20})
 		stop := make(chan struct{})
-		defer close(stop)
+		t.Cleanup(func() { close(stop) })
 		r.headers(1, true, at("/large")...)
 		r.headers(3, true, at("/large")...)
-		go r.opening(0, 1, window/10, stop)
+		go r.opening(0, 1, window/100, stop)
 		if code := r.end(); code != xhttp2.ErrCodeEnhanceYourCalm {
 			t.Errorf("ended with %v", code)
 		}
@@ -64,14 +66,15 @@ func TestWindowTrickle(t *testing.T) {
 		}
 	})
 	t.Run("moves", func(t *testing.T) {
+		t.Parallel()
 		s := start(t, false, o, routes)
 		r := dial(t, s, xhttp2.Setting{ID: xhttp2.SettingInitialWindowSize, Val: 1000})
 		stop := make(chan struct{})
-		defer close(stop)
+		t.Cleanup(func() { close(stop) })
 		r.check(r.fr.WriteWindowUpdate(0, 1<<20))
 		r.headers(1, true, at("/large")...)
-		go r.opening(1, 2000, window/10, stop) // 50 steps, 5 windows
-		if got := r.response(1); len(got.body) != 100<<10 {
+		go r.opening(1, 2000, window/10, stop) // 30 steps, 3 windows
+		if got := r.response(1); len(got.body) != 60<<10 {
 			t.Errorf("%d bytes", len(got.body))
 		}
 		if s.counters.SlowReaders.Load() != 0 {

@@ -23,7 +23,7 @@ type raw struct {
 }
 
 // patience bounds every wait of a raw client; nothing waits for it to pass.
-const patience = 10 * time.Second
+const patience = 60 * time.Second
 
 // dial connects to s and exchanges settings; the server's are read and acknowledged.
 func dial(t *testing.T, s *server, settings ...xhttp2.Setting) *raw {

@@ -14,8 +14,9 @@ import (
 
 // A tunnel waits for its client as long as it takes, in both directions, until it is told not to; and its client's reset reaches it after our direction has ended.
 func TestTunnelWaits(t *testing.T) {
-	const bound = 50 * time.Millisecond
+	const bound = 500 * time.Millisecond
 	late, reset, blocked := make(chan error, 1), make(chan error, 1), make(chan time.Duration, 1)
+	writing := make(chan struct{}, 1)
 	s := start(t, false, http2.Options{BodyTimeout: bound, WriteTimeout: bound, ExtendedConnect: true}, func(s *http2.Stream) {
 		var req message.Request
 		if err := s.ReadRequest(&req); err != nil {
@@ -24,6 +25,7 @@ func TestTunnelWaits(t *testing.T) {
 		s.AwaitForever()
 		s.WriteHead(&message.Response{Status: 200}, nil, false)
 		begin := time.Now()
+		writing <- struct{}{}
 		s.Write(make([]byte, 70_000)) // more than the client's window
 		blocked <- time.Since(begin)
 		s.Finish(nil)
@@ -47,7 +49,8 @@ func TestTunnelWaits(t *testing.T) {
 		r := dial(t, s)
 		id := uint32(1)
 		r.headers(id, false, ":method", "CONNECT", ":protocol", "websocket", ":scheme", "http", ":path", path, ":authority", "x")
-		<-time.After(4 * bound) // the windows stay shut for longer than any bound
+		<-writing
+		<-time.After(2 * bound) // the windows stay shut for longer than any bound
 		if err := errors.Join(r.fr.WriteWindowUpdate(0, 100_000), r.fr.WriteWindowUpdate(id, 100_000)); err != nil {
 			t.Fatal(err)
 		}

@@ -221,7 +221,7 @@ func (r *raw) barrier() {
 
 // TestStalledStream: who opens no window for WriteTimeout loses the stream, not the connection.
 func TestStalledStream(t *testing.T) {
-	s := start(t, false, http2.Options{WriteTimeout: 100 * time.Millisecond}, paths(map[string]http2.Handler{"/large": large(100), "/": func(s *http2.Stream) { answer(s, 200, nil) }}))
+	s := start(t, false, http2.Options{WriteTimeout: time.Second}, paths(map[string]http2.Handler{"/large": large(100), "/": func(s *http2.Stream) { answer(s, 200, nil) }}))
 	r := dial(t, s, xhttp2.Setting{ID: xhttp2.SettingInitialWindowSize, Val: 10})
 	r.headers(1, true, at("/large")...)
 	if code := r.reset(1); code != xhttp2.ErrCodeCancel {
@@ -235,7 +235,7 @@ func TestStalledStream(t *testing.T) {
 
 // TestStalledSocket: a client that reads nothing at all loses the connection.
 func TestStalledSocket(t *testing.T) {
-	s := start(t, false, http2.Options{WriteTimeout: 100 * time.Millisecond}, large(64<<20))
+	s := start(t, false, http2.Options{WriteTimeout: time.Second}, large(64<<20))
 	r := dial(t, s, xhttp2.Setting{ID: xhttp2.SettingInitialWindowSize, Val: 1<<31 - 1})
 	r.check(r.fr.WriteWindowUpdate(0, 1<<30))
 	r.headers(1, true, get...)

@@ -268,7 +268,7 @@ func TestControlStreams(t *testing.T) {
 
 // A head that does not come, and one that comes byte by byte, cost their stream.
 func TestSlowHead(t *testing.T) {
-	s := start(t, http3.Options{HeaderTimeout: 50 * time.Millisecond}, echo)
+	s := start(t, http3.Options{HeaderTimeout: 2 * time.Second}, echo)
 	p := s.call(t, false)
 	q := p.open(with()[:5])
 	if a := p.answer(q); a.code != 0x107 || a.ended {

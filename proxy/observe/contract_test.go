@@ -68,6 +68,8 @@ var contract = []struct {
 	{"weir_upstream_response_duration_seconds", "histogram", []string{"group", "service"}},
 	{"weir_upstream_retries_total", "counter", []string{"reason", "service"}},
 	{"weir_upstream_up", "gauge", []string{"group", "service", "target"}},
+	{"weir_waf_decisions_total", "counter", []string{"decision", "waf"}},
+	{"weir_waf_last_reload_successful", "gauge", []string{"waf"}},
 }
 
 func TestContractNamesAndLabels(t *testing.T) {

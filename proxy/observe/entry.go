@@ -42,6 +42,7 @@ type Entry struct {
 	Attempts         int
 
 	Error      string // what an upstream failed with, for people; JSON only
+	WAFRules   string // numbers of the rules that matched; JSON only
 	GRPCStatus string // name of the status code that a gRPC call ended with, as the client saw it
 
 	Reason string // why the exchange ended as it did, from the closed set of package proxy

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,7 +19,8 @@ type Group struct {
 	connect, header, response prometheus.Observer
 	configured, observed      prometheus.Gauge
 
-	codes codeCounters // written under Metrics.mu, read without
+	codes codeCounters              // written under Metrics.mu, read without
+	fine  atomic.Pointer[latencies] // nil while nobody watches; written under Metrics.mu, read without
 
 	gone bool // guarded by Metrics.mu
 }
@@ -73,6 +75,9 @@ func (m *Metrics) Group(service, group string) *Group {
 		observed:   m.group.share.WithLabelValues(service, group, "observed"),
 	}
 	m.groups[key] = g
+	if m.watches > 0 {
+		g.fine.Store(new(latencies))
+	}
 	g.createLocked(200)
 	return g
 }
@@ -90,7 +95,10 @@ func (g *Group) Done(code int) {
 func (g *Group) Connect(d time.Duration) { g.connect.Observe(d.Seconds()) }
 
 // Header observes how long one attempt waited for the response head.
-func (g *Group) Header(d time.Duration) { g.header.Observe(d.Seconds()) }
+func (g *Group) Header(d time.Duration) {
+	g.header.Observe(d.Seconds())
+	g.observe(d)
+}
 
 // Response observes one whole attempt, body included.
 func (g *Group) Response(d time.Duration) { g.response.Observe(d.Seconds()) }

@@ -78,6 +78,7 @@ func appendJSONUpstream(dst []byte, e *Entry) []byte {
 		dst = strconv.AppendInt(dst, int64(e.UpstreamStatus), 10)
 	}
 	dst = member(dst, `,"`+KeyPeer+`":"`, e.Peer)
+	dst = member(dst, `,"`+KeyWAFRules+`":"`, e.WAFRules)
 	dst = member(dst, `,"`+KeyGRPCStatus+`":"`, e.GRPCStatus)
 	dst = member(dst, `,"`+KeyReason+`":"`, e.Reason)
 	return member(dst, `,"`+KeyError+`":"`, e.Error)

@@ -43,6 +43,7 @@ const (
 	KeyUpstreamStatus   = "weir.upstream.status_code"
 	KeyUpstreamDuration = "weir.upstream.duration" // nanoseconds, all attempts
 	KeyAttempts         = "weir.attempts"
+	KeyWAFRules         = "weir.waf.rules"
 	KeyGRPCStatus       = "weir.grpc_status"
 	KeyReason           = "weir.reason"
 	KeyGeneration       = "weir.generation"

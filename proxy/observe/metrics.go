@@ -49,6 +49,7 @@ type Metrics struct {
 	queue     queueVecs
 	onDemand  *prometheus.CounterVec
 	csp       *cspReports
+	waf       *wafVecs
 	http2     *http2Collector
 	http3     *http3Collector
 	reloads   map[Result]prometheus.Counter // read-only after NewMetrics
@@ -69,6 +70,7 @@ type Metrics struct {
 	limits   map[string]*Limit
 	queues   map[string]*Queue
 	subjects []string // of the certificates exported
+	watches  int      // calls of Watch that have not ended
 }
 
 // durationBuckets are OpenTelemetry's for HTTP durations in seconds, with 1 ms and 2.5 ms below for an edge, whose own share is under a millisecond.
@@ -96,6 +98,7 @@ func NewMetrics(b Build) *Metrics {
 		queue:    newQueueVecs(),
 		onDemand: newOnDemand(),
 		csp:      newCSPReports(),
+		waf:      newWAFVecs(),
 		http2:    newHTTP2Collector(),
 		http3:    newHTTP3Collector(),
 		lastGood: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -147,7 +150,7 @@ func (m *Metrics) register(b Build) {
 	m.registry.MustRegister(m.limit.collectors()...)
 	m.registry.MustRegister(m.guards)
 	m.registry.MustRegister(m.queue.collectors()...)
-	m.registry.MustRegister(m.onDemand, m.csp.total)
+	m.registry.MustRegister(m.onDemand, m.csp.total, m.waf)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 

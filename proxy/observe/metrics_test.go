@@ -27,6 +27,8 @@ func populated() *observe.Metrics {
 	m.Route("https", "login")
 	m.CountHedges(m.Service("api", "connect_error"), "api", "won")
 	m.Limit("login")
+	m.SetWAFs([]string{"core"}, []string{"allowed"})
+	m.SetWAFStats(func() []observe.GuardStat { return []observe.GuardStat{{Name: "core", Good: true}} })
 	m.SetCSPPolicies([]string{"app"}, []string{"script-src"})
 	m.SetGuardStats(func() observe.GuardStats {
 		return observe.GuardStats{Access: []observe.GuardStat{{Name: "office", Good: true}}, Auth: []observe.GuardStat{{Name: "staff"}}}

@@ -53,7 +53,7 @@ uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/c; server { listen unix:%[2]s; loc
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(60 * time.Second)
 	for tick := time.NewTicker(10 * time.Millisecond); ; <-tick.C {
 		if c, err := net.Dial("unix", socket); err == nil {
 			c.Close()

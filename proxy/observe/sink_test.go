@@ -26,7 +26,7 @@ func openSink(t *testing.T, o observe.SinkOptions) *observe.Sink {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 		defer cancel()
 		s.Close(ctx)
 	})

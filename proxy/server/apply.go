@@ -25,6 +25,7 @@ type prepared struct {
 	ech      *edgetls.ECH // nil: none
 	guards   *guards
 	trees    trees
+	wafs     wafs
 	logs     *logs
 	opened   []*listener        // new sockets
 	sockets  []*listener        // all, in the file's order
@@ -87,7 +88,7 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 	if p.plan, err = compile(cfg); err != nil {
 		return p, err
 	}
-	p.warnings = slices.Concat(p.warnings, p.plan.table.Shadowed(), limitWarnings(cfg), presetWarnings(cfg, time.Now()), transportWarnings(cfg, time.Now()), crowdWarnings(cfg, openFilesLimit()), guardWarnings(cfg), reportWarnings(cfg))
+	p.warnings = slices.Concat(p.warnings, p.plan.table.Shadowed(), limitWarnings(cfg), presetWarnings(cfg, time.Now()), transportWarnings(cfg, time.Now()), crowdWarnings(cfg, openFilesLimit()), guardWarnings(cfg), reportWarnings(cfg), wafWarnings(cfg))
 	var pairs []edgetls.Pair
 	for _, c := range cfg.TLS.Certificates {
 		pairs = append(pairs, edgetls.Pair{Cert: c.Cert, Key: c.Key})
@@ -106,6 +107,9 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 		return p, err
 	}
 	if p.trees, err = openTrees(cfg, old); err != nil {
+		return p, err
+	}
+	if p.wafs, err = s.openWAFs(cfg, old); err != nil {
 		return p, err
 	}
 	if p.logs, err = s.openLogs(cfg.Log, s.logs.Load()); err != nil {
@@ -214,6 +218,7 @@ func (p *prepared) undo(s *Server) {
 	}
 	p.guards.closeBut(s.guards())
 	p.trees.closeBut(s.trees())
+	p.wafs.closeBut(s.wafs())
 	if p.cluster != s.cluster.Load() {
 		p.cluster.close()
 	}
@@ -277,7 +282,7 @@ func (s *Server) commit(p *prepared, old *generation, digest [32]byte) *generati
 	s.level.SetLevel(level(p.plan.config.Log.Level))
 	// Refused only where a public listener would lose its token, which the configuration's own check has refused before.
 	_ = s.admin.SetToken(p.plan.config.Admin.Token.Reveal())
-	g.acme, g.cluster, g.ech, g.guards, g.trees = p.acme, p.cluster, p.ech, p.guards, p.trees
+	g.acme, g.cluster, g.ech, g.guards, g.wafs, g.trees = p.acme, p.cluster, p.ech, p.guards, p.wafs, p.trees
 	s.cluster.Store(p.cluster)
 	s.certs.UseECH(p.ech)
 	s.certs.Commit(p.store)
@@ -326,6 +331,7 @@ func (s *Server) retire(old, g *generation) {
 	if old != nil {
 		old.guards.closeBut(g.guards)
 		old.trees.closeBut(g.trees)
+		old.wafs.closeBut(g.wafs)
 		if old.cluster != g.cluster {
 			old.cluster.close()
 		}

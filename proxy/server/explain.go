@@ -110,6 +110,7 @@ func (e *explanation) admit() bool {
 	e.step("admit", "body "+limit, "max_body of route %s; a larger one is 413", e.route.Name)
 	e.limits()
 	e.guard()
+	e.waf()
 	e.headers()
 	return true
 }

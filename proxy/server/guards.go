@@ -161,6 +161,7 @@ func (s *Server) rereadGuards() {
 	for _, a := range g.auths {
 		a.reread(s.log)
 	}
+	s.rereadWAFs()
 }
 
 // good reports whether what the guard goes by was well when it was last read.

@@ -184,6 +184,7 @@ func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin
 	s.closeOutgoing(time.Now().Add(outgoingLife)) // every request has ended
 	s.mu.Unlock()
 	s.guards().closeBut(nil)
+	s.wafs().closeBut(nil)
 	s.tickets.Close()
 	s.cluster.Load().close()
 	s.stapler.Close()

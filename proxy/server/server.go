@@ -23,6 +23,7 @@ import (
 	"github.com/valor-ivx/weir/proxy/http3"
 	"github.com/valor-ivx/weir/proxy/limit"
 	"github.com/valor-ivx/weir/proxy/observe"
+	"github.com/valor-ivx/weir/proxy/waf"
 	edgetls "github.com/valor-ivx/weir/tls"
 	"github.com/valor-ivx/weir/upstream"
 )
@@ -49,6 +50,10 @@ type Server struct {
 	turns    *turns          // of handshakes, on all listeners
 	http3    *http3.Counters // the same
 	csp      *csp.Collector
+	failures *observe.Failures
+
+	inspections *waf.Turns // of all firewalls
+	tellFinding func(waf.Finding)
 
 	cluster   atomic.Pointer[link] // nil: none; written by apply
 	acme      atomic.Pointer[acme] // nil: none; written by apply, read by the data path and the admin API
@@ -93,6 +98,7 @@ type generation struct {
 	acme     *acme
 	guards   *guards
 	trees    trees
+	wafs     wafs
 	cluster  *link
 	ech      *edgetls.ECH
 	pools    map[poolKey]*upstream.Pool
@@ -118,7 +124,7 @@ func start(o Options) (s *Server, err error) {
 		certs: edgetls.NewManager(), stops: make(chan admin.StopMode, 2), hangups: make(chan struct{}, 1),
 		limits: limit.NewRegistry(limit.DefaultKeys), crowd: crowd{most: connectionsFor(openFilesLimit())},
 		http2: new(http2.Counters), http3: new(http3.Counters), logins: auth.NewWork(loginsAtATime()),
-		indexes: map[string]int{}, counters: map[string]*serviceCounters{},
+		indexes: map[string]int{}, counters: map[string]*serviceCounters{}, failures: new(observe.Failures),
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.metrics = observe.NewMetrics(observe.Build{Version: o.Version})
@@ -127,7 +133,7 @@ func start(o Options) (s *Server, err error) {
 	s.metrics.SetReasons(proxy.Reasons())
 	s.log = observe.NewLogger(observe.LoggerOptions{Level: s.level, Output: output{s}, OnDrop: s.metrics.LogDropped})
 	s.targets.metrics = s.metrics
-	s.csp = s.newCollector()
+	s.openShields()
 	defer func() {
 		if err != nil {
 			s.release()
@@ -145,7 +151,7 @@ func start(o Options) (s *Server, err error) {
 		s.aside = fmt.Sprintf("the runtime overlay was set aside as %s, the file's weights are in force: %v", s.overlay.asidePath(), unreadable)
 	}
 	s.registry = upstream.NewRegistry(upstream.Options{Logger: s.log, Events: s.targets.events()})
-	s.proxy = proxy.New(proxy.Options{Logger: s.log, Now: s.registry.Now, Challenge: s.answerChallenge, Certificates: s.certs.Store, Suspected: s.suspected}, nil)
+	s.proxy = proxy.New(proxy.Options{Logger: s.log, Now: s.registry.Now, Challenge: s.answerChallenge, Certificates: s.certs.Store, Suspected: s.suspected, Failures: s.failures}, nil)
 	control, err := s.openAdmin(cfg)
 	if err != nil {
 		return s, err
@@ -238,6 +244,7 @@ func (s *Server) release() {
 	}
 	s.guards().closeBut(nil)
 	s.trees().closeBut(nil)
+	s.wafs().closeBut(nil)
 	s.cluster.Load().close()
 	if s.stapler != nil {
 		s.stapler.Close()

@@ -34,7 +34,7 @@ type Options struct {
 	OCSP              string            // address of the responder that certificates name; "": none
 }
 
-// CA is a certificate authority of one test. It rejects every seventh nonce or so. Every name resolves to 127.0.0.1 unless the test says otherwise.
+// CA is a certificate authority of one test. It rejects every twentieth nonce or so (each costs a client a quarter of a second). Every name resolves to 127.0.0.1 unless the test says otherwise.
 // Profiles: "default" (90 days) and "brief" (30 seconds, see Hurry). An order that names none gets either, by chance.
 type CA struct {
 	Directory string
@@ -57,7 +57,7 @@ type CA struct {
 func New(t *testing.T, o Options) *CA {
 	t.Helper()
 	t.Setenv("PEBBLE_VA_NOSLEEP", "1")
-	t.Setenv("PEBBLE_WFE_NONCEREJECT", "15")
+	t.Setenv("PEBBLE_WFE_NONCEREJECT", "5")
 	t.Setenv("PEBBLE_AUTHZREUSE", "0")
 	c := &CA{Resolver: porttest.Reserve(t), Issued: x509.NewCertPool(), Trust: x509.NewCertPool()}
 	out := io.Discard

@@ -22,6 +22,7 @@ import (
 
 	"github.com/valor-ivx/weir/cmd/weir/internal/demo"
 	"github.com/valor-ivx/weir/configs"
+	"github.com/valor-ivx/weir/proxy/porttest"
 	edgetls "github.com/valor-ivx/weir/tls"
 )
 
@@ -68,16 +69,8 @@ func options(t *testing.T) (o demo.Options, out, errs *buffer) {
 	return o, out, errs
 }
 
-// freeAddress is a port that was free a moment ago; the kernel hands out others first.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
-}
+// freeAddress is the test's own, for whoever binds it.
+func freeAddress(t *testing.T) string { return porttest.Reserve(t) }
 
 func get(t *testing.T, address string) []string {
 	t.Helper()

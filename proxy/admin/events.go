@@ -1,0 +1,58 @@
+package admin
+
+import (
+	"errors"
+	"net/http"
+	"time"
+)
+
+// frameTimeout is how long a frame may take to be written before its watcher is given up: the connection is dead or stuck.
+const frameTimeout = 10 * time.Second
+
+// events streams frames as server-sent events (WHATWG HTML §9.2) until the client leaves, is too slow, or the server ends.
+func (a *api) events(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	if r.Method == http.MethodHead {
+		h.Set("Content-Type", "text/event-stream")
+		return
+	}
+	watch, err := a.hub.join()
+	if errors.Is(err, errManyWatchers) {
+		problem(http.StatusServiceUnavailable, "there are as many watchers as may be").write(w, r)
+		return
+	}
+	if err != nil {
+		a.finish(w, r, answer{}, err)
+		return
+	}
+	defer a.hub.leave(watch)
+	c := http.NewResponseController(w)
+	// The server's deadlines are for calls that end. The one on reading would end this one: net/http reads on, to see the client leave. Where the connection
+	// cannot have deadlines, those of the server are in force, and a watcher has to come again.
+	_ = c.SetReadDeadline(time.Time{})
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusOK)
+	_ = c.Flush() // an error is seen by the write that follows
+	for {
+		select {
+		case <-r.Context().Done():
+			return
+		case frame, ok := <-watch.frames:
+			if !ok || writeFrame(w, c, frame) != nil {
+				return
+			}
+		}
+	}
+}
+
+// writeFrame writes one event. JSON has no line break outside of strings, and none inside them.
+func writeFrame(w http.ResponseWriter, c *http.ResponseController, frame []byte) error {
+	_ = c.SetWriteDeadline(time.Now().Add(frameTimeout))
+	for _, part := range [...][]byte{[]byte("data: "), frame, []byte("\n\n")} {
+		if _, err := w.Write(part); err != nil {
+			return err
+		}
+	}
+	return c.Flush()
+}

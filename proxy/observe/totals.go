@@ -1,0 +1,145 @@
+package observe
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/valor-ivx/weir/balancer"
+)
+
+// Totals are counters at one moment, for whoever makes rates of them. A counter falls only when what it counts has left the configuration.
+type Totals struct {
+	Groups map[GroupKey]GroupTotals
+	Limits map[string]LimitTotals
+	// Ended is by reason, over all listeners.
+	Ended             map[string]uint64
+	Accepted, Refused uint64 // connections
+}
+
+// GroupTotals are the answers of one group by their class.
+type GroupTotals struct {
+	Requests, ClientErrors, ServerErrors uint64
+	Left                                 uint64 // 499: the client did not wait for the answer
+	// Latencies is a histogram (balancer.LatencyBucket) of the times to the response head since the watch began; nil without one.
+	Latencies []uint64
+}
+
+// LimitTotals are the decisions of one rate limit.
+type LimitTotals struct{ Allowed, Limited, DryRun uint64 }
+
+// latencies is finer than what is exported: a quantile of it is true to 6 %.
+type latencies [balancer.LatencyBuckets]atomic.Uint64
+
+// Watch begins to count latencies finely, and returns what ends it. While nobody watches a request pays for one load.
+func (m *Metrics) Watch() (end func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.watches++
+	if m.watches == 1 {
+		for _, g := range m.groups {
+			g.fine.Store(new(latencies))
+		}
+	}
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.watches--
+		if m.watches == 0 {
+			for _, g := range m.groups {
+				g.fine.Store(nil)
+			}
+		}
+	}
+}
+
+// Totals reads the counters.
+func (m *Metrics) Totals() Totals {
+	t := Totals{Groups: map[GroupKey]GroupTotals{}, Limits: map[string]LimitTotals{}, Ended: map[string]uint64{}}
+	m.listeners.total(&t)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for key, g := range m.groups {
+		t.Groups[key] = g.totals()
+	}
+	for name, l := range m.limits {
+		t.Limits[name] = LimitTotals{Allowed: count(l.allowed), Limited: count(l.limited), DryRun: count(l.dryRun)}
+	}
+	return t
+}
+
+// totals adds up codes by what they mean for whoever looks after the group. Caller holds Metrics.mu.
+func (g *Group) totals() (t GroupTotals) {
+	g.codes.read(func(code int, c *counter) {
+		n := count(c)
+		t.Requests += n
+		switch {
+		case code == 499:
+			t.Left += n
+		case code >= 500:
+			t.ServerErrors += n
+		case code >= 400:
+			t.ClientErrors += n
+		}
+	})
+	if fine := g.fine.Load(); fine != nil {
+		t.Latencies = make([]uint64, len(fine))
+		for i := range fine {
+			t.Latencies[i] = fine[i].Load()
+		}
+	}
+	return t
+}
+
+// observe counts one latency where somebody watches.
+func (g *Group) observe(d time.Duration) {
+	if fine := g.fine.Load(); fine != nil {
+		fine[balancer.LatencyBucket(d)].Add(1)
+	}
+}
+
+// read calls f with every counter that there is; code is 0 for the odd ones.
+func (s *codeCounters) read(f func(code int, c *counter)) {
+	if c := s.odd.Load(); c != nil {
+		f(0, c)
+	}
+	for i := range s.classes {
+		class := s.classes[i].Load()
+		if class == nil {
+			continue
+		}
+		for j := range class {
+			if c := class[j].Load(); c != nil {
+				f((i+1)*100+j, c)
+			}
+		}
+	}
+}
+
+// count is a counter's value, which is a number of events.
+func count(c prometheus.Metric) uint64 {
+	var m dto.Metric
+	if c.Write(&m) != nil {
+		return 0 // a counter without exemplars always writes
+	}
+	return uint64(m.GetCounter().GetValue())
+}
+
+// total adds the listeners' part.
+func (c *listenerCollector) total(t *Totals) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, l := range c.byName {
+		t.Accepted += l.accepted.Load()
+		for why := range l.refused {
+			t.Refused += l.refused[why].Load()
+		}
+		for i, reason := range c.reasons {
+			if n := l.ended[i].Load(); reason != "" && n > 0 {
+				t.Ended[reason] += n
+			}
+		}
+	}
+}
