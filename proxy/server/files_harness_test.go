@@ -82,7 +82,7 @@ func (e *webEdge) clients() map[string]*http.Client {
 		} else if name == "h3" {
 			c.Transport = toward{c.Transport, "https", e.address}
 		}
-		c.Timeout = 60 * time.Second
+		c.Timeout = 5 * time.Minute // a guard: megabytes, on a machine that others use too
 		c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	}
 	return list

@@ -157,7 +157,7 @@ func refusedOf(e *webEdge) int {
 // TestFilesThatChange: a file that is cut or written anew while it is sent ends in a broken answer, never in a complete one; one that is replaced by renaming arrives as it was, and one that
 // grows as long as it was.
 func TestFilesThatChange(t *testing.T) {
-	const size = 12 << 20
+	const size = 8 << 20
 	e := newWebEdge(t, webText{}, map[string]string{"web/x": ""})
 	path := filepath.Join(e.root, "web", "large.bin")
 	for name, c := range e.clients() {
@@ -206,7 +206,7 @@ func TestFilesThatChange(t *testing.T) {
 
 // TestFilesReadInSmallPieces: a client that reads a large file a little at a time, and gives the window back as often, is no flood.
 func TestFilesReadInSmallPieces(t *testing.T) {
-	const size = 12 << 20
+	const size = 8 << 20
 	e := newWebEdge(t, webText{}, map[string]string{"web/large.bin": lengthy(size)})
 	for name, c := range e.clients() {
 		resp, err := c.Get("http://localhost/web/large.bin")
@@ -252,7 +252,7 @@ func TestFilesBehindGuards(t *testing.T) {
 
 // TestFilesReload: folders come and go with their routes, and nothing of them stays open; what is being sent is sent to its end.
 func TestFilesReload(t *testing.T) {
-	const size = 12 << 20
+	const size = 8 << 20
 	e := newWebEdge(t, webText{}, map[string]string{"web/large.bin": lengthy(size), "web/a.txt": "one"})
 	c := e.clients()["plain"]
 	resp, err := c.Get("http://localhost/web/large.bin")
@@ -361,7 +361,7 @@ func TestFilesManyRequests(t *testing.T) {
 // TestFilesOfASlowClient: one that reads nothing is given up after write_timeout, and holds no turn at the disk meanwhile.
 func TestFilesOfASlowClient(t *testing.T) {
 	root := t.TempDir()
-	putFile(t, filepath.Join(root, "large.bin"), lengthy(12<<20))
+	putFile(t, filepath.Join(root, "large.bin"), lengthy(8<<20))
 	putFile(t, filepath.Join(root, "a.txt"), "text")
 	r, _, _ := started(t, func(dir, upstream string) string {
 		return "[admin]\naddress = \"unix://" + dir + "/admin.sock\"\nstate_dir = \"state\"\n[log]\naccess = \"off\"\n[[listener]]\nname = \"http\"\naddress = \"127.0.0.1:0\"\nwrite_timeout = \"1s\"\n" +
@@ -381,5 +381,17 @@ func TestFilesOfASlowClient(t *testing.T) {
 	if a := say(t, r.address, "GET /a.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); !strings.HasSuffix(a, "\r\n\r\ntext") {
 		t.Errorf("beside them: %q", a)
 	}
-	r.scraped(t, `weir_http_errors_total{listener="http",reason="client_write_timeout"} 70`)
+	eventually(t, "all of them to be given up", func() bool {
+		given := 0
+		for line := range strings.Lines(r.call(http.StatusOK, "GET", "/metrics", "")) {
+			for _, reason := range []string{"client_write_timeout", "client_read_slow"} { // by when its last byte went
+				var n int
+				if rest, ok := strings.CutPrefix(line, `weir_http_errors_total{listener="http",reason="`+reason+`"} `); ok {
+					_, _ = fmt.Sscan(rest, &n)
+					given += n
+				}
+			}
+		}
+		return given == 70
+	})
 }

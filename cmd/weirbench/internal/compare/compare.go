@@ -232,6 +232,11 @@ func (b *bench) job(s scenario, t *trial) (peer.Job, error) {
 	if job.Admin, err = peer.FreeAddr(); err != nil {
 		return job, err
 	}
+	if s.web {
+		if job.Web, err = peer.NewWeb(t.dir); err != nil {
+			return job, err
+		}
+	}
 	if s.tls {
 		job.TLS, job.H2, job.H3 = b.cert, s.h2, s.h3
 	}

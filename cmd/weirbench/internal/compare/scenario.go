@@ -36,6 +36,7 @@ type scenario struct {
 	log, tls, h2 bool            // of the proxy's job
 	h3           bool            // by HTTP/3, which no peer here speaks: weir alone
 	h2c          bool            // to an origin that speaks HTTP/2 without TLS; nginx cannot
+	web          bool            // of files on disk, in place of an origin; HAProxy serves none
 	std          bool            // measured beside Go's standard stack too
 	slow         []time.Duration // origins of this process that take so long, instead of nginx
 	// workers and work describe an origin of this process that works on so many requests at a time, each for so long; what is in flight to it is bounded to that.
@@ -51,6 +52,8 @@ func (s *scenario) fits(n peer.Name) bool {
 		return true
 	case peer.GoStd:
 		return s.std && !s.h3
+	case peer.HAProxy:
+		return !s.h3 && !s.web
 	case peer.Nginx:
 		return !s.h2c && !s.h3
 	}
@@ -136,6 +139,9 @@ func scenarios() []scenario {
 		{name: "body-1m", what: "1 MiB answers, 8 connections", measure: bulkTrial(peer.Path1M, 8), figures: cpu("µs/MiB", "", nil)},
 		{name: "body-100m", what: "100 MiB answers, 4 connections", measure: bulkTrial(peer.Path100M, 4),
 			figures: cpu("µs/MiB", "A", map[peer.Name]float64{peer.Nginx: 1.1})},
+		{name: "files-small", what: "a file of 92 bytes from disk, 64 keep-alive connections (wrk); nginx with sendfile on", tool: wrk, web: true,
+			measure: wrkTrial(gen.Wrk{}, peer.PathFile), figures: cpu("µs/request", "", nil)},
+		{name: "files-1m", what: "a file of 1 MiB from disk, 8 connections; nginx with sendfile on", web: true, measure: bulkTrial(peer.Path1M, 8), figures: cpu("µs/MiB", "", nil)},
 		{name: "idle-10k", what: "10,000 idle keep-alive connections after one request each", measure: idleTrial,
 			figures: []Figure{{Name: "RSS", Unit: "KiB/connection", Issue: "A", Max: atMost(10)}}},
 		{name: "paced-10k", what: "10,000 connections, open loop at 10,000 req/s", measure: pacedTrial, figures: []Figure{

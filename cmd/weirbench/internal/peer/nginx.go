@@ -67,6 +67,10 @@ func (j Job) nginx(dir string) string {
 	if j.Most > 0 {
 		fmt.Fprintf(&b, "    server_name edge;\n    limit_conn edge %d;\n", j.Most)
 	}
+	if j.Web != "" { // as its documentation recommends; no open_file_cache, so that each request opens its file, as weir's does
+		fmt.Fprintf(&b, "    root %s;\n    sendfile on;\n    tcp_nopush on;\n  }\n}\n", j.Web)
+		return b.String()
+	}
 	b.WriteString(`    location / {
       proxy_pass http://origin;
       proxy_http_version 1.1;

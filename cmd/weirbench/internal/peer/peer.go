@@ -46,6 +46,7 @@ type Job struct {
 	Log     bool             // access log to a file: combined for nginx, HTTP log for HAProxy, JSON for weir
 	Admin   netip.AddrPort   // weir's admin listener
 	Files   uint64           // how many files the proxy may open
+	Web     string           // a folder to serve in place of the origins; not for HAProxy
 	Most    int              // requests in flight to the origins, the rest refused or queued by the proxy's own means; 0: no bound
 }
 

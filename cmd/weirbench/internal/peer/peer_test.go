@@ -47,6 +47,11 @@ func jobs(t *testing.T) map[string]peer.Job {
 	}
 	all := map[string]peer.Job{"plain": base}
 	logged, secure, h2, slow, both := base, base, base, base, base
+	web := base
+	if web.Web, err = peer.NewWeb(t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	all["web"] = web
 	logged.Log = true
 	secure.TLS = cert
 	h2.TLS, h2.H2 = cert, true

@@ -37,6 +37,10 @@ address = %q
 		fmt.Fprintf(&b, "\n[tls]\nmin_version = \"1.3\"\n\n"+
 			"[[tls.certificate]]\ncert = %q\nkey = %q\n", j.TLS.Cert, j.TLS.Key)
 	}
+	if j.Web != "" {
+		fmt.Fprintf(&b, "\n[[route]]\nfiles = { root = %q }\n", j.Web)
+		return b.String()
+	}
 	targets := make([]string, len(j.Origins))
 	for i, o := range j.Origins {
 		targets[i] = fmt.Sprintf("%q", o)
