@@ -269,7 +269,11 @@ func TestACMEEndToEnd(t *testing.T) {
 		t.Errorf("after a restart other certificates, or %d questions to the CA", i.ca.Requests.Load()-asked)
 	}
 
-	before := i.await("valid", "one.example.test")["one.example.test"].NextAttempt
+	var before time.Time
+	eventually(t, "after the restart the next check is known", func() bool { // valid it is at once, from the store
+		before = i.await("valid", "one.example.test")["one.example.test"].NextAttempt
+		return !before.IsZero()
+	})
 	i.write("", "one.example.test", "two.example.test", "three.example.test")
 	var result map[string]any
 	if status := i.ask("POST", "/v1/reload", &result); status != 200 {
