@@ -89,7 +89,7 @@ func TestExchangeAllocatesNothing(t *testing.T) {
 	}{
 		{"GET", browserGet, false, netip.Addr{}, false, 0, nil}, {"POST", smallPost, false, netip.Addr{}, false, 0, nil}, {"GET with JSON log", browserGet, true, netip.Addr{}, false, 0, nil},
 		{"POST with JSON log", smallPost, true, netip.Addr{}, false, 0, nil}, {"GET claimed", browserGet, true, netip.MustParseAddr("192.0.2.1"), false, 0, nil},
-		{"GET through a breaker", browserGet, false, netip.Addr{}, true, 0, nil},
+		{"GET through a breaker and a limit of the target", browserGet, false, netip.Addr{}, true, 0, nil},
 		{"GET that may be hedged", browserGet, false, netip.Addr{}, false, 50 * time.Millisecond, nil},
 		{"GET on trial", browserGet, false, netip.Addr{}, false, 0, everySlow()}, {"GET on trial, limits not frozen", browserGet, false, netip.Addr{}, false, 0, &proxy.Trial{Watch: new(proxy.Watch), Green: 1}},
 	} {
@@ -97,6 +97,7 @@ func TestExchangeAllocatesNothing(t *testing.T) {
 			o := defaults(silentPeer(t).address)
 			o.quiet, o.from, o.hedge, o.trial = true, c.from, c.hedge, c.trial
 			if c.breaker {
+				o.adaptive = &upstream.AdaptiveOptions{Min: 1, Max: 100}
 				o.breaker, o.bots = &upstream.BreakerOptions{MaxRequests: 8, MaxQueue: 8}, []string{"bot", "spider"}
 			}
 			e := newEdge(t, o)

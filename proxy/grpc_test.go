@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -114,6 +115,52 @@ func TestGRPCErrors(t *testing.T) {
 				t.Errorf("the peer is blamed for %d failures, want %d", n, c.blamed)
 			}
 		})
+	}
+}
+
+// TestCallOutOfTime: an upstream that gives a call up because its deadline has passed, as gRPC's servers do by a reset, may be heard of before our own timer: the client
+// is told that its deadline has passed all the same, and the peer is not blamed.
+func TestCallOutOfTime(t *testing.T) {
+	for _, begun := range []bool{false, true} {
+		ahead := new(atomic.Int64)
+		answered := make(chan struct{})
+		addr, _ := h2cBackend(t, func(w http.ResponseWriter, _ *http.Request) {
+			if begun {
+				w.Header().Set("Content-Type", "application/grpc")
+				_ = http.NewResponseController(w).Flush()
+				<-answered
+			}
+			ahead.Store(int64(2 * time.Hour))
+			panic(http.ErrAbortHandler)
+		})
+		o := sharing(addr)
+		o.tries, o.ahead, o.response = 1, ahead, 10*time.Hour
+		e := newEdge(t, o)
+		client, base := http2Client(t, e)
+		want := http.StatusGatewayTimeout
+		if !begun {
+			if status, message := call(t, client, base+"/a.Service/Method", "Grpc-Timeout", "1H"); status != "4" {
+				t.Errorf("grpc-status %q %q, want 4", status, message)
+			}
+		} else {
+			req, _ := http.NewRequest("POST", base+"/a.Service/Method", http.NoBody)
+			req.Header.Set("Content-Type", "application/grpc")
+			req.Header.Set("Grpc-Timeout", "1H")
+			resp, err := client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			close(answered)
+			if _, err := io.ReadAll(resp.Body); err == nil {
+				t.Error("an answer that was broken off looks whole")
+			}
+			_ = resp.Body.Close()
+			want = http.StatusOK
+		}
+		e.logged(want, "client_deadline", 1)
+		if n := e.failures(); n != 0 {
+			t.Errorf("the peer is blamed for %d failures", n)
+		}
 	}
 }
 

@@ -44,6 +44,7 @@ type edgeOptions struct {
 	response     time.Duration
 	idle         time.Duration
 	hedge        time.Duration
+	adaptive     *upstream.AdaptiveOptions
 	http1        http1.ServerOptions
 	tries        int
 	budget       *upstream.RetryBudget
@@ -55,6 +56,7 @@ type edgeOptions struct {
 	priority     upstream.Priority
 	bots         []string        // of low priority
 	clock        func(now int64) // called with every reading of the clock; may panic
+	ahead        *atomic.Int64   // ns that the clock is ahead of the world's, by which sockets time out; nil: it is not
 	from         netip.Addr      // valid: every connection is said to be this address's
 	certificates func() *edgetls.Store
 	trial        *proxy.Trial
@@ -92,7 +94,7 @@ func newEdge(t testing.TB, o edgeOptions) *edge {
 		for _, a := range o.groups[name] {
 			targets = append(targets, upstream.Target{Address: a, Weight: 1})
 		}
-		options := upstream.PoolOptions{Service: "api", Group: name, Targets: targets, Balance: balancer.PeakEWMA, Ejection: o.ejection, Health: o.health, Transport: o.transport}
+		options := upstream.PoolOptions{Service: "api", Group: name, Targets: targets, Balance: balancer.PeakEWMA, Ejection: o.ejection, Health: o.health, Transport: o.transport, Adaptive: o.adaptive}
 		if o.health != nil {
 			options.WhenNoneHealthy = upstream.Reject
 		}
@@ -125,6 +127,9 @@ func newEdge(t testing.TB, o edgeOptions) *edge {
 			o.clock(n)
 			return n
 		}
+	}
+	if real := now; o.ahead != nil {
+		now = func() int64 { return real() + o.ahead.Load() }
 	}
 	e.proxy = proxy.New(proxy.Options{Logger: zap.NewNop(), HTTP1: o.http1, Now: now, Certificates: o.certificates}, snap)
 	e.listen()

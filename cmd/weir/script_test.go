@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"net"
 	"os"
@@ -54,7 +55,7 @@ func setup(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	control.onStop = func() { _ = open.Close() }
+	control.onStop = func() { _ = open.Shutdown(context.Background()) } // which lets the answer be written; it ends with Close below, if not before
 	ended := make(chan error, 3)
 	go func() { ended <- open.Serve(socket) }()
 	go func() { ended <- open.Serve(tcp) }()

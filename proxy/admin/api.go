@@ -88,6 +88,9 @@ func (a *api) routes(metrics http.Handler) http.Handler {
 		"/v1/services/{s}/rollout/resume":  {"POST": a.write("resume rollout", a.tellRollout(RolloutResume))},
 		"/v1/services/{s}/rollout/promote": {"POST": a.write("promote rollout", a.tellRollout(RolloutPromote))},
 	}
+	for _, verb := range []Verb{Drain, Evict, Pause, Resume} {
+		table["/v1/services/{s}/"+string(verb)] = methods{"POST": a.write(string(verb), a.order(verb))}
+	}
 	if metrics != nil {
 		table["/metrics"] = methods{"GET": metrics.ServeHTTP}
 	}

@@ -17,6 +17,7 @@ func (g *generation) build(s *Server, old *generation) {
 	for i := range cfg.Services {
 		g.services[cfg.Services[i].Name] = g.service(s, &cfg.Services[i], old)
 	}
+	s.letGo(g)
 	snap := &proxy.Snapshot{Generation: g.number, Table: g.plan.table}
 	if g.logs = s.logs.Load(); g.logs != nil {
 		snap.Access = g.logs.access
@@ -28,7 +29,7 @@ func (g *generation) build(s *Server, old *generation) {
 	policies, shields := s.policies(cfg), s.shields(g.wafs)
 	for _, r := range cfg.Routes {
 		snap.Routes = append(snap.Routes, proxy.Route{
-			Name: r.Name, Service: g.services[r.Service], MaxBody: int64(r.MaxBody), Timeout: r.Timeout, Metrics: s.routeMetrics(r.Name),
+			Name: r.Name, Service: g.services[r.Service], Files: g.trees.siteOf(&r), MaxBody: int64(r.MaxBody), Timeout: r.Timeout, Metrics: s.routeMetrics(r.Name),
 			Access: g.guards.listsOf(&r), Guard: g.guards.guardOf(&r), Limits: s.limitsOf(&r, cfg.Limits, false), UserLimits: s.limitsOf(&r, cfg.Limits, true), Headers: policies.forRoute(r.Headers), Priority: priority(r.Priority),
 			Shield: shields[r.WAF],
 		})
@@ -64,7 +65,7 @@ func (g *generation) service(s *Server, c *configs.Service, old *generation) *pr
 		counters.rebase()
 	}
 	service := &proxy.Service{
-		Name: c.Name, Split: balancer.NewSplit(s.secret, g.runtime.epoch(c.Name), shares), WhenEmpty: whenEmpty(c.WhenEmpty),
+		Name: c.Name, WhenEmpty: whenEmpty(c.WhenEmpty),
 		Ticket: &counters.ticket, Tries: c.Retry.Attempts, Budget: counters.budget,
 		ConnectTimeout: c.ConnectTimeout, ResponseTimeout: orUnlimited(c.ResponseTimeout), IdleTimeout: c.IdleTimeout,
 		HashKey: hashKey(c.Balance), Metrics: s.metrics.Service(c.Name, proxy.RetryReasons()...), Shares: shares, Introduces: transport(c).ProxyProtocol != 0,
@@ -83,6 +84,7 @@ func (g *generation) service(s *Server, c *configs.Service, old *generation) *pr
 			Baseline: counters.groups[name].baseline,
 		})
 	}
+	g.assign(s, service, c)
 	return service
 }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"github.com/valor-ivx/weir/proxy"
@@ -18,7 +19,11 @@ type serviceCounters struct {
 
 	trial *proxy.Trial // of the requests that are assigned now; nil while no group is on trial; under mu
 
+	hold    *proxy.Hold       // nil until the service is paused; then it stays, for those that wait in it
 	breaker *upstream.Breaker // nil until the service has one; then it stays, for the requests that it has counted
+
+	mu       sync.Mutex     // guards followed, and orders what follow does; taken after Server.mu and the registry's
+	followed *proxy.Service // whose targets' limits the breaker follows; nil: none's
 }
 
 type groupCounters struct {
@@ -86,7 +91,9 @@ func (s *Server) exportShares() {
 func (s *Server) exportStats() {
 	s.metrics.SetLimitStats(s.limitStats)
 	s.metrics.SetQueueStats(priorityNames(), s.queueStats)
+	s.metrics.SetPauseStats(s.pauseStats)
 	s.metrics.SetClusterStat(s.clusterStat)
 	s.metrics.SetRolloutStats(rollout.Phases(), s.rolloutStats)
+	s.metrics.SetConcurrencyStats(s.concurrencyStats)
 	s.countStreams()
 }

@@ -188,12 +188,12 @@ func TestCSPReportOfSlowClient(t *testing.T) {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	blue := newColour(t, "blue")
 	t.Cleanup(blue.kill)
-	text := strings.Replace(reportingText(dir, blue.address, "true"), "address = \"127.0.0.1:0\"\n", "address = \"127.0.0.1:0\"\nbody_timeout = \"1s\"\n", 1)
+	text := strings.Replace(reportingText(dir, blue.address, "true"), "address = \"127.0.0.1:0\"\n", "address = \"127.0.0.1:0\"\nbody_timeout = \"3s\"\n", 1)
 	r := run(t, dir, text)
 	t.Cleanup(r.stop)
 	c := connect(t, r.address)
 	t.Cleanup(func() { _ = c.conn.Close() })
-	_ = c.conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.conn.SetDeadline(time.Now().Add(60 * time.Second))
 	head := fmt.Sprintf("POST /.well-known/csp-reports/app HTTP/1.1\r\nHost: a.test\r\nContent-Type: application/csp-report\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", len(reportTwo))
 	for range 2 {
 		_, _ = io.WriteString(c.conn, head) // the answer tells

@@ -175,5 +175,5 @@ func TestEventsEndToEnd(t *testing.T) {
 	await(t, stopped, "the stream's end")
 	_ = w.body.Close()
 	blue.kill()
-	goleak.VerifyNone(t, ignore)
+	nothingLeft(t, ignore, -1)
 }

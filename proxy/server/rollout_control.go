@@ -42,12 +42,15 @@ func (c control) StartRollout(_ context.Context, name string, q admin.RolloutReq
 	for _, share := range g.sharesOf(name) {
 		weights[share.Name] = share.Weight
 	}
+	if len(s.runtime.Services[name].Groups) > 0 {
+		return before, after, refusedRollout(errMarked)
+	}
 	state, err := rollout.Begin(q.To, ch.By, weights, rolloutOptions(g.config(name), q))
 	if err != nil {
 		return before, after, refusedRollout(err)
 	}
 	// Stored before anything watches it: what the 200 says survives a kill that follows it.
-	set := s.runtime.Services[name]
+	set := s.runtime.Services[name].fitting(g.groupNames(name))
 	set.Weights, set.Since, set.By, set.Rollout = weights, time.Now().UTC(), "rollout started by "+ch.By, &state
 	next := s.runtime.with(name, set)
 	if err := s.overlay.save(next); err != nil {
@@ -63,6 +66,8 @@ func (c control) StartRollout(_ context.Context, name string, q admin.RolloutReq
 	s.tellRollout(name, &state)
 	return before, s.describe(s.current.Load(), name), nil
 }
+
+var errMarked = errors.New("a group of the service drains or is evicted: weights are then not what clients are dealt by")
 
 // refusedRollout is a start that asks for what cannot be.
 func refusedRollout(err error) error {
@@ -169,11 +174,17 @@ func (s *Server) followOverlay(name string) {
 	if r == nil || r.runner.View().Phase.Over() {
 		return
 	}
-	state := r.runner.Dropped("its weights were reset to the file's")
-	if stored := s.runtime.Services[name].Rollout; stored != nil {
-		state = *stored
-	}
-	if state.Phase.Over() {
+	set := s.runtime.Services[name]
+	switch {
+	case set.Rollout == nil:
+		state := r.runner.Dropped("its weights were reset to the file's")
+		s.drop(r, &state)
+	case set.Rollout.Phase.Over():
+		s.drop(r, set.Rollout)
+	case len(set.Groups) > 0: // said to be over by the next that is stored, or when it cannot be resumed
+		state := r.runner.Dropped(errMarked.Error())
+		set.Rollout = &state
+		s.runtime = s.runtime.with(name, set)
 		s.drop(r, &state)
 	}
 }
@@ -223,6 +234,8 @@ func (s *Server) unresumable(service string) string {
 		return "the file has no such service"
 	case g.voids[service] != "":
 		return g.voids[service]
+	case len(g.runtime.Services[service].Groups) > 0:
+		return errMarked.Error()
 	}
 	return ""
 }

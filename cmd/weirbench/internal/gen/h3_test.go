@@ -56,7 +56,7 @@ func TestH3IsCounted(t *testing.T) {
 		io.WriteString(w, "hello")
 	})
 	h := gen.StartH3(t.Context(), addr, "/small", conns, streams)
-	used, n, err := h.Window(t.Context(), 500*time.Millisecond, cost())
+	used, n, err := h.Window(t.Context(), 2*time.Second, cost())
 	if err != nil || used != time.Second || n < conns*streams {
 		t.Errorf("Window = %v, %d, %v", used, n, err)
 	}

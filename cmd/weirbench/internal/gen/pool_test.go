@@ -240,7 +240,7 @@ func TestBulkCountsBodies(t *testing.T) {
 	})
 	b := gen.StartBulk(t.Context(), addr, "/1m", 3)
 	calls := 0
-	cost, n, err := b.Window(t.Context(), 300*time.Millisecond, func() (time.Duration, error) {
+	cost, n, err := b.Window(t.Context(), time.Second, func() (time.Duration, error) {
 		calls++
 		return time.Duration(calls) * time.Second, nil
 	})
