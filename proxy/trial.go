@@ -16,6 +16,8 @@ type Trial struct {
 	Green int
 	// Watch is what the trials of one rollout share.
 	Watch *Watch
+	// Round is not 0 where clients stay with their group: then each has one bad event at most in a round, else in a second.
+	Round int
 
 	others, green tally
 }
@@ -72,7 +74,7 @@ type hearing struct {
 	latency int64 // of the first answer of that group, or of what came instead, ns
 }
 
-// opened notes where the first attempt goes: a request whose group had nobody to serve it says nothing about how it would have, and one that asked for its group was not dealt.
+// opened notes where the first attempt goes: a request whose group had nobody to serve it says nothing about how it would have, and one whose client asked for its group was not dealt.
 func (x *Exchange) opened() {
 	if x.service.Trial != nil && x.attempts == 0 {
 		x.hearing = hearing{counted: x.choice.group == x.choice.assigned && !x.choice.Forced}
@@ -112,11 +114,11 @@ func (x *Exchange) credit(now int64) {
 	}
 	if v.failed {
 		side.failed.Add(1)
-		if w.failing.first(client, now) {
+		if w.failing.first(client, t.turn(now)) {
 			side.errors.Add(1)
 		}
 	}
-	if slow && w.slow.first(client, now) {
+	if slow && w.slow.first(client, t.turn(now)) {
 		side.slow95.Add(1)
 		if v.latency >= w.limit99.Load() {
 			side.slow99.Add(1)
@@ -141,10 +143,17 @@ func serverFault(status string) bool {
 // only grows more slowly where thousands of clients fail at a time.
 type clientSeconds struct{ places [4096]atomic.Int64 }
 
-// first reports the client's first event in the second of now.
-func (c *clientSeconds) first(client uint64, now int64) bool {
+// turn is that in which a client may have one bad event: never 0, which is an empty place.
+func (t *Trial) turn(now int64) int64 {
+	if t.Round > 0 {
+		return int64(t.Round)
+	}
+	return now/int64(time.Second) + 1
+}
+
+// first reports the client's first event in a turn.
+func (c *clientSeconds) first(client uint64, turn int64) bool {
 	place := &c.places[client%uint64(len(c.places))]
-	second := now/int64(time.Second) + 1 // an empty place is 0
 	was := place.Load()
-	return was != second && place.CompareAndSwap(was, second)
+	return was != turn && place.CompareAndSwap(was, turn)
 }

@@ -81,13 +81,6 @@ func (o overlay) reset(service string) overlay {
 	return o.with(service, kept)
 }
 
-// raised returns a copy in which the service's clients are dealt anew.
-func (o overlay) raised(service string) overlay {
-	s := o.Services[service]
-	s.Epoch = s.epoch() + 1
-	return o.with(service, s)
-}
-
 // epoch is that of the assignment of clients, from 1.
 func (s serviceOverlay) epoch() uint64 { return max(s.Epoch, 1) }
 

@@ -107,10 +107,10 @@ func (s *Server) settle(r *rolling, state rollout.State, accept func()) error {
 		set.Weights, set.Since, set.By = weights, time.Now().UTC(), fmt.Sprintf("rollout to %s started by %s", state.To, state.By)
 	}
 	set.Rollout = &state
-	next := s.runtime.with(r.service, set)
 	if state.Phase == rollout.RolledBack {
-		next = next.raised(r.service)
+		set.Epoch = set.epoch() + 1 // a cookie that says green is void
 	}
+	next := s.runtime.with(r.service, set)
 	err := s.overlay.save(next)
 	if err != nil && !state.Phase.Over() {
 		return err
@@ -144,6 +144,9 @@ func (s *Server) republish() {
 // open is the trial of the requests that are assigned by a state's weights from now on.
 func (r *rolling) open(service *proxy.Service, state *rollout.State) *proxy.Trial {
 	t := &proxy.Trial{Watch: r.watch, Green: -1}
+	if service.Sticky.Source != proxy.StickyOff {
+		t.Round = state.Step // clients are dealt, not requests: each has one bad event at a step
+	}
 	for i := range service.Shares {
 		if service.Shares[i].Name == state.To {
 			t.Green = i

@@ -9,7 +9,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/valor-ivx/weir/configs"
-	"github.com/valor-ivx/weir/proxy"
 	"github.com/valor-ivx/weir/proxy/admin"
 	"github.com/valor-ivx/weir/proxy/observe"
 	"github.com/valor-ivx/weir/proxy/rollout"
@@ -39,19 +38,19 @@ func (c control) StartRollout(_ context.Context, name string, q admin.RolloutReq
 	if r := s.rollouts.get(name); r != nil && !r.runner.View().Phase.Over() {
 		return before, after, &admin.BusyError{Detail: fmt.Sprintf("a rollout to %s is under way, started by %s: abort or promote it first", r.to, r.runner.View().By)}
 	}
-	if why := g.unjudgeable(name); why != "" {
-		return before, after, refusedRollout(errors.New(why))
-	}
 	weights := map[string]uint32{}
 	for _, share := range g.sharesOf(name) {
 		weights[share.Name] = share.Weight
+	}
+	if len(s.runtime.Services[name].Groups) > 0 {
+		return before, after, refusedRollout(errMarked)
 	}
 	state, err := rollout.Begin(q.To, ch.By, weights, rolloutOptions(g.config(name), q))
 	if err != nil {
 		return before, after, refusedRollout(err)
 	}
 	// Stored before anything watches it: what the 200 says survives a kill that follows it.
-	set := s.runtime.Services[name]
+	set := s.runtime.Services[name].fitting(g.groupNames(name))
 	set.Weights, set.Since, set.By, set.Rollout = weights, time.Now().UTC(), "rollout started by "+ch.By, &state
 	next := s.runtime.with(name, set)
 	if err := s.overlay.save(next); err != nil {
@@ -68,16 +67,7 @@ func (c control) StartRollout(_ context.Context, name string, q admin.RolloutReq
 	return before, s.describe(s.current.Load(), name), nil
 }
 
-// unjudgeable says why requests are not dealt to a service's groups by their weights alone, which is what evidence is reckoned from; "": they are.
-func (g *generation) unjudgeable(name string) string {
-	if g.services[name].Sticky.Source != proxy.StickyOff {
-		return "clients stay with their groups (sticky): a rollout of such a service is not supported yet"
-	}
-	if len(g.runtime.Services[name].Groups) > 0 && g.voids[name] == "" {
-		return "a group drains or is evicted: resume it first"
-	}
-	return ""
-}
+var errMarked = errors.New("a group of the service drains or is evicted: weights are then not what clients are dealt by")
 
 // refusedRollout is a start that asks for what cannot be.
 func refusedRollout(err error) error {
@@ -169,12 +159,12 @@ func (c control) TellRollout(_ context.Context, name string, cmd admin.RolloutCo
 }
 
 // rolloutAfter is what is stored of a service's rollout beside weights that an operator sets: who types weights means them, so one under way is over. Under Server.mu.
-func (s *Server) rolloutAfter(name, why string) *rollout.State {
+func (s *Server) rolloutAfter(name, by string) *rollout.State {
 	r := s.rollouts.get(name)
 	if r == nil || r.runner.View().Phase.Over() {
 		return s.runtime.Services[name].Rollout
 	}
-	state := r.runner.Dropped(why)
+	state := r.runner.Dropped("its weights were set by " + by)
 	return &state
 }
 
@@ -184,11 +174,17 @@ func (s *Server) followOverlay(name string) {
 	if r == nil || r.runner.View().Phase.Over() {
 		return
 	}
-	state := r.runner.Dropped("its weights were reset to the file's")
-	if stored := s.runtime.Services[name].Rollout; stored != nil {
-		state = *stored
-	}
-	if state.Phase.Over() {
+	set := s.runtime.Services[name]
+	switch {
+	case set.Rollout == nil:
+		state := r.runner.Dropped("its weights were reset to the file's")
+		s.drop(r, &state)
+	case set.Rollout.Phase.Over():
+		s.drop(r, set.Rollout)
+	case len(set.Groups) > 0: // said to be over by the next that is stored, or when it cannot be resumed
+		state := r.runner.Dropped(errMarked.Error())
+		set.Rollout = &state
+		s.runtime = s.runtime.with(name, set)
 		s.drop(r, &state)
 	}
 }
@@ -238,8 +234,10 @@ func (s *Server) unresumable(service string) string {
 		return "the file has no such service"
 	case g.voids[service] != "":
 		return g.voids[service]
+	case len(g.runtime.Services[service].Groups) > 0:
+		return errMarked.Error()
 	}
-	return g.unjudgeable(service)
+	return ""
 }
 
 // retireRollouts ends those that a new configuration leaves nothing of. Under Server.mu, after the commit.

@@ -92,21 +92,21 @@ func (s *shop) weights() string {
 	return s.status().Services[0].Weights().String()
 }
 
-// clientsFrom are clients of addresses of their own, each on one connection, that ask one after the other until told to stop.
-type clientsFrom struct {
+// askers are clients of addresses of their own, each on one connection, that ask one after the other until told to stop.
+type askers struct {
 	answers [2]struct{ ok, failed atomic.Int64 } // by blue and green
 	stop    atomic.Bool
 	done    sync.WaitGroup
 }
 
 // ask sends requests from n addresses of 127.0.0.0/8.
-func (s *shop) ask(n int, request string) *clientsFrom {
-	c := &clientsFrom{}
-	const askers = 8
-	for a := range askers {
+func (s *shop) ask(n int, request string) *askers {
+	c := &askers{}
+	const lanes = 8
+	for a := range lanes {
 		c.done.Go(func() {
 			var list []*connection
-			for i := a; i < n; i += askers {
+			for i := a; i < n; i += lanes {
 				d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 7, byte(i/250), byte(1+i%250))}}
 				conn, err := d.Dial("tcp", s.address)
 				if err != nil {
@@ -129,7 +129,7 @@ func (s *shop) ask(n int, request string) *clientsFrom {
 	return c
 }
 
-func (c *clientsFrom) count(status int, colour string) {
+func (c *askers) count(status int, colour string) {
 	side := &c.answers[0]
 	if colour == "green" {
 		side = &c.answers[1]
@@ -142,7 +142,7 @@ func (c *clientsFrom) count(status int, colour string) {
 }
 
 // end stops the crowd and waits for it.
-func (c *clientsFrom) end() {
+func (c *askers) end() {
 	c.stop.Store(true)
 	c.done.Wait()
 }

@@ -33,7 +33,6 @@ func (s *Server) steer(_ context.Context, name string, o admin.Order, c admin.Ch
 		}
 		if o.Target == "" {
 			set.markGroup(o, mark{Since: now, By: c.By})
-			set.Rollout = s.rolloutAfter(name, "group "+o.Group+" was steered by "+c.By) // its shares are not those of the weights any more
 		}
 		for group, address := range places {
 			set.markTarget(group, address, o, mark{Since: now, By: c.By})

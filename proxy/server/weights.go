@@ -29,7 +29,7 @@ func (s *Server) setWeights(_ context.Context, name string, w admin.Weights, c a
 		for group, weight := range w {
 			set.Weights[group] = uint32(weight)
 		}
-		set.Rollout = s.rolloutAfter(name, "its weights were set by "+c.By)
+		set.Rollout = s.rolloutAfter(name, c.By)
 		return s.runtime.with(name, set), g.stillOpen(name, set)
 	})
 }
