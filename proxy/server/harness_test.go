@@ -84,7 +84,7 @@ func run(t fataler, dir, text string) *running {
 	var errs strings.Builder // written before exited only
 	go func() {
 		r.exited <- server.Run(context.Background(), server.Options{
-			ConfigPath: filepath.Join(dir, "weir.toml"), DrainTimeout: 10 * time.Second, Stdout: io.Discard, Stderr: &errs,
+			ConfigPath: filepath.Join(dir, "weir.toml"), DrainTimeout: 60 * time.Second, Stdout: io.Discard, Stderr: &errs,
 			Ready: func(s *server.Server) { ready <- s },
 		}, r.signals)
 	}()
@@ -165,7 +165,7 @@ func (r *running) stop() {
 		if code != 0 {
 			r.t.Fatalf("exit %d", code)
 		}
-	case <-time.After(60 * time.Second):
+	case <-time.After(90 * time.Second):
 		r.t.Fatalf("does not stop")
 	}
 	_ = r.client.conn.Close()
