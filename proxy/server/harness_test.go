@@ -171,7 +171,7 @@ func (r *running) stop() {
 	_ = r.client.conn.Close()
 }
 
-// connection is one client connection that is kept for good.
+// connection is one client connection that is kept until the test ends.
 type connection struct {
 	conn net.Conn
 	r    *bufio.Reader
@@ -183,6 +183,7 @@ func connect(t fataler, address string) *connection {
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
+	t.Cleanup(func() { _ = conn.Close() }) // and not when a collection finds that the test will not look at it any more
 	return &connection{conn, bufio.NewReader(conn)}
 }
 
