@@ -109,13 +109,7 @@ func NewSplit(secret []byte, epoch uint64, shares []Share) *Split {
 	slices.SortFunc(s.members, func(a, b member) int {
 		return cmp.Compare(shares[a.index].Name, shares[b.index].Name)
 	})
-	s.whole = true
-	until := uint64(0)
-	for i := range s.members {
-		until += uint64(s.members[i].weight)
-		s.members[i].until = until
-		s.whole = s.whole && until%100 == 0
-	}
+	s.stretch()
 	return s
 }
 

@@ -71,6 +71,10 @@ func (c checker) auths() {
 			c.jwt(a, path)
 		case AuthMTLS:
 			c.mtls(a, path)
+		case AuthForward:
+			c.forward(a, path)
+		case AuthOIDC:
+			c.oidc(a, path)
 		}
 	}
 }

@@ -13,6 +13,9 @@ func authKeys() map[AuthType][]string {
 		AuthBasic: {"realm", "users_file", "forward_credentials"},
 		AuthJWT:   {"realm", "forward_credentials", "issuer", "audience", "jwks_url", "jwks_refresh", "keys_file", "algorithms", "leeway", "cookie", "user_claim", "require", "claim_headers", "ca"},
 		AuthMTLS:  {"allow"},
+		AuthOIDC: {"realm", "forward_credentials", "issuer", "leeway", "user_claim", "claim_headers", "client_id", "client_secret", "scopes", "callback", "logout",
+			"logout_redirect", "session", "allow", "ca"},
+		AuthForward: {"url", "request_headers", "response_headers", "user_header", "timeout", "ca"},
 	}
 }
 
@@ -134,12 +137,12 @@ func (c checker) claimLimits(rt *Route, route string) {
 	if c.bad(path) || c.bad(joinKey(route, "auth")) {
 		return
 	}
-	byToken := slices.ContainsFunc(c.cfg.Auths, func(a Auth) bool { return a.Name == rt.Auth && a.Type == AuthJWT })
+	byToken := slices.ContainsFunc(c.cfg.Auths, func(a Auth) bool { return a.Name == rt.Auth && (a.Type == AuthJWT || a.Type == AuthOIDC) })
 	for i, name := range rt.Limits {
 		at := joinIndex(path, i)
 		by := slices.ContainsFunc(c.cfg.Limits, func(l Limit) bool { return l.Name == name && l.Key.Has(KeyJWT) })
 		if by && !byToken && !c.bad(at) {
-			c.value(at, "limit %s counts by a claim of a token: the route needs an auth of type \"jwt\"", c.quote(at, name))
+			c.value(at, "limit %s counts by a claim of a token: the route needs an auth of type \"jwt\" or \"oidc\"", c.quote(at, name))
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -11,13 +12,18 @@ func (c checker) mtls(a *Auth, path string) {
 	if a.Allow == nil || c.bad(at) {
 		return
 	}
-	lists := map[string][]string{"subject": a.Allow.Subject, "dns": a.Allow.DNS, "uri": a.Allow.URI, "email": a.Allow.Email}
-	c.patterns(at, lists)
+	c.patterns(a, at, map[string][]string{"subject": a.Allow.Subject, "dns": a.Allow.DNS, "uri": a.Allow.URI, "email": a.Allow.Email})
 }
 
 // patterns checks the lists of an allow table, of which at least one must be there: an empty table could mean nobody or everybody.
-func (c checker) patterns(path string, lists map[string][]string) {
+func (c checker) patterns(a *Auth, path string, lists map[string][]string) {
 	said := false
+	for _, key := range []string{"subject", "dns", "uri", "email", "groups"} {
+		if at := joinKey(path, key); lists[key] == nil && c.pos.has(at) && !c.bad(at) && !slices.Contains(slices.Collect(maps.Keys(lists)), key) {
+			c.key(at, "%s has no use with type = %q", key, a.Type)
+			said = true
+		}
+	}
 	for key, list := range lists {
 		at := joinKey(path, key)
 		said = said || c.pos.has(at) || c.bad(at)

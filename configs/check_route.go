@@ -14,6 +14,7 @@ func (c checker) routes() {
 		rt, path := &c.cfg.Routes[i], joinIndex("route", i)
 		c.name(joinKey(path, "name"), rt.Name, names)
 		c.serviceOf(rt, path, services)
+		c.filesOf(rt, path)
 		c.limitsOf(rt, path)
 		c.guardsOf(rt, path)
 		c.wafOf(rt, path)
@@ -29,8 +30,7 @@ func (c checker) routes() {
 func (c checker) serviceOf(rt *Route, route string, services []string) {
 	path := joinKey(route, "service")
 	if !c.pos.has(path) {
-		// files, once built, answers in place of a service.
-		if !c.bad(joinKey(route, "files")) && !c.bad(path) {
+		if rt.Files == nil && !c.bad(joinKey(route, "files")) && !c.bad(path) {
 			c.key(route, "service is missing")
 		}
 		return

@@ -10,6 +10,9 @@ func (c checker) service(s *Service) {
 	if s.Health != nil {
 		c.health(s, joinKey(path, "health"))
 	}
+	if a, at := s.AdaptiveConcurrency, joinKey(path, "adaptive_concurrency"); a != nil && a.Max < a.Min && !c.bad(joinKey(at, "min")) && !c.bad(joinKey(at, "max")) {
+		c.key(at, "adaptive_concurrency: max %d is less than min %d", a.Max, a.Min)
+	}
 	if s.Hedge != nil {
 		c.hedge(s, joinKey(path, "hedge"))
 	}
@@ -27,6 +30,7 @@ func (c checker) service(s *Service) {
 		c.group(s, &s.Groups[i])
 	}
 	c.weights(s)
+	c.matches(s)
 }
 
 func (c checker) health(s *Service, path string) {

@@ -12,9 +12,7 @@ import (
 // (one that ends with ":" stands for every value that starts so).
 func notBuilt() []gate {
 	return []gate{
-		{path: "service.*.sticky", values: []string{"cookie", "client_ip", "header:", "cookie:"}},
 		{path: "service.*.rollout"},
-		{path: "route.*.files"},
 		{path: "route.*.cache"},
 		{path: "route.*.compress"},
 	}

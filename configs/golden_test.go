@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
@@ -95,7 +96,12 @@ func optionsOf(archive *txtar.Archive, pems map[string][]byte) configs.Options {
 			env[name] = value
 		}
 	}
+	folder := fstest.MapFS{}
+	for _, f := range archive.Files {
+		folder[f.Name] = &fstest.MapFile{Data: f.Data}
+	}
 	return configs.Options{
+		Stat: func(path string) (fs.FileInfo, error) { return fs.Stat(folder, path) },
 		Env: func(name string) (string, bool) {
 			value, set := env[name]
 			return value, set

@@ -30,6 +30,8 @@ type Options struct {
 	Dir string
 	// ReadFile reads certificates, keys and ${file:…}; nil: from disk, at most MaxReference bytes.
 	ReadFile func(path string) ([]byte, error)
+	// Stat looks at a folder of files and what is in it; nil: on disk.
+	Stat func(path string) (fs.FileInfo, error)
 	// Root: the process runs as root, which moves the default of admin.state_dir.
 	Root bool
 }
@@ -135,12 +137,16 @@ type files struct {
 	env  func(string) (string, bool)
 	dir  string
 	load func(string) ([]byte, error)
+	stat func(string) (fs.FileInfo, error)
 	root bool
 	list []string // paths read or to be read, sorted
 }
 
 func newFiles(opts Options) *files {
-	f := &files{env: opts.Env, dir: opts.Dir, load: opts.ReadFile, root: opts.Root}
+	f := &files{env: opts.Env, dir: opts.Dir, load: opts.ReadFile, stat: opts.Stat, root: opts.Root}
+	if f.stat == nil {
+		f.stat = os.Stat
+	}
 	if f.env == nil {
 		f.env = func(string) (string, bool) { return "", false }
 	}

@@ -168,7 +168,7 @@ func document() *rapid.Generator[string] {
 			rapid.IntRange(1, 1000000).Draw(t, "rate"), rapid.SampledFrom([]string{"s", "m", "h"}).Draw(t, "unit"),
 			rapid.SampledFrom([]string{"client_ip", "header:X-$$+route", "cookie:sid"}).Draw(t, "key"))
 		fmt.Fprintf(&b, "[headers.h]\npreset = %q\nset = { %q = %q }\nremove = [%s]\n", rapid.SampledFrom([]string{"strict", "basic", "off"}).Draw(t, "preset"),
-			rapid.StringMatching(`[A-Z][a-z!#&'*+.^_|~-]{1,8}`).Draw(t, "field"), rapid.StringMatching(`[!-#%-~]([ -#%-~]{0,20}[!-#%-~])?`).Draw(t, "value"),
+			rapid.StringMatching(`[A-Z][a-z!#&'*+.^_|~-]{2,8}`).Draw(t, "field"), rapid.StringMatching(`[!-#%-~]([ -#%-~]{0,20}[!-#%-~])?`).Draw(t, "value"),
 			rapid.SampledFrom([]string{"", `"x-0"`, `"X-1", "Server0"`}).Draw(t, "remove"))
 		services := rapid.IntRange(1, 3).Draw(t, "services")
 		for i := range services {

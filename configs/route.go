@@ -2,7 +2,7 @@ package configs
 
 import "time"
 
-// Route sends matching requests to a service. The host decides first: exact before wildcard (the longest)
+// Route sends matching requests to a service, or answers them with files. The host decides first: exact before wildcard (the longest)
 // before none; only the routes of that host are then looked at: exact path, then regular expressions in
 // file order, then the longest prefix.
 type Route struct {
@@ -13,8 +13,10 @@ type Route struct {
 	Hosts []string `toml:"host"`
 	// "/prefix" (whole segments: "/api" is also /api/x but not /apix), "=/exact", or "~regex" (RE2, matched anywhere unless anchored).
 	Path Pattern `toml:"path" default:"/"`
-	// Name of the service that answers.
+	// Name of the service that answers. A route has either this or files.
 	Service string `toml:"service" required:"check"`
+	// Folder whose files are the answers, in place of a service: files = { root = "web" }.
+	Files *RouteFiles `toml:"files"`
 	// Names of rate limits, [limit.NAME], all of which must allow a request; one that refuses takes nothing from the others. At most 8.
 	Limits []string `toml:"limits"`
 	// Names of access lists, [access.NAME], all of which must let the client's address pass; else 403.

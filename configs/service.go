@@ -10,8 +10,11 @@ type Service struct {
 	// requests in flight, errors penalised), least_request (two candidates by requests in flight),
 	// round_robin, least_conn, or hash:KEY, with KEY one of client_ip, path, header:NAME, cookie:NAME.
 	Balance Balance `toml:"balance" default:"peak_ewma"`
-	// Whether a client stays with the group it was first given: off.
-	Sticky string `toml:"sticky" default:"off" enum:"off"`
+	// What a client is known by, so that it stays with its group: off (requests are dealt one by one, in exact
+	// shares), cookie (a signed one of weir's own, weir_SERVICE), header:NAME, cookie:NAME (one of the
+	// application's), or client_ip (of IPv6 the /64). A request without the header or cookie counts by its
+	// address. A change of weights moves no more clients than the share that changed.
+	Sticky Sticky `toml:"sticky" default:"off"`
 	// A group with no live target: other (its share goes to the groups with weight > 0) or fail (503).
 	WhenEmpty WhenEmpty `toml:"when_empty" default:"other" enum:"other|fail"`
 	// Every target of a group fails its health check: any (try them anyway: a broken check must not
@@ -47,6 +50,8 @@ type Service struct {
 	Retry Retry `toml:"retry"`
 	// When a request that is slow to be answered is also sent to a second target. Default: never.
 	Hedge *Hedge `toml:"hedge"`
+	// A limit on the requests that each target works on at a time, found by its answers. Default: none.
+	AdaptiveConcurrency *AdaptiveConcurrency `toml:"adaptive_concurrency"`
 	// How many requests the service is given at a time, and what becomes of more. Default: no bound.
 	Breaker *Breaker `toml:"breaker"`
 	// One table per group, [service.NAME.group.GROUP].
@@ -132,6 +137,15 @@ type Retry struct {
 	Budget float64 `toml:"budget" default:"0.2" min:"0" max:"1"`
 }
 
+// AdaptiveConcurrency keeps what a target works on near what it can work on at a time, so that what is more waits here and not in it. A request counts until its response
+// head. A target at its limit is passed over; when all of a group are, the requests wait in the breaker's queue, or are answered 503 without one.
+type AdaptiveConcurrency struct {
+	// The limit of a target is never less than this.
+	Min int `toml:"min" default:"1" min:"1" max:"1000000"`
+	// And never more than this.
+	Max int `toml:"max" default:"1000" min:"1" max:"1000000"`
+}
+
 // Hedge cuts the tail of slow answers by asking twice: what is answered first without a 5xx is used, the other attempt is cancelled. Only GET, HEAD
 // and OPTIONS without a body and without an upgrade are sent twice, to two targets of one group, within retry.budget. Not with protocol h2 and h2c.
 type Hedge struct {
@@ -146,6 +160,9 @@ type Group struct {
 	// Share of new clients in percent, two decimals. A lone group has 100; several must each state
 	// one, and they must sum to 100. 0: no new clients.
 	Weight Weight `toml:"weight"`
+	// Requests that get this group whatever the weights say, 0 included, for those who test it. They never fail
+	// over to another group, and say nothing in a rollout.
+	Match *Match `toml:"match"`
 	// At least one of: "IP:PORT", { address = "IP:PORT", weight = 2 }, { dns = "NAME:PORT" } (every
 	// address of the name, resolved again as its TTL runs out), { srv = "_http._tcp.NAME" }.
 	Targets []Target `toml:"targets" required:"true"`

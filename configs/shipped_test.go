@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/BurntSushi/toml"
 
@@ -42,6 +43,9 @@ func TestReferenceLoadsSwitchedOn(t *testing.T) {
 	built, _, _ := strings.Cut(reference(t), notSupportedYet)
 	pems := newPEMs(t)
 	_, err := configs.Parse("weir.toml", switchOn([]byte(built)), configs.Options{
+		Stat: func(path string) (fs.FileInfo, error) {
+			return fs.Stat(fstest.MapFS{"web/index.html": &fstest.MapFile{}}, path)
+		},
 		ReadFile: func(path string) ([]byte, error) {
 			if path == "cluster.secret" {
 				return []byte("tSdXkhEzHA0jDPs1X0fJlPPFsqmyT9IlkEcl6sNoIuY=\n"), nil

@@ -43,8 +43,7 @@ func (t *attempt) abandon() {
 	if !t.open {
 		return
 	}
-	t.open = false
-	t.peer.Done(0, 0, upstream.Aborted)
+	t.done(t.began, 0, upstream.Aborted)
 	if t.conn != nil {
 		t.leave()
 		t.conn.Break() // first, so that a body's goroutine does not go on

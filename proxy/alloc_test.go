@@ -87,13 +87,14 @@ func TestExchangeAllocatesNothing(t *testing.T) {
 	}{
 		{"GET", browserGet, false, netip.Addr{}, false, 0}, {"POST", smallPost, false, netip.Addr{}, false, 0}, {"GET with JSON log", browserGet, true, netip.Addr{}, false, 0},
 		{"POST with JSON log", smallPost, true, netip.Addr{}, false, 0}, {"GET claimed", browserGet, true, netip.MustParseAddr("192.0.2.1"), false, 0},
-		{"GET through a breaker", browserGet, false, netip.Addr{}, true, 0},
+		{"GET through a breaker and a limit of the target", browserGet, false, netip.Addr{}, true, 0},
 		{"GET that may be hedged", browserGet, false, netip.Addr{}, false, 50 * time.Millisecond},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := defaults(silentPeer(t).address)
 			o.quiet, o.from, o.hedge = true, c.from, c.hedge
 			if c.breaker {
+				o.adaptive = &upstream.AdaptiveOptions{Min: 1, Max: 100}
 				o.breaker, o.bots = &upstream.BreakerOptions{MaxRequests: 8, MaxQueue: 8}, []string{"bot", "spider"}
 			}
 			e := newEdge(t, o)

@@ -106,8 +106,8 @@ func (e *edge) audit() {
 	}
 	for i := range e.service.Groups {
 		for _, p := range e.service.Groups[i].Pool.Snapshot() {
-			if p.InFlight != 0 {
-				e.t.Errorf("peer %s: %d in flight after the end", p.Address, p.InFlight)
+			if p.InFlight != 0 || p.Working != 0 {
+				e.t.Errorf("peer %s: %d in flight, %d worked on after the end", p.Address, p.InFlight, p.Working)
 			}
 		}
 	}

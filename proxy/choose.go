@@ -4,45 +4,54 @@ import (
 	"hash/maphash"
 
 	"github.com/valor-ivx/weir/balancer"
-	"github.com/valor-ivx/weir/proxy/message"
 	"github.com/valor-ivx/weir/upstream"
 )
 
 // choice is where the attempts of one exchange go: a group, its live set as it was when the group was chosen, and what was tried in it.
 type choice struct {
-	assigned int // group by weight; what evidence and shares are counted on
+	Placement
+	assigned int // group by weight, or that a tester asked for; what evidence and shares are counted on
 	group    int
 	live     *upstream.LiveSet
 	tried    balancer.Tried
 	spent    balancer.LiveMask // groups of which nothing is left to try
-	key      uint64
+	key      uint64            // for the policy within the group
 }
 
-// choose assigns the request to a group by weight, then to the group that can serve it.
+// choose assigns the request to a group, then to the group that can serve it.
 func (x *Exchange) choose(c *choice) *Error {
 	s := x.service
 	*c = choice{}
-	ticket := s.Ticket.Add(1) - 1
-	c.assigned = s.Split.ByTicket(ticket)
-	if c.assigned >= 0 {
-		s.Groups[c.assigned].Assigned.Add(1)
-	}
-	c.key = ticket
+	x.place(c)
 	if s.HashKey.Source != HashNone {
 		c.key = x.hashKey(s.HashKey)
 	}
-	if !x.enter(c, ticket) {
+	switch {
+	case c.assigned < 0:
+		return errNoGroup
+	case c.Forced && s.Evicted.Has(c.assigned):
+		return errEvicted
+	case !x.enter(c):
 		return errNoPeer
 	}
 	return nil
 }
 
-var errNoPeer = &Error{503, NoPeer, nil}
+var (
+	errNoPeer      = &Error{503, NoPeer, nil}
+	errNoGroup     = &Error{503, NoGroup, nil}
+	errEvicted     = &Error{503, GroupEvicted, nil}
+	errTargetsFull = &Error{503, TargetsFull, nil}
+)
 
 // enter picks the group for the next attempt: the assigned one while it has a live peer left, else what WhenEmpty allows. A group is live when a peer of it
-// is healthy; only when no group with weight is live does a group whose policy is "any" get its unhealthy peers tried.
-func (x *Exchange) enter(c *choice, key uint64) bool {
-	s := x.service
+// is healthy; only when no group with weight is live does a group whose policy is "any" get its unhealthy peers tried. Failover is to the groups of Split: to none that has
+// no weight, drains or is evicted. Who asked for a group gets that one or none.
+func (x *Exchange) enter(c *choice) bool {
+	s, when := x.service, x.service.WhenEmpty
+	if c.Forced {
+		when = balancer.EmptyFail
+	}
 	var healthy, willing balancer.LiveMask
 	for i := range s.Groups {
 		if c.spent.Has(i) {
@@ -57,9 +66,9 @@ func (x *Exchange) enter(c *choice, key uint64) bool {
 			healthy = healthy.With(i)
 		}
 	}
-	g, _ := s.Split.Choose(c.assigned, key, healthy, s.WhenEmpty)
+	g, _ := s.Split.Choose(c.assigned, c.Client, healthy, when)
 	if g < 0 {
-		g, _ = s.Split.Choose(c.assigned, key, willing, s.WhenEmpty)
+		g, _ = s.Split.Choose(c.assigned, c.Client, willing, when)
 	}
 	if g < 0 {
 		return false
@@ -75,8 +84,11 @@ func (x *Exchange) pick(c *choice, now int64) *upstream.Peer {
 		if p := c.live.Pick(c.key, now, &c.tried); p != nil {
 			return p
 		}
+		if c.live.Full(&c.tried) { // another group has its own clients
+			return nil
+		}
 		c.spent = c.spent.With(c.group)
-		if !x.enter(c, c.key) {
+		if !x.enter(c) {
 			return nil
 		}
 	}
@@ -95,32 +107,10 @@ func (x *Exchange) hashKey(k HashKey) uint64 {
 	case HashHeader:
 		value, _ = x.req.Header.Get(k.Name)
 	case HashCookie:
-		value = cookie(&x.req.Header, k.Name)
+		value = x.req.Header.CookieValue(k.Name)
 	}
 	if len(value) == 0 {
 		value = x.who.address // a request without the key still sticks to one peer
 	}
 	return maphash.Bytes(hashSeed, value)
-}
-
-// cookie returns the value of the first cookie of that name (RFC 6265 §4.2.1), nil without one.
-func cookie(h *message.Header, name string) []byte {
-	for i := h.Find(message.Cookie, 0); i >= 0; i = h.Find(message.Cookie, i+1) {
-		rest := h.At(i).Value()
-		for len(rest) > 0 {
-			pair := rest
-			for j, b := range rest {
-				if b == ';' {
-					pair = rest[:j]
-					break
-				}
-			}
-			rest = rest[min(len(pair)+1, len(rest)):]
-			pair = message.Trim(pair)
-			if len(pair) > len(name) && pair[len(name)] == '=' && string(pair[:len(name)]) == name {
-				return pair[len(name)+1:]
-			}
-		}
-	}
-	return nil
 }

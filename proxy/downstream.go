@@ -31,6 +31,8 @@ type downstream interface {
 	Early() bool
 	// Splice moves the rest of an upstream's body without bringing it into this process; false where that cannot be done.
 	Splice(b *http1.Body, renew func(now time.Time)) (bool, error)
+	// SendFile moves a part of a file without bringing it into this process; false where that cannot be done.
+	SendFile(*http1.FilePart) (bool, error)
 	// Break makes the client see a broken answer, whatever it has seen so far.
 	Break()
 	// EndExchange gives buffers back and reports whether another request may follow on what this one came by.

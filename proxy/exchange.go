@@ -60,6 +60,7 @@ type Exchange struct {
 	socket      webSocket
 	entry       observe.Entry // scratch for finish
 
+	file       served          // of a route with files
 	refusal    refusal         // of a 429
 	passage    passage         // at gates, until countOut
 	nonce      nonce           // of the answer's Content-Security-Policy
@@ -106,8 +107,19 @@ func (x *Exchange) conversation() *Error {
 	if err := x.admit(); err != nil {
 		return err
 	}
+	if a := x.user.verdict.Answer; a != nil { // a step of a login: nobody else is asked
+		return x.step(a)
+	}
 	if x.route.Shield != nil {
 		if err := x.inspect(x.route.Shield); err != nil {
+			return err
+		}
+	}
+	if x.route.Files != nil {
+		return x.serve(x.route.Files)
+	}
+	if h := x.service.Hold; h != nil {
+		if err := x.await(h); err != nil {
 			return err
 		}
 	}

@@ -30,6 +30,10 @@ func (x *Exchange) fail(err *Error) {
 }
 
 func (x *Exchange) answerError(err *Error) {
+	if a := x.user.verdict.Answer; a != nil && x.user.verdict.Denial != nil {
+		x.say(a)
+		return
+	}
 	c := x.down
 	html := x.wantsHTML()
 	body := x.problem(err, html)
@@ -46,7 +50,9 @@ func (x *Exchange) answerError(err *Error) {
 	case 401, 403:
 		x.user.challenge(h)
 	case 405:
-		h.Add("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH")
+		h.Add("Allow", x.allowed())
+	case 416:
+		h.Add("Content-Range", "bytes */"+strconv.FormatInt(x.file.Size, 10))
 	case 429:
 		x.refusal.addTo(h)
 	case 503:
@@ -62,6 +68,14 @@ func (x *Exchange) answerError(err *Error) {
 	if x.req.Method != message.HEAD {
 		x.sent = int64(len(body))
 	}
+}
+
+// allowed is what a route takes: a file can only be read.
+func (x *Exchange) allowed() string {
+	if x.route.Files != nil {
+		return "GET, HEAD"
+	}
+	return "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"
 }
 
 // wantsHTML reports a client that names text/html before any JSON: a browser.

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/valor-ivx/weir/proxy/message"
@@ -62,6 +63,9 @@ func (x *Exchange) log(now int64, elapsed time.Duration) {
 	e.User = x.user.verdict.User
 	if x.inspection != nil {
 		e.WAFRules = x.inspection.Rules()
+	}
+	if i := bytes.IndexByte(x.req.Target, '?'); i >= 0 && x.user.verdict.Private {
+		e.Target = x.req.Target[:i]
 	}
 	if x.service != nil {
 		e.Service = x.service.Name

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"os"
 	"time"
 
 	"github.com/valor-ivx/weir/proxy/http2"
@@ -24,10 +23,13 @@ func (x *Exchange) forward() *Error {
 		now := x.proxy.options.Now()
 		peer := x.pick(c, now)
 		if peer == nil {
+			if x.attempts == 0 && c.live.Full(&c.tried) {
+				return errTargetsFull
+			}
 			return last
 		}
 		t := &x.attempt
-		*t = attempt{x: x, peer: peer, group: x.group, began: now, open: true}
+		*t = attempt{x: x, peer: peer, group: x.group, began: now, open: true, held: peer.Governed()}
 		if x.attempts > 0 {
 			s.Metrics.Retried(last.Reason.String())
 		}
@@ -53,6 +55,9 @@ func (x *Exchange) prepare() {
 	if x.req.Nominates {
 		x.req.Header.DropNominated()
 	}
+	if c := x.service.Sticky.Cookie; c != nil { // what is between us and the client is nobody else's business
+		x.req.Header.DropCookie(c.name)
+	}
 	b := x.appendClientCert(x.appendIdentity(x.lines[:0]))
 	if x.route.Guard != nil {
 		b = x.presentUser(b)
@@ -77,6 +82,7 @@ type attempt struct {
 	conn  upside
 	began int64
 	open  bool // the peer counts it as in flight
+	held  bool // the peer counts it as worked on
 	// hedgeAt is when a second attempt is to be made beside this one, ns; 0: never.
 	hedgeAt int64
 
@@ -165,9 +171,23 @@ func (t *attempt) dial() *Error {
 	}
 	t.retry, t.dialFailed = x.upload.replayable(), true
 	e, outcome := dialError(err)
-	t.open = false
-	t.peer.Done(now, time.Duration(now-t.began), outcome)
+	t.done(now, time.Duration(now-t.began), outcome)
 	return e
+}
+
+// done ends the attempt in the peer's books.
+func (t *attempt) done(now int64, latency time.Duration, outcome upstream.Outcome) {
+	t.open = false
+	t.settled(now, outcome)
+	t.peer.Done(now, latency, outcome)
+}
+
+// settled tells the peer that it has done its work, if it keeps account of that.
+func (t *attempt) settled(now int64, outcome upstream.Outcome) {
+	if t.held {
+		t.held = false
+		t.peer.Settle(now, outcome)
+	}
 }
 
 // settle ends the attempt in the peer's books and gives the connection back.
@@ -179,19 +199,25 @@ func (t *attempt) settle(err *Error) {
 	if x.headAt > 0 {
 		latency = time.Duration(x.headAt - t.began) // how long a body takes is the client's pace as much as the peer's
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		outcome = blame(err)
-	case x.status >= 500:
-		outcome = upstream.ServerError
+	} else {
+		outcome = answered(x.status)
 	}
 	t.group.Metrics.Response(time.Duration(now - t.began))
 	t.leave()
-	t.open = false
-	t.peer.Done(now, latency, outcome)
+	t.done(now, latency, outcome)
 	conn := t.conn
 	t.conn = nil
 	conn.End(err == nil && !x.tunneled, outcome == upstream.TimedOut && x.headAt == 0, now)
+}
+
+// answered is what an answer is to the attempt's peer.
+func answered(status int) upstream.Outcome {
+	if status >= 500 {
+		return upstream.ServerError
+	}
+	return upstream.Success
 }
 
 // blame is what an attempt's failure is to its peer.
@@ -300,6 +326,10 @@ func (t *attempt) answer() *Error {
 	t.learnIdle()
 	x.eventStream = isEventStream(&x.resp.Header)
 	t.group.Metrics.Header(time.Duration(x.headAt - t.began))
+	if t.held {
+		t.settled(x.headAt, answered(x.resp.Status))
+		x.leave() // the slots of the breaker are those of the targets
+	}
 	if x.inspection != nil {
 		if err := x.inspectAnswer(); err != nil {
 			return err
@@ -329,61 +359,6 @@ func (x *Exchange) interim() *Error {
 		return unwritten(err)
 	}
 	return nil
-}
-
-// patience is how long an upstream is waited for at a time. In between the client is looked at: one that has gone need not be waited for.
-const patience = time.Second
-
-// headLimit is when the final head is due, ns: interim ones do not put it off, or an upstream could hold a request with them for ever.
-func (t *attempt) headLimit(now int64) int64 { return now + int64(t.x.service.ResponseTimeout) }
-
-// due is when and why the wait for a head is over that the response timeout ends at limit.
-func (x *Exchange) due(limit int64) (int64, Reason) {
-	if x.deadline > 0 && x.deadline < limit {
-		return x.deadline, x.overdue
-	}
-	return limit, ResponseTimeout
-}
-
-// await waits for one response head, up to the response timeout and the total one. errHedge: the second attempt wants to be looked at.
-func (t *attempt) await(limit *int64) *Error {
-	x := t.x
-	for {
-		now := x.proxy.options.Now()
-		if x.upload.running() {
-			*limit = t.headLimit(now) // the answer is not due before the request is complete
-		}
-		at, reason := x.due(*limit)
-		if now >= at {
-			return &Error{504, reason, nil}
-		}
-		if err := t.conn.Await(x.proxy.wall(now), t.wait(now, at)); err != nil {
-			return &Error{502, UpstreamBroken, err}
-		}
-		if x.hedge != nil && x.hedge.news() { // after Await, which undoes an interruption that comes before it
-			return errHedge
-		}
-		err := t.conn.ReadResponse(&x.resp, x.req.Method, x.req.Upgrade)
-		if err == nil {
-			return nil
-		}
-		if err != os.ErrDeadlineExceeded {
-			if x.left() {
-				return &Error{499, ClientGone, err}
-			}
-			if t.totalTimeout() { // of the two, the upstream's end of the call was heard of first: gRPC's servers know its deadline as we do, and reset it
-				return &Error{504, x.overdue, err}
-			}
-			return upstreamError(err)
-		}
-		if cause := x.upload.failed(); cause != nil {
-			return cause
-		}
-		// While a body is on its way its pump reads the connection, and sees the client's end by itself.
-		if !x.upload.running() && x.down.ClientGone() {
-			return &Error{499, ClientGone, nil}
-		}
-	}
 }
 
 func isEventStream(h *message.Header) bool {

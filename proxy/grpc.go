@@ -98,7 +98,7 @@ func grpcStatus(err *Error) int {
 		return grpcDeadlineExceeded
 	case err.Status == 400:
 		return grpcInternal
-	case err.Status == 401:
+	case err.Status == 401 || err.Status < 400: // a login that no client of gRPC can follow
 		return grpcUnauthenticated
 	case err.Status == 403:
 		return grpcPermissionDenied

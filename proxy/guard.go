@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/valor-ivx/weir/proxy/auth"
@@ -44,22 +45,64 @@ var denials = [auth.Whys]Reason{
 	auth.Missing: CredentialsMissing, auth.Invalid: CredentialsInvalid, auth.Busy: LoginsBusy,
 	auth.TokenMissing: TokenMissing, auth.TokenInvalid: TokenInvalid, auth.TokenExpired: TokenExpired, auth.ClaimRefused: ClaimRefused, auth.KeysAway: KeysAway,
 	auth.CertificateMissing: CertificateMissing, auth.CertificateRefused: CertificateRefused, auth.CertificateExpired: CertificateExpired, auth.Gone: ClientGone,
+	auth.Refused: AuthRefused, auth.Unavailable: AuthUnavailable,
+	auth.LoginRequired: LoginRequired, auth.SessionInvalid: SessionInvalid, auth.SessionExpired: SessionExpired, auth.LoginFailed: LoginFailed, auth.LoginInsecure: LoginInsecure,
 }
 
 // Gone implements auth.Asker. While a request is authenticated nobody else reads its connection: its body has not been begun.
 func (x *Exchange) Gone() bool { return x.down.ClientGone() }
 
-// authenticate is where a request waits for its password to be verified, or for the key of its token.
+// Introduce implements auth.Asker: an upstream would be told the same.
+func (x *Exchange) Introduce(b []byte) []byte {
+	return line(x.appendClientCert(x.appendIdentity(b)), "X-Request-ID: ", x.id)
+}
+
+// authenticate is where a request waits for its password to be verified, for the key of its token, or for the word of a service that is asked.
 func (x *Exchange) authenticate(g *Guard) *Error {
-	x.user.request = auth.Request{Header: &x.req.Header, Now: time.Now(), Client: x.client.session.Client(), Asker: x}
+	if x.req.Nominates { // what the upstream will not see proves nothing
+		x.req.Header.DropNominated()
+	}
+	x.user.request = auth.Request{
+		Header: &x.req.Header, Now: time.Now(), Client: x.client.session.Client(), Asker: x,
+		Method: x.req.MethodName, Host: x.req.Host, Path: x.path, Query: x.req.Query, Secure: x.who.secure,
+	}
 	x.user.verdict = g.Authenticator.Authenticate(&x.user.request)
 	if d := x.user.verdict.Denial; d != nil {
-		return &Error{d.Status, denials[d.Why], nil}
+		return &Error{d.Status, denials[d.Why], d.Err}
 	}
-	if x.route.UserLimits != nil {
+	if x.user.verdict.Answer == nil && x.route.UserLimits != nil {
 		return x.limited(x.route.UserLimits)
 	}
 	return nil
+}
+
+// step answers a request that is a step of a login, with its end.
+func (x *Exchange) step(a *auth.Answer) *Error {
+	x.service = nil
+	x.say(a)
+	if err := x.down.Err(); err != nil {
+		return unwritten(err)
+	}
+	return nil
+}
+
+// say sends an authenticator's own answer. To a relayed one the policy for response fields does what it does to an upstream's.
+func (x *Exchange) say(a *auth.Answer) {
+	c := x.down
+	x.resp.Reset()
+	for _, f := range a.Fields {
+		x.resp.Header.Add(f.Name, f.Value)
+	}
+	x.resp.Header.Add("Content-Length", strconv.Itoa(len(a.Body)))
+	x.ours = !a.Relayed
+	x.resp.Status, x.resp.Framing, x.resp.ContentLength = a.Status, message.Length, int64(len(a.Body))
+	x.resp.Reason = []byte(a.Reason)
+	x.writeHead(&x.resp, nil, !c.DiscardBody())
+	c.Write(a.Body)
+	c.Finish(nil)
+	if x.req.Method != message.HEAD {
+		x.sent = int64(len(a.Body))
+	}
 }
 
 // challenge tells a client how to say who it is (RFC 9110 §15.5.2).

@@ -44,6 +44,7 @@ type edgeOptions struct {
 	response     time.Duration
 	idle         time.Duration
 	hedge        time.Duration
+	adaptive     *upstream.AdaptiveOptions
 	http1        http1.ServerOptions
 	tries        int
 	budget       *upstream.RetryBudget
@@ -92,7 +93,7 @@ func newEdge(t testing.TB, o edgeOptions) *edge {
 		for _, a := range o.groups[name] {
 			targets = append(targets, upstream.Target{Address: a, Weight: 1})
 		}
-		options := upstream.PoolOptions{Service: "api", Group: name, Targets: targets, Balance: balancer.PeakEWMA, Ejection: o.ejection, Health: o.health, Transport: o.transport}
+		options := upstream.PoolOptions{Service: "api", Group: name, Targets: targets, Balance: balancer.PeakEWMA, Ejection: o.ejection, Health: o.health, Transport: o.transport, Adaptive: o.adaptive}
 		if o.health != nil {
 			options.WhenNoneHealthy = upstream.Reject
 		}

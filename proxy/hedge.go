@@ -91,7 +91,7 @@ func (t *attempt) hedge(now int64) (refused string) {
 	}
 	if refused != "" {
 		c.tried = before
-		peer.Done(now, 0, upstream.Aborted)
+		(&attempt{peer: peer, held: peer.Governed()}).done(now, 0, upstream.Aborted)
 		release(b, now)
 		return refused
 	}
@@ -99,7 +99,7 @@ func (t *attempt) hedge(now int64) (refused string) {
 	if !ok {
 		panic("proxy: hedge of a shared connection") // hedgeable has looked
 	}
-	h := &hedge{attempt: attempt{x: x, peer: peer, group: t.group, began: now, open: true}, first: first.Conn, slot: b, over: make(chan struct{})}
+	h := &hedge{attempt: attempt{x: x, peer: peer, group: t.group, began: now, open: true, held: peer.Governed()}, first: first.Conn, slot: b, over: make(chan struct{})}
 	h.dialing, h.cancel = context.WithCancel(context.Background())
 	x.attempts++
 	x.hedge = h
@@ -293,9 +293,7 @@ func (t *attempt) dropHedge() {
 		outcome = h.fault
 	case by:
 		latency = time.Duration(h.headAt - h.attempt.began)
-		if outcome = upstream.Success; h.resp.Status >= 500 {
-			outcome = upstream.ServerError
-		}
+		outcome = answered(h.resp.Status)
 	}
 	x.hedge = nil
 	h.attempt.end(now, latency, outcome)
@@ -312,15 +310,14 @@ func (x *Exchange) abandonHedge() {
 	}
 	x.hedge = nil
 	h.stop()
-	h.attempt.end(0, 0, upstream.Aborted)
+	h.attempt.end(h.attempt.began, 0, upstream.Aborted)
 	release(h.slot, h.attempt.began)
 	x.service.Metrics.Hedged(hedgeLost)
 }
 
 // end takes an attempt that nobody wants any more out of the books and closes its connection.
 func (t *attempt) end(now int64, latency time.Duration, outcome upstream.Outcome) {
-	t.open = false
-	t.peer.Done(now, latency, outcome)
+	t.done(now, latency, outcome)
 	if t.conn != nil {
 		t.leave()
 		conn := t.conn

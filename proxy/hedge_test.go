@@ -79,7 +79,9 @@ func newSwitchboard(t *testing.T, n int, change func(*edgeOptions)) *switchboard
 		change(&o)
 	}
 	b := &switchboard{edge: newEdge(t, o), calls: calls, first: addresses[0]}
-	b.free = b.occupy(addresses[0])
+	if b.free = func() {}; o.adaptive == nil {
+		b.free = b.occupy(addresses[0])
+	}
 	t.Cleanup(b.free)
 	return b
 }
@@ -426,6 +428,7 @@ func hedgeStruckAt(t *testing.T, n int64) bool {
 			}
 		}
 		o := defaults(newPeer(t, serve).address, newPeer(t, serve).address)
+		o.adaptive = &upstream.AdaptiveOptions{Min: 1, Max: 1}
 		o.hedge, o.breaker, o.clock = time.Millisecond, &upstream.BreakerOptions{MaxRequests: 8}, clock.read
 		e := newEdge(t, o)
 		client := e.dial()

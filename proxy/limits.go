@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -125,7 +126,7 @@ func (x *Exchange) appendLimitKey(b []byte, parts []LimitKeyPart) []byte {
 		case LimitByHeader:
 			b = appendValues(b, &x.req.Header, parts[i].Name)
 		case LimitByCookie:
-			b = append(b, cookie(&x.req.Header, parts[i].Name)...)
+			b = append(b, x.req.Header.CookieValue(parts[i].Name)...)
 		case LimitByClaim:
 			b = append(b, x.user.verdict.Claim(parts[i].Name)...)
 		case LimitByRoute:
@@ -133,7 +134,7 @@ func (x *Exchange) appendLimitKey(b []byte, parts []LimitKeyPart) []byte {
 		}
 		if len(b) == start {
 			b[size-1] = byte(LimitByClientIP)
-			b = x.appendNetwork(b)
+			b = appendNetwork(b, x.who.ip)
 		}
 		binary.BigEndian.PutUint32(b[size:], uint32(len(b)-start))
 	}
@@ -152,8 +153,7 @@ func appendValues(b []byte, h *message.Header, name string) []byte {
 }
 
 // appendNetwork appends the client's address; of IPv6 the /64, which is the least that a single customer is given (RFC 6177 §2).
-func (x *Exchange) appendNetwork(b []byte) []byte {
-	ip := x.who.ip
+func appendNetwork(b []byte, ip netip.Addr) []byte {
 	if ip.Is4() {
 		a := ip.As4()
 		return append(b, a[:]...)

@@ -68,7 +68,7 @@ func (s strike) at(t *testing.T, n int64, wait bool) bool {
 			}
 		}).address)
 		o.breaker = &upstream.BreakerOptions{MaxRequests: 1, MaxQueue: 1, QueueTimeout: patienceOfTests}
-		o.clock = clock.read
+		o.clock, o.adaptive = clock.read, &upstream.AdaptiveOptions{Min: 1, Max: 2}
 		e := newEdge(t, o)
 		gates := limit.NewRegistry(1000)
 		e.gating(gates, 1, false)

@@ -120,6 +120,9 @@ func (x *Exchange) shed(p upstream.Priority, why *Error) *Error {
 
 // unqueue ends a wait that its goroutine will not see the end of.
 func (x *Exchange) unqueue() {
+	if x.service == nil { // files are served without a slot
+		return
+	}
 	b := x.service.Breaker
 	if x.slot != nil || b == nil || b.Withdraw(x.waiter, x.proxy.options.Now()) {
 		return

@@ -22,6 +22,9 @@ func (s quicSide) RequestBody() requestBody { return s.Body() }
 // Splice moves nothing: packets are made in this process.
 func (s quicSide) Splice(*http1.Body, func(now time.Time)) (bool, error) { return false, nil }
 
+// SendFile moves nothing, for the same reason.
+func (s quicSide) SendFile(*http1.FilePart) (bool, error) { return false, nil }
+
 // Break resets the stream (RFC 9114 §4.1: an answer that broke off must not look complete).
 func (s quicSide) Break() { s.Abort(http3.InternalError) }
 

@@ -30,6 +30,13 @@ const (
 	CertificateMissing
 	CertificateRefused
 	CertificateExpired
+	AuthRefused
+	AuthUnavailable
+	LoginRequired
+	SessionInvalid
+	SessionExpired
+	LoginFailed
+	LoginInsecure
 	TooEarly
 	ConcurrencyLimited
 	HeaderTimeout
@@ -41,7 +48,12 @@ const (
 	QueueFull
 	QueueTimeout
 	Overloaded
+	PauseFull
+	PauseTimeout
+	TargetsFull
 	NoPeer
+	NoGroup
+	GroupEvicted
 	ConnectRefused
 	ConnectTimeout
 	ConnectFailed
@@ -56,6 +68,13 @@ const (
 	DeadlineExceeded
 	ConnectionLimit
 	UpgradeFailed
+	FileNotFound
+	FileRefused
+	FileFailed
+	FileChanged
+	DiskBusy
+	PreconditionFailed
+	RangeUnsatisfiable
 	Internal
 	reasons
 )
@@ -83,6 +102,13 @@ var reasonNames = [reasons]string{
 	CertificateMissing: "certificate_missing",
 	CertificateRefused: "certificate_refused",
 	CertificateExpired: "certificate_expired",
+	AuthRefused:        "auth_refused",
+	AuthUnavailable:    "auth_unavailable",
+	LoginRequired:      "login_required",
+	SessionInvalid:     "session_invalid",
+	SessionExpired:     "session_expired",
+	LoginFailed:        "login_failed",
+	LoginInsecure:      "login_insecure",
 	ConcurrencyLimited: "concurrency_limited",
 	TooEarly:           "too_early",
 	HeaderTimeout:      "client_header_timeout",
@@ -94,7 +120,12 @@ var reasonNames = [reasons]string{
 	QueueFull:          "queue_full",
 	QueueTimeout:       "queue_timeout",
 	Overloaded:         "overloaded",
+	PauseFull:          "pause_full",
+	PauseTimeout:       "pause_timeout",
+	TargetsFull:        "targets_full",
 	NoPeer:             "destination_unavailable",
+	NoGroup:            "no_group",
+	GroupEvicted:       "group_evicted",
 	ConnectRefused:     "connection_refused",
 	ConnectTimeout:     "connection_timeout",
 	ConnectFailed:      "destination_ip_unroutable",
@@ -109,6 +140,13 @@ var reasonNames = [reasons]string{
 	DeadlineExceeded:   "client_deadline",
 	ConnectionLimit:    "connection_limit_reached",
 	UpgradeFailed:      "http_upgrade_failed",
+	FileNotFound:       "file_not_found",
+	FileRefused:        "file_refused",
+	FileFailed:         "file_failed",
+	FileChanged:        "file_changed",
+	DiskBusy:           "disk_busy",
+	PreconditionFailed: "precondition_failed",
+	RangeUnsatisfiable: "range_unsatisfiable",
 	Internal:           "proxy_internal_error",
 }
 

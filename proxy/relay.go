@@ -15,6 +15,7 @@ func (x *Exchange) writeHead(resp *message.Response, own []byte, last bool) {
 	b := append(x.lines[:0], own...)
 	b = x.appendPolicy(b, resp)
 	b = x.appendAlternative(b, resp)
+	b = x.appendSticky(b, resp)
 	now := x.proxy.options.Now()
 	if resp.Status >= 200 && resp.Header.Find(message.Date, 0) < 0 {
 		b = append(b, x.proxy.dateLine(now)...)

@@ -20,7 +20,7 @@ func (x *Exchange) inspect(s *Shield) *Error {
 	if !x.inspection.Head(body) {
 		return x.shielded()
 	}
-	if !body {
+	if !body || x.inspection.Judged() {
 		return nil
 	}
 	u := &x.upload

@@ -7,6 +7,7 @@ import (
 	"github.com/valor-ivx/weir/balancer"
 	"github.com/valor-ivx/weir/proxy/auth"
 	"github.com/valor-ivx/weir/proxy/clientip"
+	"github.com/valor-ivx/weir/proxy/files"
 	"github.com/valor-ivx/weir/proxy/header"
 	"github.com/valor-ivx/weir/proxy/observe"
 	"github.com/valor-ivx/weir/proxy/route"
@@ -32,7 +33,8 @@ type Snapshot struct {
 // Route is what a matched request needs to know.
 type Route struct {
 	Name       string
-	Service    *Service
+	Service    *Service           // nil where Files answers
+	Files      *files.Site        // nil: Service is asked
 	MaxBody    int64              // bytes of a request body; negative: no limit
 	Timeout    time.Duration      // to the end of the response; 0: none
 	Limits     *Limits            // nil: none
@@ -66,6 +68,11 @@ type Service struct {
 	Breaker         *upstream.Breaker // nil: none
 	LowAgents       Agents            // whose requests are of low priority
 	Queue           *observe.Queue    // nil without Breaker
+	Sticky          Sticky
+	Incumbents      balancer.Incumbents // splits of clients that were there before a group began to drain; Split is everybody else's
+	Evicted         balancer.LiveMask   // groups that nobody gets, not even who asks
+	Testers         []Tester            // nil: none
+	Hold            *Hold               // in which requests wait while the service is paused; nil: it is not
 }
 
 // Group is one colour of a service.

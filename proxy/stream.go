@@ -24,6 +24,9 @@ func (s streamSide) RequestBody() requestBody { return s.Body() }
 // Splice moves nothing: frames are made in this process.
 func (s streamSide) Splice(*http1.Body, func(now time.Time)) (bool, error) { return false, nil }
 
+// SendFile moves nothing, for the same reason.
+func (s streamSide) SendFile(*http1.FilePart) (bool, error) { return false, nil }
+
 // Break resets the stream (RFC 9113 §8.1: an answer that broke off must not look complete).
 func (s streamSide) Break() { s.Abort(http2.InternalError) }
 

@@ -49,6 +49,7 @@ type Breaker struct {
 	mu    sync.Mutex // guards everything below; held for a few instructions
 	queue waitlist
 	limit BreakerOptions
+	cap   int // a further bound on what is in flight; 0: none
 }
 
 const (
@@ -85,10 +86,35 @@ func (b *Breaker) Configure(o BreakerOptions, now int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.limit = o
+	b.apply(now)
+}
+
+// Cap bounds what is in flight further than MaxRequests does, from now on; 0 takes that back.
+func (b *Breaker) Cap(n int, now int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.cap != n {
+		b.cap = n
+		b.apply(now)
+	}
+}
+
+// apply puts the bounds in force. mu is held.
+func (b *Breaker) apply(now int64) {
+	o := b.bounds()
 	for p, n := range o.shares() {
 		b.most[p].Store(n)
 	}
 	b.call(now)
+}
+
+// bounds are the options with what Cap says. mu is held.
+func (b *Breaker) bounds() BreakerOptions {
+	o := b.limit
+	if b.cap > 0 {
+		o.MaxRequests = min(o.MaxRequests, b.cap)
+	}
+	return o
 }
 
 // Enter takes a slot if there is one for that priority and nobody waits. Then Leave must follow, else Queue may.
@@ -210,7 +236,8 @@ type BreakerStatus struct {
 	Queued   [Priorities]int
 	// Overloaded says that a queue stands: it is served newest first.
 	Overloaded bool
-	Options    BreakerOptions
+	// Options are the bounds in force, MaxRequests as Cap has it.
+	Options BreakerOptions
 	// Most is up to how many in flight a request of each priority is let in.
 	Most [Priorities]int64
 }
@@ -219,7 +246,8 @@ type BreakerStatus struct {
 func (b *Breaker) Status(now int64) BreakerStatus {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s := BreakerStatus{InFlight: inFlight(b.state.Load()), Options: b.limit, Most: b.limit.shares()}
+	o := b.bounds()
+	s := BreakerStatus{InFlight: inFlight(b.state.Load()), Options: o, Most: o.shares()}
 	for p := range b.queue.lines {
 		l := &b.queue.lines[p]
 		l.look(now)

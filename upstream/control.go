@@ -17,7 +17,7 @@ func (r *Registry) attach(p *Pool, address string, c claim) *Peer {
 		e = newEndpoint(address)
 		r.endpoints[address] = e
 	}
-	m := &Peer{endpoint: e, pool: p, link: e.linkOf(p.transport(c), p.secure), rule: p.options.Ejection, weight: c.share}
+	m := &Peer{endpoint: e, pool: p, link: e.linkOf(p.transport(c), p.secure), rule: p.options.Ejection, weight: c.share, governor: newGovernor(p.options.Adaptive, e.hash)}
 	e.members = append(e.members, m)
 	e.configure()
 	if h := p.options.Health; h != nil {
@@ -161,7 +161,7 @@ func (p *Pool) mustKeep(m *Peer, reason string, now int64) string {
 	group, left, ejected := 0, 0, 0
 	total, failed := 0, 0
 	for _, other := range p.members {
-		if other.weight <= 0 {
+		if p.shareOf(other) <= 0 {
 			continue
 		}
 		group++

@@ -16,6 +16,7 @@ type LiveSet struct {
 	policy     balancer.Policy
 	slowStart  time.Duration
 	fallback   bool
+	governed   bool // every peer has a governor
 	shared     *pickState
 }
 
@@ -29,7 +30,7 @@ type pickState struct {
 }
 
 func newLiveSet(p *Pool, peers []*Peer, fallback bool) *LiveSet {
-	s := &LiveSet{peers: peers, slowStart: p.options.SlowStart, fallback: fallback, shared: &p.picks}
+	s := &LiveSet{peers: peers, slowStart: p.options.SlowStart, fallback: fallback, governed: p.options.Adaptive != nil, shared: &p.picks}
 	for _, m := range peers {
 		s.candidates = append(s.candidates, balancer.Candidate{Weight: m.weight, Hash: m.hash, Since: m.since, Load: &m.load})
 	}
@@ -58,6 +59,9 @@ func (s *LiveSet) Pick(key uint64, now int64, tried *balancer.Tried) *Peer {
 	}
 	v.Peers, v.Ticket, v.Now, v.SlowStart, v.Tried = s.candidates, s.shared.ticket.Add(1), now, s.slowStart, *tried
 	i := s.policy.Pick(v, key)
+	if s.governed {
+		i = s.admit(v, key, i, tried)
+	}
 	v.Peers = nil // a resting view must not keep an old live set
 	s.shared.views.Put(v)
 	if i < 0 || !tried.Add(i) {
@@ -66,4 +70,31 @@ func (s *LiveSet) Pick(key uint64, now int64, tried *balancer.Tried) *Peer {
 	p := s.peers[i]
 	p.load.Begin()
 	return p
+}
+
+// admit passes over peers that are at their limit: i or the policy's next choices, then, when those are all that a Tried can hold, whoever has room.
+func (s *LiveSet) admit(v *balancer.View, key uint64, i int, tried *balancer.Tried) int {
+	if tried.Len() == balancer.MaxTried {
+		return -1 // it would not be told
+	}
+	for i >= 0 {
+		if s.peers[i].governor.enter(v.Now) {
+			return i
+		}
+		if !v.Tried.Add(i) {
+			break
+		}
+		i = s.policy.Pick(v, key)
+	}
+	for i, p := range s.peers {
+		if !v.Tried.Has(i) && p.governor.enter(v.Now) {
+			return i
+		}
+	}
+	return -1
+}
+
+// Full reports, after Pick has returned nil, that peers are left but at their limit.
+func (s *LiveSet) Full(tried *balancer.Tried) bool {
+	return s.governed && tried.Len() < min(len(s.peers), balancer.MaxTried)
 }

@@ -98,6 +98,8 @@ type PoolOptions struct {
 	// SlowStart is how long a peer that joins others takes to its full share. 0: none.
 	SlowStart       time.Duration
 	WhenNoneHealthy WhenNoneHealthy
+	// Adaptive limits the requests that each peer works on at a time; nil: not.
+	Adaptive *AdaptiveOptions
 }
 
 // HealthOptions describe an active check: GET Path must answer 2xx within Timeout. A redirect is a failure: it is an answer by something

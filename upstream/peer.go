@@ -10,10 +10,11 @@ import (
 // Peer is one address as a member of one pool. It stays usable after it has left the pool, for the requests that hold it.
 type Peer struct {
 	*endpoint
-	pool  *Pool
-	link  *link
-	rule  *EjectionOptions // the pool's; nil: none
-	check *checker         // nil: always Healthy
+	pool     *Pool
+	link     *link
+	rule     *EjectionOptions // the pool's; nil: none
+	check    *checker         // nil: always Healthy
+	governor *governor        // nil: as many requests as come
 
 	// The control plane's; Registry.mu guards them.
 	weight   float64

@@ -15,18 +15,20 @@ type Pool struct {
 	options  PoolOptions // complete; never written after newPool
 	secure   *tls.Config // of options.Transport, without a server name that is each target's own; nil: plain TCP
 
-	live  atomic.Pointer[LiveSet] // written under Registry.mu, read by requests
-	picks pickState
+	live        atomic.Pointer[LiveSet] // written under Registry.mu, read by requests
+	picks       pickState
+	whenLimited atomic.Pointer[func()] // nil: nobody asks
 
 	// The control plane's; Registry.mu guards them.
-	refs    int
-	retired bool
-	members []*Peer // by address
-	leaving []*Peer // left with requests in flight, for status
-	sources []*source
-	known   chan struct{} // closed while nothing is Unknown
-	bornAt  int64         // when the live set last went from nobody to somebody, ns
-	wake    *time.Timer   // for the next ejection that ends by time; nil: none
+	refs     int
+	retired  bool
+	members  []*Peer         // by address
+	withheld map[string]bool // addresses that get no requests, whatever their health; never written, only replaced
+	leaving  []*Peer         // left with requests in flight, for status
+	sources  []*source
+	known    chan struct{} // closed while nothing is Unknown
+	bornAt   int64         // when the live set last went from nobody to somebody, ns
+	wake     *time.Timer   // for the next ejection that ends by time; nil: none
 }
 
 func newPool(r *Registry, key string, o PoolOptions) (*Pool, error) {
@@ -86,6 +88,7 @@ func (p *Pool) retire() {
 		return
 	}
 	p.retired = true
+	p.whenLimited.Store(nil)
 	delete(p.registry.pools, p.key)
 	if p.wake != nil {
 		p.wake.Stop()
@@ -94,6 +97,7 @@ func (p *Pool) retire() {
 		p.registry.unsubscribe(s, p)
 	}
 	for _, m := range p.members {
+		m.governor.release()
 		p.registry.detach(m)
 	}
 	select {

@@ -15,7 +15,7 @@ const cohort = int64(time.Second)
 func (p *Pool) publish(now int64) {
 	standings := make([]standing, len(p.members))
 	for i, m := range p.members {
-		standings[i] = standing{state: m.state(), weight: m.weight, ejection: m.ejection}
+		standings[i] = standing{state: m.state(), weight: p.shareOf(m), ejection: m.ejection}
 	}
 	maxEjected := 0.0
 	if p.options.Ejection != nil {
@@ -33,6 +33,7 @@ func (p *Pool) publish(now int64) {
 	}
 	p.settle()
 	p.plan(now)
+	p.limited()
 }
 
 // enlist notes who is in the live set for being healthy, and since when. Slow start is for peers that join others: a peer that another pool

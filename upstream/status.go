@@ -11,6 +11,8 @@ type PeerStatus struct {
 	State   State
 	// Weight is the share relative to the other peers.
 	Weight float64
+	// Withheld says that it gets none because an operator said so.
+	Withheld bool
 	// Live says that the peer gets requests now.
 	Live bool
 	// InFlight, Requests and Failures are over all pools that share the address; Requests and Failures count ended attempts.
@@ -20,6 +22,8 @@ type PeerStatus struct {
 	Idle int
 	// Shared is the number of connections that requests share, Streams that of their requests; 0 where the target speaks HTTP/1.
 	Shared, Streams int
+	// Limit is up to how many requests of this pool the peer works on at a time; 0: any number. Working is how many do.
+	Limit, Working int64
 	// EjectedUntil is zero when the peer is not ejected.
 	EjectedUntil time.Time
 	// Latency is that of the last answer without error.
@@ -41,7 +45,7 @@ func (p *Pool) Snapshot() []PeerStatus {
 	var list []PeerStatus
 	for _, m := range p.members {
 		s := m.status(now)
-		s.Live = inLive[m]
+		s.Live, s.Withheld = inLive[m], p.withheld[m.address]
 		list = append(list, s)
 	}
 	kept := p.leaving[:0]
@@ -69,6 +73,9 @@ func (p *Peer) status(now int64) PeerStatus {
 	if p.Multiplexed() {
 		conns, streams := p.link.mux.size()
 		s.Shared, s.Streams = conns, streams
+	}
+	if g := p.governor; g != nil {
+		s.Limit, s.Working = g.limit.Load(), g.inFlight.Load()
 	}
 	p.mu.Lock()
 	s.LastError = p.dialErr

@@ -32,6 +32,12 @@ func (o PoolOptions) complete() (PoolOptions, error) {
 			}
 		}
 	}
+	if a := o.Adaptive; a != nil {
+		if a.Min < 1 || a.Max < a.Min {
+			return o, fmt.Errorf("check adaptive: min %d and max %d must be 1 or more, in this order", a.Min, a.Max)
+		}
+		o.Adaptive = &AdaptiveOptions{Min: a.Min, Max: a.Max}
+	}
 	o.Targets = append([]Target(nil), o.Targets...)
 	orDefault(&o.ConnectTimeout, defaultConnectTimeout)
 	orDefault(&o.IdleTimeout, defaultIdleTimeout)
@@ -64,9 +70,13 @@ func (o PoolOptions) key() string {
 		rule = *o.Ejection
 	}
 	hasHealth, hasRule := o.Health != nil, o.Ejection != nil
+	var adaptive AdaptiveOptions
+	if o.Adaptive != nil {
+		adaptive = *o.Adaptive
+	}
 	transport := o.Transport.digest()
-	o.Health, o.Ejection, o.Transport = nil, nil, Transport{}
-	return fmt.Sprintf("%#v %x %t %#v %t %#v", o, transport, hasHealth, health, hasRule, rule)
+	o.Health, o.Ejection, o.Transport, o.Adaptive = nil, nil, Transport{}, nil
+	return fmt.Sprintf("%#v %x %t %#v %t %#v %v", o, transport, hasHealth, health, hasRule, rule, adaptive)
 }
 
 func (o PoolOptions) checkTargets() error {

@@ -24,6 +24,8 @@ type fakeControl struct {
 	version int
 	weights admin.Weights
 	overlay *admin.Overlay
+	order   admin.Order // the last one
+	by      string
 }
 
 var since = time.Date(2026, 11, 22, 12, 0, 0, 0, time.Local)
@@ -42,6 +44,17 @@ func (f *fakeControl) service() admin.Service {
 		share := []float64{99.9, 0.1}[i]
 		g.ObservedShare = &share
 		s.Groups = append(s.Groups, g)
+	}
+	by, _, _ := strings.Cut(f.by, "@")
+	mark := &admin.Mark{State: map[admin.Verb]string{admin.Drain: "draining", admin.Evict: "evicted"}[f.order.Verb], Since: since, By: by}
+	switch o := f.order; {
+	case o.Verb == admin.Pause:
+		s.Pause = &admin.PauseState{Since: since, By: by, Waiting: 3, MaxWaiting: o.MaxWaiting, Timeout: o.Timeout.String()}
+	case o.Verb == admin.Resume:
+	case o.Target == "127.0.0.1:5003":
+		s.Groups[1].Targets[0].Mark = mark
+	case o.Group == "green":
+		s.Groups[1].Mark, s.Groups[1].State = mark, mark.State
 	}
 	s.Groups[1].Targets = append(s.Groups[1].Targets, admin.Target{Address: "127.0.0.1:5004", State: "unhealthy", LastError: "connection \x1b[31mrefused"})
 	return s
@@ -97,6 +110,19 @@ func (f *fakeControl) SetWeights(_ context.Context, _ string, w admin.Weights, c
 
 func (f *fakeControl) ResetWeights(_ context.Context, _ string, c admin.Change) (before, after admin.Service, err error) {
 	return f.set(admin.Weights{"blue": 10000, "green": 0}, nil, c)
+}
+
+func (f *fakeControl) Steer(_ context.Context, _ string, o admin.Order, c admin.Change) (before, after admin.Service, err error) {
+	f.mu.Lock()
+	if f.version++; !c.Match.Given() || !c.Match.Holds(fmt.Sprint(f.version-1)) || f.has("race") {
+		f.mu.Unlock()
+		return before, after, admin.ErrConflict
+	}
+	before = f.service()
+	f.order, f.by = o, c.By
+	after = f.service()
+	f.mu.Unlock()
+	return before, after, nil
 }
 
 func (f *fakeControl) Reload(context.Context, admin.Change) (admin.ReloadResult, error) {

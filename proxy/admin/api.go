@@ -80,6 +80,9 @@ func (a *api) routes(metrics http.Handler) http.Handler {
 			"DELETE": a.write("reset weights", a.resetWeights),
 		},
 	}
+	for _, verb := range []Verb{Drain, Evict, Pause, Resume} {
+		table["/v1/services/{s}/"+string(verb)] = methods{"POST": a.write(string(verb), a.order(verb))}
+	}
 	if metrics != nil {
 		table["/metrics"] = methods{"GET": metrics.ServeHTTP}
 	}

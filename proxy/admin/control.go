@@ -28,9 +28,11 @@ type Control interface {
 	// SetWeights puts weights in force as the runtime overlay, durably, and returns the state before and
 	// after. The names are checked by Weights.Check against the groups that exist under the lock.
 	SetWeights(ctx context.Context, service string, w Weights, c Change) (before, after Service, err error)
-	// ResetWeights drops the overlay, so that the file's weights are in force again. Without an overlay it
-	// changes nothing and succeeds.
+	// ResetWeights drops the overlay, so that the file's weights are in force again and nothing drains, is
+	// evicted or paused; clients are dealt anew. Without an overlay it changes nothing and succeeds.
 	ResetWeights(ctx context.Context, service string, c Change) (before, after Service, err error)
+	// Steer carries an order out, durably, and returns the state before and after.
+	Steer(ctx context.Context, service string, o Order, c Change) (before, after Service, err error)
 	// Reload reads the configuration again and waits until it is in force or refused. A refused one is an
 	// *InvalidError whose details carry positions. Change.Match is held against Status.Config.Version.
 	Reload(ctx context.Context, c Change) (ReloadResult, error)

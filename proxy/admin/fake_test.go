@@ -14,6 +14,7 @@ var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 // fakeControl keeps the promises of admin.Control for one service, "api", over plain fields.
 type fakeControl struct {
+	orders  []admin.Order
 	mu      sync.Mutex // guards everything below
 	weights admin.Weights
 	overlay *admin.Overlay
@@ -104,6 +105,17 @@ func (f *fakeControl) ResetWeights(_ context.Context, name string, c admin.Chang
 		return before, before, admin.ErrConflict
 	}
 	f.weights, f.overlay, f.version = admin.Weights{"blue": 10000, "green": 0}, nil, f.version+1
+	return before, f.state(), nil
+}
+
+func (f *fakeControl) Steer(_ context.Context, name string, o admin.Order, c admin.Change) (before, after admin.Service, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before = f.state()
+	if !c.Match.Holds(before.Version) {
+		return before, before, admin.ErrConflict
+	}
+	f.orders, f.version = append(f.orders, o), f.version+1
 	return before, f.state(), nil
 }
 

@@ -14,6 +14,8 @@ type Service struct {
 	Groups  []Group `json:"groups"`
 	// Breaker is absent for a service whose requests are not bounded.
 	Breaker *Breaker `json:"breaker,omitempty"`
+	// Pause is absent while requests do not wait for a resume.
+	Pause *PauseState `json:"pause,omitempty"`
 	// Overlay is absent while the file's weights are in force and nothing was set at run time.
 	Overlay *Overlay `json:"overlay,omitempty"`
 }
@@ -55,8 +57,10 @@ type Group struct {
 	// ObservedOf assignments the service made since its weights were last set. Absent while there were none.
 	ObservedShare *float64 `json:"observed_share"`
 	ObservedOf    uint64   `json:"observed_of"`
-	// State is "live", "empty" (no live target) or "draining".
+	// State is "live", "empty" (no live target), "draining" or "evicted".
 	State string `json:"state"`
+	// Mark is there when the group drains or is evicted.
+	Mark *Mark `json:"mark,omitempty"`
 	// Requests counts since the process started.
 	Requests uint64   `json:"requests"`
 	Targets  []Target `json:"targets"`
@@ -75,9 +79,31 @@ type Target struct {
 	// EjectedUntil is set while passive ejection keeps the target out.
 	EjectedUntil *time.Time `json:"ejected_until,omitempty"`
 	LastError    string     `json:"last_error,omitempty"`
+	// Mark is there when an operator has drained or evicted the target: it gets no new requests.
+	Mark *Mark `json:"mark,omitempty"`
+	// ConcurrencyLimit is up to how many requests the target is given to work on, Working how many it has, both where that is limited.
+	ConcurrencyLimit int64 `json:"concurrency_limit,omitempty"`
+	Working          int64 `json:"working,omitempty"`
 	// SharedConnections and Streams are the connections that requests share, and their requests, where the target speaks HTTP/2.
 	SharedConnections int `json:"shared_connections,omitempty"`
 	Streams           int `json:"streams,omitempty"`
+}
+
+// Mark is what an operator has said of a group or a target.
+type Mark struct {
+	// State is "draining" or "evicted".
+	State string    `json:"state"`
+	Since time.Time `json:"since"`
+	By    string    `json:"by"`
+}
+
+// PauseState is a pause in force.
+type PauseState struct {
+	Since      time.Time `json:"since"`
+	By         string    `json:"by"`
+	Waiting    int       `json:"waiting"`
+	MaxWaiting int       `json:"max_waiting"`
+	Timeout    string    `json:"timeout"`
 }
 
 // Overlay is what an operator set at run time over what the file says.
@@ -86,7 +112,8 @@ type Overlay struct {
 	By    string    `json:"by"`
 	// FileWeights is what would be in force without the overlay.
 	FileWeights Weights `json:"file_weights"`
-	Weights     Weights `json:"weights"`
+	// Weights is empty when only groups or targets are marked and that is void.
+	Weights Weights `json:"weights"`
 	// Void says why the overlay is not in force, when its group names differ from the file's.
 	Void string `json:"void,omitempty"`
 }

@@ -21,7 +21,7 @@ func (a *api) setWeights(ctx context.Context, c command) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	c.record.before = now.Weights().String()
+	c.record.before = now.Posture()
 	if err := w.Check(now.Names()); err != nil {
 		return answer{}, err
 	}
@@ -37,12 +37,12 @@ func (a *api) resetWeights(ctx context.Context, c command) (answer, error) {
 	return c.changed(before, after, err)
 }
 
-// changed notes a change of weights as it happened under the Control's lock.
+// changed notes a change of weights, or an order, as it happened under the Control's lock.
 func (c command) changed(before, after Service, err error) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	c.record.before, c.record.after = before.Weights().String(), after.Weights().String()
+	c.record.before, c.record.after = before.Posture(), after.Posture()
 	return answer{body: after, tag: after.Version}, nil
 }
 

@@ -18,6 +18,8 @@ type client struct{ gone atomic.Bool }
 
 func (c *client) Gone() bool { return c.gone.Load() }
 
+func (c *client) Introduce(b []byte) []byte { return append(b, "X-Real-IP: 192.0.2.1\r\n"...) }
+
 // TestWaiterNoticesItsClientLeave: who waits for a turn at the password check does not wait on for nobody; who stays gets a turn, or is told that there is none.
 func TestWaiterNoticesItsClientLeave(t *testing.T) {
 	hash, err := bcrypt.GenerateFromPassword([]byte("good"), bcrypt.MinCost)
@@ -69,7 +71,7 @@ func TestWaiterNoticesItsClientLeave(t *testing.T) {
 // TestTokenWaiterNoticesItsClientLeave: as TestWaiterNoticesItsClientLeave for the fetch of a new key.
 func TestTokenWaiterNoticesItsClientLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := &remoteKeys{wanted: make(chan chan struct{}, newKeyWaits), done: make(chan struct{})} // its goroutine is busy with a fetch
+		k := &remoteKeys{fetcher: fetcher{wanted: make(chan chan struct{}, newKeyWaits), done: make(chan struct{})}} // its goroutine is busy with a fetch
 		asker := &client{}
 		asker.gone.Store(true)
 		from := time.Now()

@@ -159,7 +159,7 @@ func TestRevokedUserIsForgotten(t *testing.T) {
 // TestLoginFlood: beyond what may wait, logins are refused at once, and who is known passes meanwhile.
 func TestLoginFlood(t *testing.T) {
 	work := auth.NewWork(1)
-	slow := written(t, "ann:"+bcrypted(t, "good", 12)+"\n")
+	slow := written(t, "ann:"+bcrypted(t, "good", 10)+"\n")
 	b, err := auth.OpenBasic(auth.BasicOptions{Name: "staff", Realm: "x", UsersFile: slow, Work: work})
 	if err != nil {
 		t.Fatal(err)
@@ -193,7 +193,7 @@ func TestLoginFlood(t *testing.T) {
 
 // TestUnknownUserTakesAsLong: a name that is not there costs a verification too, so that time does not tell names.
 func TestUnknownUserTakesAsLong(t *testing.T) {
-	b, _ := opened(t, "quick:"+sha1+"\nann:"+bcrypted(t, "good", 10)+"\n")
+	b, _ := opened(t, "quick:"+sha1+"\nann:"+bcrypted(t, "good", 7)+"\n")
 	least := func(name string) time.Duration {
 		best := time.Hour
 		for range 5 {

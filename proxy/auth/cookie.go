@@ -6,20 +6,6 @@ import (
 	"github.com/valor-ivx/weir/proxy/message"
 )
 
-// cookie is the value of the first cookie of that name.
-func cookie(h *message.Header, name string) (value []byte, found bool) {
-	for i := h.Find(message.Cookie, 0); i >= 0; i = h.Find(message.Cookie, i+1) {
-		for rest := h.At(i).Value(); len(rest) > 0; {
-			var pair []byte
-			pair, rest = NextCookie(rest)
-			if n, value, _ := bytes.Cut(pair, []byte("=")); len(value) > 0 && string(n) == name {
-				return value, true
-			}
-		}
-	}
-	return nil, false
-}
-
 // NextCookie splits the first pair, trimmed, off the value of a Cookie field (RFC 6265 §4.2.1). Empty pairs come back empty.
 func NextCookie(list []byte) (pair, rest []byte) {
 	pair, rest, _ = bytes.Cut(list, []byte(";"))

@@ -95,7 +95,8 @@ func OpenJWT(o JWTOptions) (*JWT, error) {
 func (j *JWT) Authenticate(r *Request) Verdict {
 	text, found := credentials(r.Header, "Bearer", mostToken)
 	if !found && j.options.Cookie != "" {
-		text, found = cookie(r.Header, j.options.Cookie)
+		text = r.Header.CookieValue(j.options.Cookie)
+		found = len(text) > 0
 	}
 	set := j.keys()
 	switch {

@@ -19,82 +19,22 @@ type RemoteOptions struct {
 	Failed  func(err error)
 }
 
-const (
-	fetchTimeout = 10 * time.Second
-	newKeyWait   = 3 * time.Second // how long a token of an unknown key waits for a fetch
-	newKeyWaits  = 64              // tokens that may
-	mostBackOff  = time.Minute
-)
-
-// remoteKeys are keys fetched from an issuer. The goroutine of run fetches them, first at once, until close. While the issuer is away those that it gave
-// last stay.
+// remoteKeys are keys fetched from an issuer. While the issuer is away those that it gave last stay.
 type remoteKeys struct {
+	fetcher
 	options RemoteOptions
 	client  *http.Client
-	current atomic.Pointer[keySet] // nil before the first fetch that went well; written by run
-	failing atomic.Bool            // written by run
-	waiting atomic.Int64
-	wanted  chan chan struct{} // to run: fetch soon, and close this when it has been tried
-	end     context.CancelFunc
-	done    chan struct{}
+	current atomic.Pointer[keySet] // nil before the first fetch that went well; written by the fetcher's goroutine
 }
 
 func fetchKeys(o RemoteOptions) *remoteKeys {
-	ctx, end := context.WithCancel(context.Background())
-	k := &remoteKeys{options: o, client: &http.Client{Timeout: fetchTimeout, Transport: transport(o.CA)},
-		wanted: make(chan chan struct{}, newKeyWaits), end: end, done: make(chan struct{})}
-	go k.run(ctx)
+	k := &remoteKeys{options: o, client: &http.Client{Timeout: fetchTimeout, Transport: transport(o.CA)}}
+	k.fetcher = fetcher{fetch: k.ask, refresh: o.Refresh, pause: o.Pause, failed: o.Failed}
+	k.start()
 	return k
 }
 
-func (k *remoteKeys) run(ctx context.Context) {
-	defer close(k.done)
-	defer k.client.CloseIdleConnections()
-	backOff := time.Second
-	for {
-		next := k.options.Refresh
-		err := k.fetch(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		if err != nil {
-			next = min(backOff, next)
-			backOff = min(2*backOff, mostBackOff)
-			k.options.Failed(err)
-		} else {
-			backOff = time.Second
-		}
-		k.failing.Store(err != nil)
-		if !k.rest(ctx, next) {
-			return
-		}
-	}
-}
-
-// rest waits until the next fetch is due. One that is asked for comes first, but not before the pause is over: until then whoever asks is told at once
-// that nothing came of it, or a flood of made-up keys would be one of fetches.
-func (k *remoteKeys) rest(ctx context.Context, next time.Duration) bool {
-	due := time.NewTimer(next)
-	defer due.Stop()
-	from := time.Now()
-	for {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-due.C:
-			return true
-		case tried := <-k.wanted:
-			if time.Since(from) >= k.options.Pause {
-				err := k.fetch(ctx)
-				k.failing.Store(err != nil)
-				from = time.Now()
-			}
-			close(tried)
-		}
-	}
-}
-
-func (k *remoteKeys) fetch(ctx context.Context) error {
+func (k *remoteKeys) ask(ctx context.Context) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, k.options.URL, nil)
 	if err != nil {
 		return fmt.Errorf("fetch keys: %w", err)
@@ -125,21 +65,11 @@ func (k *remoteKeys) fetch(ctx context.Context) error {
 
 // renewed waits for a fetch that a token with an unknown key asks for, and gives what is there then; with left there is nobody to tell.
 func (k *remoteKeys) renewed(r *Request) (*keySet, outcome) {
-	defer k.waiting.Add(-1)
-	if k.waiting.Add(1) > newKeyWaits {
-		return k.current.Load(), late
-	}
-	tried := make(chan struct{})
-	select {
-	case k.wanted <- tried:
-	default:
-		return k.current.Load(), late
-	}
-	o := r.await(tried, k.done, newKeyWait)
+	o := k.renew(r)
 	return k.current.Load(), o
 }
 
 func (k *remoteKeys) close() {
-	k.end()
-	<-k.done
+	k.fetcher.close()
+	k.client.CloseIdleConnections()
 }

@@ -28,7 +28,7 @@ func (b *budget) spend(a allowance, now int64) bool {
 	if b.at == 0 {
 		b.left, b.at = a.burst, now
 	}
-	b.left = min(a.burst, b.left+a.rate*float64(now-b.at)/1e9)
+	b.left = max(b.left, min(a.burst, b.left+a.rate*float64(now-b.at)/1e9)) // what was earned beyond the burst stays
 	b.at = now
 	if b.left < 1 {
 		return false
@@ -40,6 +40,21 @@ func (b *budget) spend(a allowance, now int64) bool {
 // refund gives n frames back for useful work.
 func (b *budget) refund(a allowance, n float64) {
 	if b.at != 0 {
-		b.left = min(a.burst, b.left+n)
+		b.left = max(b.left, min(a.burst, b.left+n))
 	}
 }
+
+// earn is refund beyond the burst, up to most: for frames that come long after what they are due to.
+func (b *budget) earn(a allowance, n, most float64) {
+	if b.at == 0 {
+		b.left, b.at = a.burst, 1 // full, as at the first spend
+	}
+	b.left = max(b.left, min(most, b.left+n))
+}
+
+const (
+	// leastUpdate is how much the stingiest honest client reads before it gives the window back, once for its stream and once for its connection: Go's, in small pieces.
+	leastUpdate = 4 << 10
+	// mostUpdates is what may be owed for data that is on its way or lies at the client: 32 MiB, twice the largest window that browsers have (Chromium's 15 MiB).
+	mostUpdates = 2 * (32 << 20) / leastUpdate
+)

@@ -145,7 +145,7 @@ func (s *Stream) data(p []byte) {
 	s.sent += int64(len(p)) + frameHeader
 	c.turn++
 	s.turn = c.turn
-	c.budgets[FloodWindow].refund(allowances[FloodWindow], 3) // its stream, its connection, and one for luck
+	c.budgets[FloodWindow].earn(allowances[FloodWindow], 3+2*float64(len(p))/leastUpdate, mostUpdates) // its stream, its connection, and one for luck
 	c.budgets[FloodPing].refund(allowances[FloodPing], 1)
 }
 

@@ -40,24 +40,26 @@ type Certificate struct {
 type Metrics struct {
 	registry *prometheus.Registry
 
-	requests  *prometheus.CounterVec
-	duration  *prometheus.HistogramVec
-	group     groupVecs
-	upstream  upstreamVecs
-	limit     limitVecs
-	guards    *guardCollector
-	queue     queueVecs
-	onDemand  *prometheus.CounterVec
-	csp       *cspReports
-	waf       *wafVecs
-	http2     *http2Collector
-	http3     *http3Collector
-	reloads   map[Result]prometheus.Counter // read-only after NewMetrics
-	lastGood  prometheus.Gauge
-	notAfter  *prometheus.GaugeVec
-	logDrops  prometheus.Counter
-	cluster   *clusterVecs
-	listeners *listenerCollector
+	requests    *prometheus.CounterVec
+	duration    *prometheus.HistogramVec
+	group       groupVecs
+	upstream    upstreamVecs
+	limit       limitVecs
+	guards      *guardCollector
+	concurrency *concurrencyCollector
+	queue       queueVecs
+	pauses      *pauseCollector
+	onDemand    *prometheus.CounterVec
+	csp         *cspReports
+	waf         *wafVecs
+	http2       *http2Collector
+	http3       *http3Collector
+	reloads     map[Result]prometheus.Counter // read-only after NewMetrics
+	lastGood    prometheus.Gauge
+	notAfter    *prometheus.GaugeVec
+	logDrops    prometheus.Counter
+	cluster     *clusterVecs
+	listeners   *listenerCollector
 
 	// mu guards the maps and the list below, the gone flag of every handle in them, and the creation and removal of children, so that a request that
 	// still holds a forgotten handle cannot bring its series back. Taken when the configuration changes and when a request is the first of its
@@ -91,16 +93,18 @@ func NewMetrics(b Build) *Metrics {
 			Help:    "Time from a complete request head to the end of the response.",
 			Buckets: durationBuckets(),
 		}, []string{"route"}),
-		group:    newGroupVecs(),
-		upstream: newUpstreamVecs(),
-		limit:    newLimitVecs(),
-		guards:   newGuardCollector(),
-		queue:    newQueueVecs(),
-		onDemand: newOnDemand(),
-		csp:      newCSPReports(),
-		waf:      newWAFVecs(),
-		http2:    newHTTP2Collector(),
-		http3:    newHTTP3Collector(),
+		group:       newGroupVecs(),
+		upstream:    newUpstreamVecs(),
+		limit:       newLimitVecs(),
+		guards:      newGuardCollector(),
+		concurrency: newConcurrencyCollector(),
+		queue:       newQueueVecs(),
+		pauses:      newPauseCollector(),
+		onDemand:    newOnDemand(),
+		csp:         newCSPReports(),
+		waf:         newWAFVecs(),
+		http2:       newHTTP2Collector(),
+		http3:       newHTTP3Collector(),
 		lastGood: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "weir_config_last_reload_successful",
 			Help: "1 when the last reload took the file, 0 when it was refused and the configuration before it stays in force.",
@@ -148,9 +152,9 @@ func (m *Metrics) register(b Build) {
 	m.registry.MustRegister(m.group.collectors()...)
 	m.registry.MustRegister(m.upstream.collectors()...)
 	m.registry.MustRegister(m.limit.collectors()...)
-	m.registry.MustRegister(m.guards)
+	m.registry.MustRegister(m.guards, m.concurrency)
 	m.registry.MustRegister(m.queue.collectors()...)
-	m.registry.MustRegister(m.onDemand, m.csp.total, m.waf)
+	m.registry.MustRegister(m.onDemand, m.csp.total, m.waf, m.pauses)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 

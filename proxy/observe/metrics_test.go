@@ -40,9 +40,13 @@ func populated() *observe.Metrics {
 	m.SetQueueStats([]string{"normal"}, func() []observe.QueueStat {
 		return []observe.QueueStat{{Service: "api", InFlight: 5, Waiting: []int{6}}}
 	})
+	m.SetPauseStats(func() []observe.PauseStat { return []observe.PauseStat{{Service: "api", Paused: true, Waiting: 2}} })
 	m.Group("api", "blue")
 	m.Upstream("api", "blue", "10.0.0.1:5002", "consecutive")
 	m.SetClusterStat(func() (observe.ClusterStat, bool) { return observe.ClusterStat{Up: true, Replicas: 2}, true })
+	m.SetConcurrencyStats(func() []observe.ConcurrencyStat {
+		return []observe.ConcurrencyStat{{Key: observe.TargetKey{Service: "api", Group: "blue", Target: "10.0.0.1:5002"}, Limit: 20}}
+	})
 	m.SetCertificates([]observe.Certificate{{Subject: "example.com", NotAfter: time.Unix(2000000000, 0)}})
 	return m
 }

@@ -25,6 +25,7 @@ type prepared struct {
 	ech      *edgetls.ECH // nil: none
 	guards   *guards
 	wafs     wafs
+	trees    trees
 	logs     *logs
 	opened   []*listener        // new sockets
 	sockets  []*listener        // all, in the file's order
@@ -106,6 +107,9 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 		return p, err
 	}
 	if p.wafs, err = s.openWAFs(cfg, old); err != nil {
+		return p, err
+	}
+	if p.trees, err = openTrees(cfg, old); err != nil {
 		return p, err
 	}
 	if p.logs, err = s.openLogs(cfg.Log, s.logs.Load()); err != nil {
@@ -214,6 +218,7 @@ func (p *prepared) undo(s *Server) {
 	}
 	p.guards.closeBut(s.guards())
 	p.wafs.closeBut(s.wafs())
+	p.trees.closeBut(s.trees())
 	if p.cluster != s.cluster.Load() {
 		p.cluster.close()
 	}
@@ -277,7 +282,7 @@ func (s *Server) commit(p *prepared, old *generation, digest [32]byte) *generati
 	s.level.SetLevel(level(p.plan.config.Log.Level))
 	// Refused only where a public listener would lose its token, which the configuration's own check has refused before.
 	_ = s.admin.SetToken(p.plan.config.Admin.Token.Reveal())
-	g.acme, g.cluster, g.ech, g.guards, g.wafs = p.acme, p.cluster, p.ech, p.guards, p.wafs
+	g.acme, g.cluster, g.ech, g.guards, g.wafs, g.trees = p.acme, p.cluster, p.ech, p.guards, p.wafs, p.trees
 	s.cluster.Store(p.cluster)
 	s.certs.UseECH(p.ech)
 	s.certs.Commit(p.store)
@@ -326,6 +331,7 @@ func (s *Server) retire(old, g *generation) {
 	if old != nil {
 		old.guards.closeBut(g.guards)
 		old.wafs.closeBut(g.wafs)
+		old.trees.closeBut(g.trees)
 		if old.cluster != g.cluster {
 			old.cluster.close()
 		}
@@ -336,6 +342,7 @@ func (s *Server) retire(old, g *generation) {
 			s.outgoing = append(s.outgoing, outgoing{old.logs, time.Now()})
 		}
 	}
+	s.adapt(g)
 	s.limits.Retain(limitNames(g.plan.config))
 	s.retainReports(g.plan)
 	s.metrics.Forget(s.inventory(g))

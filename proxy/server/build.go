@@ -9,9 +9,6 @@ import (
 	"github.com/valor-ivx/weir/proxy/observe"
 )
 
-// epoch of the assignment of clients. A rollback will raise it; nothing else may.
-const epoch = 1
-
 // build makes the snapshot of a generation from its plan, its pools and the runtime overlay. Under Server.mu.
 func (g *generation) build(s *Server, old *generation) {
 	g.runtime, g.voids, g.services = s.runtime, map[string]string{}, map[string]*proxy.Service{}
@@ -19,6 +16,7 @@ func (g *generation) build(s *Server, old *generation) {
 	for i := range cfg.Services {
 		g.services[cfg.Services[i].Name] = g.service(s, &cfg.Services[i], old)
 	}
+	s.letGo(g)
 	snap := &proxy.Snapshot{Generation: g.number, Table: g.plan.table}
 	if g.logs = s.logs.Load(); g.logs != nil {
 		snap.Access = g.logs.access
@@ -30,7 +28,7 @@ func (g *generation) build(s *Server, old *generation) {
 	policies, shields := s.policies(cfg), s.shields(g.wafs)
 	for _, r := range cfg.Routes {
 		snap.Routes = append(snap.Routes, proxy.Route{
-			Name: r.Name, Service: g.services[r.Service], MaxBody: int64(r.MaxBody), Timeout: r.Timeout, Metrics: s.routeMetrics(r.Name),
+			Name: r.Name, Service: g.services[r.Service], Files: g.trees.siteOf(&r), MaxBody: int64(r.MaxBody), Timeout: r.Timeout, Metrics: s.routeMetrics(r.Name),
 			Access: g.guards.listsOf(&r), Guard: g.guards.guardOf(&r), Limits: s.limitsOf(&r, cfg.Limits, false), UserLimits: s.limitsOf(&r, cfg.Limits, true), Headers: policies.forRoute(r.Headers), Priority: priority(r.Priority),
 			Shield: shields[r.WAF],
 		})
@@ -66,7 +64,7 @@ func (g *generation) service(s *Server, c *configs.Service, old *generation) *pr
 		counters.rebase()
 	}
 	service := &proxy.Service{
-		Name: c.Name, Split: balancer.NewSplit(s.secret, epoch, shares), WhenEmpty: whenEmpty(c.WhenEmpty),
+		Name: c.Name, WhenEmpty: whenEmpty(c.WhenEmpty),
 		Ticket: &counters.ticket, Tries: c.Retry.Attempts, Budget: counters.budget,
 		ConnectTimeout: c.ConnectTimeout, ResponseTimeout: orUnlimited(c.ResponseTimeout), IdleTimeout: c.IdleTimeout,
 		HashKey: hashKey(c.Balance), Metrics: s.metrics.Service(c.Name, proxy.RetryReasons()...), Shares: shares, Introduces: transport(c).ProxyProtocol != 0,
@@ -81,6 +79,7 @@ func (g *generation) service(s *Server, c *configs.Service, old *generation) *pr
 			Baseline: counters.groups[name].baseline,
 		})
 	}
+	g.assign(s, service, c)
 	return service
 }
 

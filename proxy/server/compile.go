@@ -36,6 +36,9 @@ func compile(cfg *configs.Config) (*plan, error) {
 	if p.table, err = route.New(rules); err != nil {
 		return nil, err
 	}
+	if err = loginRoutes(cfg, p.table); err != nil {
+		return nil, err
+	}
 	if p.reports, p.reported, err = reportTable(cfg); err != nil {
 		return nil, err
 	}
@@ -78,6 +81,9 @@ func poolOptions(s *configs.Service, g *configs.Group) upstream.PoolOptions {
 	}
 	if e := s.Ejection; e.MaxEjected > 0 && (e.Consecutive > 0 || e.ErrorRatio > 0) {
 		o.Ejection = &upstream.EjectionOptions{Consecutive: e.Consecutive, ErrorRatio: e.ErrorRatio, Window: e.Window, Base: e.Base, MaxEjected: e.MaxEjected}
+	}
+	if a := s.AdaptiveConcurrency; a != nil {
+		o.Adaptive = &upstream.AdaptiveOptions{Min: a.Min, Max: a.Max}
 	}
 	if s.WhenNoneHealthy == configs.WhenNoneHealthyReject {
 		o.WhenNoneHealthy = upstream.Reject

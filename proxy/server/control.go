@@ -40,6 +40,11 @@ func (c control) ResetWeights(ctx context.Context, service string, ch admin.Chan
 	return c.s.resetWeights(ctx, service, ch)
 }
 
+// Steer implements admin.Control.
+func (c control) Steer(ctx context.Context, service string, o admin.Order, ch admin.Change) (before, after admin.Service, err error) {
+	return c.s.steer(ctx, service, o, ch)
+}
+
 // Reload implements admin.Control.
 func (c control) Reload(ctx context.Context, ch admin.Change) (admin.ReloadResult, error) {
 	result, err := c.s.reload(ctx, "admin", ch.Match)

@@ -1,8 +1,10 @@
 package server
 
 import (
+	"sync"
 	"sync/atomic"
 
+	"github.com/valor-ivx/weir/proxy"
 	"github.com/valor-ivx/weir/upstream"
 )
 
@@ -14,7 +16,11 @@ type serviceCounters struct {
 	budget *upstream.RetryBudget
 	ratio  float64 // of budget
 
+	hold    *proxy.Hold       // nil until the service is paused; then it stays, for those that wait in it
 	breaker *upstream.Breaker // nil until the service has one; then it stays, for the requests that it has counted
+
+	mu       sync.Mutex     // guards followed, and orders what follow does; taken after Server.mu and the registry's
+	followed *proxy.Service // whose targets' limits the breaker follows; nil: none's
 }
 
 type groupCounters struct {
@@ -82,6 +88,8 @@ func (s *Server) exportShares() {
 func (s *Server) exportStats() {
 	s.metrics.SetLimitStats(s.limitStats)
 	s.metrics.SetQueueStats(priorityNames(), s.queueStats)
+	s.metrics.SetPauseStats(s.pauseStats)
 	s.metrics.SetClusterStat(s.clusterStat)
+	s.metrics.SetConcurrencyStats(s.concurrencyStats)
 	s.countStreams()
 }

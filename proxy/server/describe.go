@@ -50,19 +50,26 @@ func (s *Server) status() admin.Status {
 // describe is one service's live state.
 func (s *Server) describe(g *generation, name string) admin.Service {
 	service := g.services[name]
-	d := admin.Service{Name: name, Epoch: epoch, Version: g.version(name)}
+	d := admin.Service{Name: name, Epoch: g.runtime.Services[name].epoch(), Version: g.version(name)}
 	d.Breaker = describeBreaker(service, s.registry.Now())
 	for i := range service.Groups {
-		d.Groups = append(d.Groups, describeGroup(service, i))
+		d.Groups = append(d.Groups, g.describeGroup(service, i))
 	}
-	if set, ok := g.runtime.Services[name]; ok {
-		d.Overlay = &admin.Overlay{Since: set.Since, By: set.By, FileWeights: admin.Weights{}, Weights: admin.Weights{}, Void: g.voids[name]}
-		for i := range g.plan.config.Services {
-			if c := &g.plan.config.Services[i]; c.Name == name {
-				for _, share := range fileShares(c) {
-					d.Overlay.FileWeights[share.Name] = admin.Weight(share.Weight)
-				}
-			}
+	set := g.runtime.Services[name]
+	if p := set.Pause; p != nil {
+		d.Pause = &admin.PauseState{Since: p.Since, By: p.By, MaxWaiting: p.MaxWaiting, Timeout: p.Timeout.String()}
+		if service.Hold != nil {
+			d.Pause.Waiting = service.Hold.Waiting()
+		}
+	}
+	if void := g.voids[name]; set.Weights != nil || void != "" {
+		since, by := set.Since, set.By
+		if void != "" {
+			since, by = set.latest()
+		}
+		d.Overlay = &admin.Overlay{Since: since, By: by, FileWeights: admin.Weights{}, Weights: admin.Weights{}, Void: void}
+		for _, share := range g.fileShares(name) {
+			d.Overlay.FileWeights[share.Name] = admin.Weight(share.Weight)
 		}
 		for group, weight := range set.Weights {
 			d.Overlay.Weights[group] = admin.Weight(weight)
@@ -71,11 +78,27 @@ func (s *Server) describe(g *generation, name string) admin.Service {
 	return d
 }
 
-func describeGroup(service *proxy.Service, i int) admin.Group {
+// describeMark is nil for nothing said.
+func describeMark(m mark, said bool) *admin.Mark {
+	if !said {
+		return nil
+	}
+	return &admin.Mark{State: m.state(), Since: m.Since, By: m.By}
+}
+
+func (g *generation) describeGroup(service *proxy.Service, i int) admin.Group {
 	group := &service.Groups[i]
+	set := g.runtime.Services[service.Name]
+	if g.voids[service.Name] != "" {
+		set = serviceOverlay{}
+	}
 	d := admin.Group{Name: group.Name, Weight: admin.Weight(service.Shares[i].Weight), State: "live", Requests: group.Assigned.Load(), Targets: []admin.Target{}}
 	if live := group.Pool.Live(); live.Len() == 0 || live.Fallback() {
 		d.State = "empty"
+	}
+	m, said := set.Groups[group.Name]
+	if d.Mark = describeMark(m, said); said {
+		d.State = m.state()
 	}
 	if share, of := observedShare(service, i); of > 0 {
 		percent := share * 100
@@ -85,8 +108,10 @@ func describeGroup(service *proxy.Service, i int) admin.Group {
 		t := admin.Target{
 			Address: p.Address, State: p.State.String(), InFlight: p.InFlight, Failures: p.Failures,
 			LatencyMS: float64(p.Latency) / float64(time.Millisecond), LastError: p.LastError,
-			SharedConnections: p.Shared, Streams: p.Streams,
+			ConcurrencyLimit: p.Limit, Working: p.Working, SharedConnections: p.Shared, Streams: p.Streams,
 		}
+		m, said := set.Targets[group.Name][p.Address]
+		t.Mark = describeMark(m, said)
 		if !p.EjectedUntil.IsZero() {
 			until := p.EjectedUntil
 			t.EjectedUntil = &until
@@ -118,9 +143,11 @@ func (g *generation) tag() string { return hex.EncodeToString(g.digest[:8]) }
 // version is the entity tag of what a write can change of a service.
 func (g *generation) version(name string) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%d %v ", epoch, g.sharesOf(name))
-	if set, ok := g.runtime.Services[name]; ok {
-		fmt.Fprintf(h, "%d %s %v", set.Since.UnixNano(), set.By, set.Weights)
+	set := g.runtime.Services[name]
+	fmt.Fprintf(h, "%d %v %d %s %v", set.epoch(), g.sharesOf(name), set.Since.UnixNano(), set.By, set.Weights)
+	fmt.Fprintf(h, "%v %v %v", set.Groups, set.Targets, set.Round) // fmt prints maps in the order of their keys
+	if set.Pause != nil {
+		fmt.Fprintf(h, "%v", *set.Pause)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }

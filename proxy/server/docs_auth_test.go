@@ -16,7 +16,7 @@ func TestAuthPageConfigurationsCheck(t *testing.T) {
 	dir := t.TempDir()
 	ca := newIssuer(t, dir, "clients")
 	ca.root()
-	_ = ca.server("wiki.example.com", "api.example.com", "admin.example.com") // clients-2.pem and .key
+	_ = ca.server("wiki.example.com", "api.example.com", "admin.example.com", "app.example.com") // clients-2.pem and .key
 	for from, to := range map[string]string{"clients-2.pem": "cert.pem", "clients-2.key": "key.pem"} {
 		if err := os.Rename(filepath.Join(dir, from), filepath.Join(dir, to)); err != nil {
 			t.Fatal(err)
@@ -39,7 +39,10 @@ func TestAuthPageConfigurationsCheck(t *testing.T) {
 		for _, a := range cfg.Auths {
 			types[a.Type] = true
 		}
-		put(t, dir, name, string(cfg.TOML()))
+		for _, a := range cfg.Auths { // it is not printed
+			text = strings.ReplaceAll(string(cfg.TOML()), "[redacted]", a.ClientSecret.Reveal())
+		}
+		put(t, dir, name, text)
 		again, err := configs.Load(filepath.Join(dir, name), os.LookupEnv)
 		if err != nil {
 			t.Fatalf("%v\n%s", err, cfg.TOML())
@@ -48,7 +51,7 @@ func TestAuthPageConfigurationsCheck(t *testing.T) {
 			t.Errorf("read back it is another\n%s\n%s", cfg.TOML(), again.TOML())
 		}
 	}
-	for _, typ := range []configs.AuthType{configs.AuthBasic, configs.AuthJWT, configs.AuthMTLS} {
+	for _, typ := range []configs.AuthType{configs.AuthBasic, configs.AuthJWT, configs.AuthMTLS, configs.AuthForward, configs.AuthOIDC} {
 		if !types[typ] {
 			t.Errorf("no example of type %q", typ)
 		}

@@ -22,7 +22,8 @@ func (c control) Explain(_ context.Context, q admin.ExplainRequest) (admin.Expla
 	}
 	e := explanation{g: g, now: c.s.registry.Now(), request: q, url: u}
 	e.Generation = g.number
-	if e.begin() && e.match() && e.admit() {
+	if e.begin() && e.match() && e.admit() && e.service() {
+		e.paused()
 		e.queue()
 		e.choose()
 	}
@@ -38,6 +39,7 @@ type explanation struct {
 	request admin.ExplainRequest
 	url     *url.URL
 	route   *proxy.Route
+	path    []byte // canonical
 }
 
 func (e *explanation) step(phase, decision, reason string, args ...any) {
@@ -87,7 +89,7 @@ func (e *explanation) match() bool {
 		}
 		return e.end("404 no route")
 	}
-	e.route = &e.g.snapshot.Routes[i]
+	e.route, e.path = &e.g.snapshot.Routes[i], path
 	return true
 }
 
@@ -118,24 +120,35 @@ func (e *explanation) admit() bool {
 func (e *explanation) choose() {
 	s := e.route.Service
 	var live, lost []string
+	var mask balancer.LiveMask
+	members := s.Split.Members()
 	for i := range s.Groups {
 		group := &s.Groups[i]
-		d := describeGroup(s, i)
+		d := e.g.describeGroup(s, i)
 		reason := fmt.Sprintf("weight %s %%", d.Weight)
-		if o, ok := e.g.runtime.Services[s.Name]; ok && e.g.voids[s.Name] == "" {
+		if o := e.g.runtime.Services[s.Name]; o.Weights != nil && e.g.voids[s.Name] == "" {
 			reason += " by runtime overlay of " + o.By
 		}
+		if d.Mark != nil {
+			reason += fmt.Sprintf(", %s by %s: no new clients", d.Mark.State, d.Mark.By)
+		}
 		e.step("choose", fmt.Sprintf("group %s %s", group.Name, d.State), "%s", reason)
+		if set := group.Pool.Live(); set.Len() > 0 && !set.Fallback() {
+			mask = mask.With(i)
+		}
 		for _, t := range d.Targets {
 			e.step("choose", fmt.Sprintf("target %s %s", t.Address, t.State), "in flight %d, latency %.1f ms%s", t.InFlight, t.LatencyMS, suffix(t))
 		}
 		switch {
-		case d.Weight == 0:
-		case d.State == "live":
+		case !members.Has(i):
+		case mask.Has(i):
 			live = append(live, fmt.Sprintf("%s (%s %%)", group.Name, d.Weight))
 		default:
 			lost = append(lost, fmt.Sprintf("%s %% of %s", d.Weight, group.Name))
 		}
+	}
+	if e.placed(mask) {
+		return
 	}
 	share := strings.Join(lost, ", ")
 	switch {
@@ -144,17 +157,20 @@ func (e *explanation) choose() {
 	case len(live) > 0 && len(lost) > 0:
 		e.step("choose", "nobody takes "+share, "when_empty = \"fail\"")
 		live = append(live, share+" answered 503 unless an unhealthy target answers after all")
+	case members == 0:
+		e.end("503 %s: every group with weight drains or is evicted", proxy.NoGroup)
+		return
 	case len(live) == 0:
 		e.end("503 unless an unhealthy target answers after all: no group with weight has a live target")
 		return
 	}
-	e.step("forward", fmt.Sprintf("up to %d tries", s.Tries), "connect %s, response %s; only what is safe to repeat is repeated", s.ConnectTimeout, s.ResponseTimeout)
-	e.hedge()
-	e.end("forwarded to %s: %s", s.Name, strings.Join(live, ", "))
+	e.forwards(fmt.Sprintf("forwarded to %s: %s", s.Name, strings.Join(live, ", ")))
 }
 
 func suffix(t admin.Target) string {
 	switch {
+	case t.ConcurrencyLimit > 0 && t.Working >= t.ConcurrencyLimit:
+		return fmt.Sprintf(", passed over: at its limit of %d", t.ConcurrencyLimit)
 	case t.EjectedUntil != nil:
 		return ", ejected until " + t.EjectedUntil.Format("15:04:05")
 	case t.LastError != "":

@@ -31,8 +31,13 @@ func (e *explanation) guard() {
 
 // refusals is what a client gets that an authentication does not let in.
 func refusals(t configs.AuthType) string {
-	if t == configs.AuthMTLS {
+	switch t {
+	case configs.AuthMTLS:
 		return "without a certificate that may come in 403"
+	case configs.AuthOIDC:
+		return "without a session pages are sent to log in, everything else is 401"
+	case configs.AuthForward:
+		return "the service's own answer unless that is 2xx, without one 503"
 	}
 	return "without valid credentials 401"
 }

@@ -3,9 +3,11 @@ package server
 import (
 	"fmt"
 	"net/netip"
+	"net/url"
 	"reflect"
 	"runtime"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"go.uber.org/zap"
@@ -26,7 +28,8 @@ type guards struct {
 // authConfig is what an authentication is made of.
 type authConfig struct {
 	configs.Auth
-	Keep []string // claims that limits count by
+	Keep    []string // claims that limits count by
+	Secrets [][]byte // that cookies are sealed by, for a login
 }
 
 // authenticator is an authentication.
@@ -64,7 +67,7 @@ func (s *Server) openGuards(cfg *configs.Config, old *generation) (*guards, erro
 		}
 		g.lists[c.Name] = &followed[configs.AccessList, *auth.AccessList]{config: c, guard: l}
 	}
-	for _, c := range authConfigs(cfg) {
+	for _, c := range s.authConfigs(cfg) {
 		if same := before.auths[c.Name]; same != nil && reflect.DeepEqual(same.config, c) {
 			g.auths[c.Name] = same
 			continue
@@ -113,8 +116,8 @@ func checkGuards(cfg *configs.Config) error {
 		}
 	}
 	s := &Server{logins: auth.NewWork(1)}
-	for _, c := range authConfigs(cfg) {
-		if c.JWKSURL != "" {
+	for _, c := range s.authConfigs(cfg) {
+		if c.JWKSURL != "" || c.Type == configs.AuthOIDC {
 			continue // nothing is asked over the network
 		}
 		if _, err := s.openAuth(c); err != nil {
@@ -193,6 +196,19 @@ func (s *Server) guardStats() (stats observe.GuardStats) {
 	return stats
 }
 
+// farInTheClear is the host of an http URL that is not on a network of one's own by its address, nor a name without a dot, as containers have them; else "".
+func farInTheClear(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" {
+		return ""
+	}
+	host := u.Hostname()
+	if ip, err := netip.ParseAddr(host); err == nil && (ip.IsLoopback() || ip.IsPrivate()) || err != nil && !strings.Contains(host, ".") {
+		return ""
+	}
+	return host
+}
+
 // guardWarnings are guards that guard nothing, passwords that travel in the clear, and lists that would see a proxy's address only.
 func guardWarnings(cfg *configs.Config) (warnings []string) {
 	behind := privateListener(cfg)
@@ -208,6 +224,15 @@ func guardWarnings(cfg *configs.Config) (warnings []string) {
 	for _, a := range cfg.Auths {
 		if !slices.ContainsFunc(cfg.Routes, func(r configs.Route) bool { return r.Auth == a.Name }) {
 			warnings = append(warnings, fmt.Sprintf("auth %s is named by no route: it keeps nobody out", a.Name))
+		}
+		if far := farInTheClear(a.URL); far != "" {
+			warnings = append(warnings, fmt.Sprintf("auth %s asks %s in the clear: whoever is on the way reads cookies and can let himself in", a.Name, far))
+		}
+		if a.Type == configs.AuthOIDC && cfg.ClientIP == nil && !slices.ContainsFunc(cfg.Listeners, func(l configs.Listener) bool { return l.TLS }) {
+			warnings = append(warnings, fmt.Sprintf("auth %s logs in over https alone: no listener has tls = true, and client_ip.trusted_proxies names nobody who has", a.Name))
+		}
+		if a.Type == configs.AuthOIDC && a.Allow == nil {
+			warnings = append(warnings, fmt.Sprintf("auth %s has no allow: it lets in everybody whom %s knows", a.Name, a.Issuer))
 		}
 		if a.Type == configs.AuthJWT && len(a.Audience) == 0 {
 			warnings = append(warnings, fmt.Sprintf("auth %s names no audience: a token that %s gave for another application is good here", a.Name, a.Issuer))

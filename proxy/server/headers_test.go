@@ -79,10 +79,12 @@ func newEdgeOver(t *testing.T, onListener, onRoute, top string) *edgeOver {
 		t.Fatal(err)
 	}
 	secureAddress := porttest.Reserve(t)
+	putFile(t, filepath.Join(dir, "web", "files", "a.txt"), "text")
+	putFile(t, filepath.Join(dir, "web", "files", "folder", "index.html"), "page")
 	text := fmt.Sprintf("[admin]\naddress = \"unix://%s/admin.sock\"\nstate_dir = \"state\"\n[log]\naccess = \"off\"\n[[tls.certificate]]\ncert = %q\nkey = %q\n"+
 		"[[listener]]\nname = \"plain\"\naddress = \"127.0.0.1:0\"\n%[4]s[[listener]]\nname = \"tls\"\naddress = %[5]q\ntls = true\n%[4]s%[6]s"+
 		"[limit.one]\nrate = \"1/h\"\nkey = \"route\"\n[[route]]\npath = \"/app\"\nservice = \"app\"\n%[7]s[[route]]\npath = \"/dead\"\nservice = \"dead\"\n%[7]s"+
-		"[[route]]\npath = \"/limited\"\nservice = \"app\"\nlimits = [\"one\"]\n%[7]s[service.app.group.blue]\ntargets = [%[8]q]\n[service.dead.group.blue]\ntargets = [%[9]q]\n",
+		"[[route]]\npath = \"/limited\"\nservice = \"app\"\nlimits = [\"one\"]\n%[7]s[[route]]\npath = \"/files\"\nfiles = { root = \"web\", fallback = \"files/folder/index.html\" }\n%[7]s[service.app.group.blue]\ntargets = [%[8]q]\n[service.dead.group.blue]\ntargets = [%[9]q]\n",
 		dir, leaf.Cert, leaf.Key, onListener, secureAddress, top, onRoute, careless(t), porttest.Reserve(t))
 	r := run(t, dir, text)
 	t.Cleanup(func() {
@@ -145,6 +147,18 @@ var everyAnswer = [...]struct {
 	{"GET /limited HTTP/1.1\r\nHost: a\r\n\r\n", 200},
 	{"GET /limited HTTP/1.1\r\nHost: a\r\n\r\n", 429},
 	{"GET /none HTTP/1.1\r\nHost: a\r\n\r\n", 404},
+	{"GET /files/a.txt HTTP/1.1\r\nHost: a\r\n\r\n", 200},
+	{"HEAD /files/a.txt HTTP/1.1\r\nHost: a\r\n\r\n", 200},
+	{"GET /files/deep HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\n\r\n", 200},
+	{"GET /files/a.txt HTTP/1.1\r\nHost: a\r\nRange: bytes=0-1\r\n\r\n", 206},
+	{"GET /files/a.txt HTTP/1.1\r\nHost: a\r\nRange: bytes=0-0,2-2\r\n\r\n", 206},
+	{"GET /files/a.txt HTTP/1.1\r\nHost: a\r\nIf-None-Match: *\r\n\r\n", 304},
+	{"GET /files/folder HTTP/1.1\r\nHost: a\r\n\r\n", 308},
+	{"GET /files/none HTTP/1.1\r\nHost: a\r\n\r\n", 404},
+	{"GET /files/.env HTTP/1.1\r\nHost: a\r\n\r\n", 404},
+	{"POST /files/a.txt HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", 405},
+	{"GET /files/a.txt HTTP/1.1\r\nHost: a\r\nIf-Match: \"x\"\r\n\r\n", 412},
+	{"GET /files/a.txt HTTP/1.1\r\nHost: a\r\nRange: bytes=9-\r\n\r\n", 416},
 	{"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", 405},
 	{"GET / HTTP/1.1\r\n\r\n", 400},
 	{"GET / HTTP/9.9\r\nHost: a\r\n\r\n", 505},
@@ -194,7 +208,7 @@ func TestSameHeadersOverHTTP2(t *testing.T) {
 	for _, c := range []struct {
 		path   string
 		status int
-	}{{"/app", 200}, {"/app/204", 204}, {"/app/302", 302}, {"/app/304", 304}, {"/app/404", 404}, {"/app/chunked", 200}, {"/dead", 502}, {"/limited", 200},
+	}{{"/app", 200}, {"/app/204", 204}, {"/app/302", 302}, {"/app/304", 304}, {"/app/404", 404}, {"/app/chunked", 200}, {"/dead", 502}, {"/files/a.txt", 200}, {"/files/folder", 308}, {"/files/none.js", 404}, {"/limited", 200},
 		{"/limited", 429}, {"/none", 404}} {
 		resp, err := client.Get("https://" + e.secure + c.path)
 		if err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/valor-ivx/weir/balancer"
 )
 
-// overlayVersion is raised when an older weir could misread the file.
-const overlayVersion = 1
+// overlayVersion is raised when an older weir could misread the file. Version 1 had weights alone, and reads as this one without the rest.
+const overlayVersion = 2
 
 // overlay is what operators set at run time over the configuration file. It is a value: changes make another one.
 type overlay struct {
@@ -25,9 +25,34 @@ type overlay struct {
 
 // serviceOverlay is one service's part of it.
 type serviceOverlay struct {
-	Weights map[string]uint32 `json:"weights"` // hundredths of a percent, every group named
-	Since   time.Time         `json:"since"`
-	By      string            `json:"by"`
+	// Weights are in hundredths of a percent, every group named; nil: the file's.
+	Weights map[string]uint32 `json:"weights,omitempty"`
+	// Groups are those that drain or are evicted, Targets the same by group and address.
+	Groups  map[string]mark            `json:"groups,omitempty"`
+	Targets map[string]map[string]mark `json:"targets,omitempty"`
+	Pause   *pause                     `json:"pause,omitempty"`
+	// Epoch of the assignment of clients; 0 is the first. Round counts drains, so that cookies tell who was there before one. Both only grow, and outlive a reset: a cookie
+	// must never become valid again, or older than it is.
+	Epoch uint64    `json:"epoch,omitempty"`
+	Round uint32    `json:"round,omitempty"`
+	Since time.Time `json:"since,omitzero"` // of the weights
+	By    string    `json:"by,omitempty"`
+}
+
+// mark is what an operator has said of a group or a target.
+type mark struct {
+	Evicted bool      `json:"evicted,omitempty"` // else it drains
+	Round   uint32    `json:"round,omitempty"`   // in which a group began to
+	Since   time.Time `json:"since"`
+	By      string    `json:"by"`
+}
+
+// pause is that of a service.
+type pause struct {
+	MaxWaiting int           `json:"max_waiting"`
+	Timeout    time.Duration `json:"timeout"` // ns
+	Since      time.Time     `json:"since"`
+	By         string        `json:"by"`
 }
 
 // with returns a copy in which the service has the given overlay.
@@ -40,40 +65,80 @@ func (o overlay) with(service string, s serviceOverlay) overlay {
 	return next
 }
 
-// without returns a copy in which the service has none.
-func (o overlay) without(service string) overlay {
-	next := overlay{Version: overlayVersion, Services: maps.Clone(o.Services)}
-	delete(next.Services, service)
-	return next
+// reset returns a copy in which the file says everything about the service. Clients are dealt anew if that can change their group.
+func (o overlay) reset(service string) overlay {
+	s, ok := o.Services[service]
+	if !ok {
+		return o
+	}
+	kept := serviceOverlay{Epoch: s.Epoch, Round: s.Round}
+	if s.Weights != nil || len(s.Groups) > 0 {
+		kept.Epoch = s.epoch() + 1
+	}
+	return o.with(service, kept)
 }
+
+// epoch is that of the assignment of clients, from 1.
+func (s serviceOverlay) epoch() uint64 { return max(s.Epoch, 1) }
 
 // shares returns the weights in force for a service and why its overlay, if it has one, is not: one whose groups differ from the file's is void.
 func (o overlay) shares(service string, file []balancer.Share) (shares []balancer.Share, void string) {
-	s, ok := o.Services[service]
-	if !ok {
-		return file, ""
+	s := o.Services[service]
+	if void = s.unfit(file); void != "" || s.Weights == nil {
+		return file, void
 	}
-	var sum uint64
 	shares = make([]balancer.Share, len(file))
 	for i, f := range file {
-		w, named := s.Weights[f.Name]
-		if !named {
-			return file, fmt.Sprintf("the file has group %q, the overlay has not", f.Name)
-		}
-		shares[i] = balancer.Share{Name: f.Name, Weight: w}
-		sum += uint64(w)
-	}
-	if len(s.Weights) != len(file) {
-		for _, name := range slices.Sorted(maps.Keys(s.Weights)) {
-			if !slices.ContainsFunc(file, func(f balancer.Share) bool { return f.Name == name }) {
-				return file, fmt.Sprintf("the overlay has group %q, the file has not", name)
-			}
-		}
-	}
-	if sum != balancer.WeightSum {
-		return file, "its weights do not sum to 100"
+		shares[i] = balancer.Share{Name: f.Name, Weight: s.Weights[f.Name]}
 	}
 	return shares, ""
+}
+
+// unfit says why the overlay is not one of a service with these groups; "": it is.
+func (s serviceOverlay) unfit(file []balancer.Share) string {
+	has := func(name string) bool {
+		return slices.ContainsFunc(file, func(f balancer.Share) bool { return f.Name == name })
+	}
+	if s.Weights != nil {
+		var sum uint64
+		for _, f := range file {
+			w, named := s.Weights[f.Name]
+			if !named {
+				return fmt.Sprintf("the file has group %q, the overlay has not", f.Name)
+			}
+			sum += uint64(w)
+		}
+		for _, name := range slices.Sorted(maps.Keys(s.Weights)) {
+			if !has(name) {
+				return fmt.Sprintf("the overlay has group %q, the file has not", name)
+			}
+		}
+		if sum != balancer.WeightSum {
+			return "its weights do not sum to 100"
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Groups)) {
+		if !has(name) {
+			return fmt.Sprintf("the overlay has group %q, the file has not", name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Targets)) {
+		if !has(name) {
+			return fmt.Sprintf("the overlay has a target of group %q, the file has no such group", name)
+		}
+	}
+	return ""
+}
+
+// standings are what the overlay says of the groups, by index. The overlay is not void.
+func (s serviceOverlay) standings(file []balancer.Share) []balancer.Standing {
+	list := make([]balancer.Standing, len(file))
+	for i, f := range file {
+		if m, ok := s.Groups[f.Name]; ok {
+			list[i] = balancer.Standing{Evicted: m.Evicted, DrainedIn: m.Round}
+		}
+	}
+	return list
 }
 
 // overlayFile is where the overlay survives the process. Server.mu guards it.
@@ -92,9 +157,10 @@ func (f overlayFile) load() (overlay, error) {
 	if err := json.Unmarshal(b, &o); err != nil {
 		return overlay{Version: overlayVersion}, fmt.Errorf("read runtime overlay %s: %w", f.path, err)
 	}
-	if o.Version != overlayVersion {
-		return overlay{Version: overlayVersion}, fmt.Errorf("read runtime overlay %s: written by a weir with another format (version %d, this one knows %d)", f.path, o.Version, overlayVersion)
+	if o.Version < 1 || o.Version > overlayVersion {
+		return overlay{Version: overlayVersion}, fmt.Errorf("read runtime overlay %s: written by a weir with another format (version %d, this one knows 1 to %d)", f.path, o.Version, overlayVersion)
 	}
+	o.Version = overlayVersion
 	return o, nil
 }
 

@@ -98,6 +98,7 @@ type generation struct {
 	acme     *acme
 	guards   *guards
 	wafs     wafs
+	trees    trees
 	cluster  *link
 	ech      *edgetls.ECH
 	pools    map[poolKey]*upstream.Pool
@@ -243,6 +244,7 @@ func (s *Server) release() {
 	}
 	s.guards().closeBut(nil)
 	s.wafs().closeBut(nil)
+	s.trees().closeBut(nil)
 	s.cluster.Load().close()
 	if s.stapler != nil {
 		s.stapler.Close()

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -20,8 +22,7 @@ import (
 	"github.com/valor-ivx/weir/proxy/porttest"
 )
 
-// The names of these tests are the numbers of the acceptance checks for the edge that take the place of the nginx file this one replaces (8 and 10 want a cache
-// and files, which are not built).
+// The names of these tests are the numbers of the acceptance checks for the edge that take the place of the nginx file this one replaces.
 
 // valorAPI is a backend that does what each check needs, and counts.
 type valorAPI struct {
@@ -161,6 +162,69 @@ func TestValorEdge6ForgedIdentity(t *testing.T) {
 }
 
 // 7 is TestSameHeadersOnEveryAnswer.
+
+// appSite is a single-page application as its build tools leave it, served by an edge that sends /api to a service.
+func appSite(t *testing.T) *running {
+	dir := shortDir(t)
+	for name, text := range map[string]string{
+		"index.html": "<h1>app</h1>", "sw.js": "worker", "manifest.json": "{}", "favicon.ico": "icon", "assets/app.3f2a9c1b.js": "app", "assets/app.3f2a9c1b.js.gz": "gzipped", "assets/plain.css": "css",
+		"about/index.html": "about",
+	} {
+		putFile(t, filepath.Join(dir, "web", name), text)
+	}
+	v := newValorAPI(t)
+	r := run(t, dir, protectText(dir, v.Listener.Addr().String(), "", "path = \"/api\"\n[[route]]\nname = \"web\"\nfiles = { root = \"web\", fallback = \"index.html\", max_age = \"1h\" }\n"))
+	t.Cleanup(func() {
+		r.stop()
+		_ = os.RemoveAll(dir)
+	})
+	return r
+}
+
+// siteAnswer is an answer to a browser's GET.
+func siteAnswer(t *testing.T, r *running, method, path, accept string) (*http.Response, string) {
+	t.Helper()
+	answers, bodies := sayHTTP1(t, connect(t, r.address).conn, method+" "+path+" HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAccept: "+accept+"\r\nAccept-Encoding: gzip\r\n\r\n")
+	return answers[0], bodies[0]
+}
+
+func TestValorEdge8OneCacheControl(t *testing.T) {
+	r := appSite(t)
+	const year = "max-age=31536000, immutable"
+	for path, want := range map[string]string{
+		"/": "no-cache", "/index.html": "no-cache", "/about/": "no-cache", "/about": "no-cache", "/deep/link": "no-cache", "/sw.js": "no-cache", "/manifest.json": "no-cache",
+		"/assets/app.3f2a9c1b.js": year, "/assets/plain.css": "max-age=3600", "/favicon.ico": "max-age=3600", "/missing.js": "no-store", "/missing.3f2a9c1b.js": "no-store", "/.env": "no-store",
+	} {
+		a, _ := siteAnswer(t, r, "GET", path, "text/html,*/*")
+		if got := a.Header.Values("Cache-Control"); len(got) != 1 || got[0] != want {
+			t.Errorf("%s (%d): Cache-Control %q, want %q once", path, a.StatusCode, got, want)
+		}
+	}
+}
+
+func TestValorEdge10DeepLinks(t *testing.T) {
+	r := appSite(t)
+	const browser, script = "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8", "*/*"
+	for _, c := range []struct {
+		method, path, accept string
+		status               int
+		body                 string // of 200
+	}{
+		{"GET", "/runs/42/edit", browser, 200, "<h1>app</h1>"}, {"HEAD", "/runs/42/edit", browser, 200, ""}, {"GET", "/user/john.doe", browser, 200, "<h1>app</h1>"},
+		{"GET", "/runs/42/edit", script, 404, ""}, {"GET", "/runs/42/edit", "application/json", 404, ""}, {"POST", "/runs/42/edit", browser, 405, ""}, {"DELETE", "/index.html", browser, 405, ""},
+		{"GET", "/assets/missing.js", browser, 404, ""}, {"GET", "/assets/missing.png", browser, 404, ""}, {"GET", "/missing.css?v=1", browser, 404, ""}, {"GET", "/assets/app.3f2a9c1b.js", script, 200, "gzipped"},
+		{"GET", "/metrics", browser, 200, "<h1>app</h1>"}, {"GET", "/metrics", "text/plain", 404, ""}, {"GET", "/metrics", "application/openmetrics-text;version=1.0.0", 404, ""},
+		{"GET", "/v1/status", "application/json", 404, ""}, {"GET", "/livez", script, 404, ""},
+	} {
+		a, body := siteAnswer(t, r, c.method, c.path, c.accept)
+		if a.StatusCode != c.status || c.status == 200 && body != c.body {
+			t.Errorf("%s %s for %s: %d %q, want %d %q", c.method, c.path, c.accept, a.StatusCode, body, c.status, c.body)
+		}
+		if strings.Contains(body, "weir_") {
+			t.Errorf("%s %s: the edge's metrics are public", c.method, c.path)
+		}
+	}
+}
 
 func TestValorEdge9UnknownHostAndRedirect(t *testing.T) {
 	plain := porttest.Reserve(t)

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,17 +24,18 @@ func (s *Server) setWeights(_ context.Context, name string, w admin.Weights, c a
 		if err := w.Check(g.groupNames(name)); err != nil {
 			return overlay{}, err
 		}
-		set := serviceOverlay{Weights: map[string]uint32{}, Since: time.Now().UTC(), By: c.By}
+		set := s.runtime.Services[name].fitting(g.groupNames(name))
+		set.Weights, set.Since, set.By = map[string]uint32{}, time.Now().UTC(), c.By
 		for group, weight := range w {
 			set.Weights[group] = uint32(weight)
 		}
-		return s.runtime.with(name, set), nil
+		return s.runtime.with(name, set), g.stillOpen(name, set)
 	})
 }
 
-// resetWeights drops a service's overlay.
+// resetWeights drops a service's overlay: its weights, drains, evictions and pause.
 func (s *Server) resetWeights(_ context.Context, name string, c admin.Change) (before, after admin.Service, err error) {
-	return s.change(name, c, func(*generation) (overlay, error) { return s.runtime.without(name), nil })
+	return s.change(name, c, func(*generation) (overlay, error) { return s.runtime.reset(name), nil })
 }
 
 // change is every write to the overlay: check under the lock, save, publish. The save is the only step that can fail after the checks, and nothing is
@@ -63,11 +65,12 @@ func (s *Server) change(name string, c admin.Change, next func(*generation) (ove
 	s.counters[name].rebase() // even for the same weights: who sets them looks at what follows
 	changed := *g
 	changed.build(s, g)
+	s.adapt(&changed)
 	s.current.Store(&changed)
 	s.proxy.Publish(changed.snapshot)
 	after = s.describe(&changed, name)
 	s.log.Info("weights in force", zap.String(observe.KeyService, name), zap.String("weir.by", c.By),
-		zap.Stringer("weir.before", before.Weights()), zap.Stringer("weir.after", after.Weights()))
+		zap.String("weir.before", before.Posture()), zap.String("weir.after", after.Posture()))
 	return before, after, nil
 }
 
@@ -91,7 +94,7 @@ func overlayLines(cfg *configs.Config) []string {
 	return o.notes(cfg)
 }
 
-// notes describe an overlay against a file, one line per service.
+// notes describe an overlay against a file, a line for each thing that the file does not say.
 func (o overlay) notes(cfg *configs.Config) (list []string) {
 	for i := range cfg.Services {
 		c := &cfg.Services[i]
@@ -99,13 +102,35 @@ func (o overlay) notes(cfg *configs.Config) (list []string) {
 		if !ok {
 			continue
 		}
+		say := func(format string, args ...any) {
+			list = append(list, "service "+c.Name+": "+fmt.Sprintf(format, args...))
+		}
+		if p := set.Pause; p != nil {
+			say("paused since %s by %s", p.Since.Format(time.RFC3339), p.By)
+		}
 		file := fileShares(c)
 		shares, void := o.shares(c.Name, file)
 		if void != "" {
-			list = append(list, fmt.Sprintf("service %s: runtime overlay of %s by %s is void: %s", c.Name, set.Since.Format(time.RFC3339), set.By, void))
+			since, by := set.latest()
+			say("runtime overlay of %s by %s is void: %s", since.Format(time.RFC3339), by, void)
 			continue
 		}
-		list = append(list, fmt.Sprintf("service %s: file %s, overlay %s since %s by %s", c.Name, slashed(file), slashed(shares), set.Since.Format(time.RFC3339), set.By))
+		if set.Weights != nil {
+			say("file %s, overlay %s since %s by %s", slashed(file), slashed(shares), set.Since.Format(time.RFC3339), set.By)
+		}
+		for _, name := range slices.Sorted(maps.Keys(set.Groups)) {
+			m := set.Groups[name]
+			say("group %s %s since %s by %s", name, m.state(), m.Since.Format(time.RFC3339), m.By)
+		}
+		for _, name := range slices.Sorted(maps.Keys(set.Targets)) {
+			for _, address := range slices.Sorted(maps.Keys(set.Targets[name])) {
+				m := set.Targets[name][address]
+				say("target %s of group %s %s since %s by %s", address, name, m.state(), m.Since.Format(time.RFC3339), m.By)
+			}
+		}
+		if newcomers, _ := balancer.Deal(balancer.NewSplit(nil, 0, shares), set.standings(shares)); newcomers.Members() == 0 {
+			say("no group takes new clients: every one with weight drains or is evicted")
+		}
 	}
 	return list
 }

@@ -18,7 +18,8 @@ const (
 func (o *Options) directives(own string) string {
 	var b strings.Builder
 	b.WriteString(own)
-	// On in both modes: what would be blocked is then decided by the same rules as what is. Buffers stay in memory: the body is no longer than its limit.
+	// On in both modes: what would be blocked is then decided by the same rules as what is. Buffers stay in memory: the body is no longer than its limit. Files of multipart
+	// bodies are written to the temporary folder while they are judged, which is how Coraza has them, and are never kept.
 	fmt.Fprintf(&b, `
 SecRuleEngine On
 SecRequestBodyAccess On
@@ -27,6 +28,7 @@ SecRequestBodyInMemoryLimit %[1]d
 SecRequestBodyLimitAction ProcessPartial
 SecRequestBodyJsonDepthLimit 64
 SecArgumentsLimit %[2]d
+SecUploadKeepFiles Off
 SecResponseBodyAccess Off
 SecAuditEngine Off
 SecRule REQUEST_HEADERS:Content-Type "@rx ^(?:application(?:/soap\+|/)|text/)xml" "id:200000,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=XML"

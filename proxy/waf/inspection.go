@@ -180,6 +180,9 @@ func (i *Inspection) collect() {
 	}
 }
 
+// Judged reports that nothing more will be: there is no need for a body any more.
+func (i *Inspection) Judged() bool { return i.over }
+
 // Decision is what has been decided so far.
 func (i *Inspection) Decision() Decision { return i.decision }
 
@@ -217,7 +220,7 @@ func (i *Inspection) End() {
 		tell(Finding{i.waf.Name, i.request.ID, i.decision, i.request.Client, i.Rules(), i.says(), i.err})
 	}
 	if !errors.Is(i.err, errPanic) { // what panicked is not used again
-		_ = i.tx.Close() // of temporary files, of which there are none
+		_ = i.tx.Close() // fails where somebody else has removed its temporary files
 	}
 }
 

@@ -144,6 +144,37 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// TestFilesAreNotKept: the files of a multipart body, whole or cut in the middle of one, are judged by name and size and leave nothing behind, whatever the rules say.
+func TestFilesAreNotKept(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	o := options(t, "SecUploadKeepFiles On\nSecUploadDir "+dir+"\nSecRule FILES \"@endsWith .php\" \"id:1,phase:2,deny,msg:'a program'\"\n")
+	o.MaxBody = 400
+	w := open(t, o)
+	part := func(name, content string) string {
+		return "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"" + name + "\"\r\nContent-Type: text/plain\r\n\r\n" + content + "\r\n"
+	}
+	for _, c := range []struct {
+		body string
+		want waf.Decision
+	}{
+		{part("a.txt", "one") + part("b.txt", "two") + "--b--\r\n", waf.Allowed},
+		{part("a.txt", "one") + part("b.php", "two") + "--b--\r\n", waf.Blocked},
+		{part("a.txt", "one") + part("b.txt", strings.Repeat("x", 1000)) + "--b--\r\n", waf.Partial},
+	} {
+		i := w.Begin(request("", "multipart/form-data; boundary=b"))
+		_ = i.Head(true) && i.Body([]byte(c.body))
+		if i.Decision() != c.want {
+			t.Errorf("%s by %q: %.100q", i.Decision(), i.Rules(), c.body)
+		}
+		i.End()
+		left, err := os.ReadDir(dir)
+		if err != nil || len(left) != 0 {
+			t.Errorf("left behind: %v %v", left, err)
+		}
+	}
+}
+
 // TestManyAtOnce: requests of many goroutines do not mix, also while rules change.
 func TestManyAtOnce(t *testing.T) {
 	o := options(t, own)

@@ -57,6 +57,12 @@ func (c *Client) ResetWeights(ctx context.Context, name, version string) (admin.
 	return s, c.do(ctx, call{method: http.MethodDelete, path: servicePath(name) + "/weights", tag: version}, &s)
 }
 
+// Steer carries an order out on the state that was read as version. order is the body that the verb takes.
+func (c *Client) Steer(ctx context.Context, name, version string, verb admin.Verb, order any) (admin.Service, error) {
+	var s admin.Service
+	return s, c.do(ctx, call{method: http.MethodPost, path: servicePath(name) + "/" + string(verb), body: order, tag: version}, &s)
+}
+
 // Reload waits until the configuration is in force or refused.
 func (c *Client) Reload(ctx context.Context) (admin.ReloadResult, error) {
 	var r admin.ReloadResult

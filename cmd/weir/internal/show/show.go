@@ -5,6 +5,7 @@ package show
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -31,6 +32,7 @@ func Status(w io.Writer, s admin.Status, now time.Time) {
 	}
 	for _, sv := range s.Services {
 		overlay(w, sv)
+		marks(w, sv)
 		breaker(w, sv)
 	}
 	if a := s.Config.LastReload; a != nil && !a.OK {
@@ -56,6 +58,14 @@ func cluster(w io.Writer, c *admin.Cluster) {
 func Service(w io.Writer, s admin.Service) {
 	services(w, []admin.Service{s})
 	overlay(w, s)
+	marks(w, s)
+}
+
+// Steered prints what an order has come to.
+func Steered(w io.Writer, before, after admin.Service) {
+	fmt.Fprintf(w, "service %s: %s → %s\n", clean(after.Name), clean(before.Posture()), clean(after.Posture()))
+	overlay(w, after)
+	marks(w, after)
 }
 
 // WeightsChange prints what a write of weights did, with the shares observed until then.
@@ -67,6 +77,7 @@ func WeightsChange(w io.Writer, before, after admin.Service) {
 		}
 	}
 	overlay(w, after)
+	marks(w, after)
 }
 
 // Reload prints what a reload changed.
@@ -153,7 +164,7 @@ func services(w io.Writer, list []admin.Service) {
 				if j > 0 {
 					fmt.Fprint(t, "\t\t\t\t")
 				}
-				fmt.Fprintf(t, "\t%s\t%s\t%d\t%s\n", clean(target.Address), health(target), target.InFlight, latency(target))
+				fmt.Fprintf(t, "\t%s\t%s\t%s\t%s\n", clean(target.Address), health(target), inFlight(target), latency(target))
 			}
 			if len(g.Targets) == 0 {
 				fmt.Fprintln(t, "\t-\t\t\t")
@@ -161,6 +172,14 @@ func services(w io.Writer, list []admin.Service) {
 		}
 	}
 	_ = t.Flush()
+}
+
+// inFlight is the requests at a target, with what of them it works on and may where that is limited.
+func inFlight(t admin.Target) string {
+	if t.ConcurrencyLimit == 0 {
+		return strconv.FormatInt(t.InFlight, 10)
+	}
+	return fmt.Sprintf("%d (%d of %d)", t.InFlight, t.Working, t.ConcurrencyLimit)
 }
 
 // breaker prints how full a service is, if it is bounded.
@@ -183,6 +202,23 @@ func overlay(w io.Writer, s admin.Service) {
 	names := s.Names()
 	fmt.Fprintf(w, "service %s: file %s, overlay %s since %s by %s\n",
 		clean(s.Name), slashed(o.FileWeights, names), slashed(o.Weights, names), stamp(o.Since), clean(o.By))
+}
+
+// marks print what operators have said beside weights.
+func marks(w io.Writer, s admin.Service) {
+	if p := s.Pause; p != nil {
+		fmt.Fprintf(w, "service %s: paused since %s by %s, %d of %d requests waiting for up to %s\n", clean(s.Name), stamp(p.Since), clean(p.By), p.Waiting, p.MaxWaiting, clean(p.Timeout))
+	}
+	for _, g := range s.Groups {
+		if m := g.Mark; m != nil {
+			fmt.Fprintf(w, "service %s: group %s %s since %s by %s\n", clean(s.Name), clean(g.Name), clean(m.State), stamp(m.Since), clean(m.By))
+		}
+		for _, t := range g.Targets {
+			if m := t.Mark; m != nil {
+				fmt.Fprintf(w, "service %s: target %s of group %s %s since %s by %s\n", clean(s.Name), clean(t.Address), clean(g.Name), clean(m.State), stamp(m.Since), clean(m.By))
+			}
+		}
+	}
 }
 
 func slashed(w admin.Weights, names []string) string {

@@ -1,0 +1,163 @@
+package files
+
+import (
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/valor-ivx/weir/proxy/message"
+)
+
+// Options say how a tree is served. Names are relative to its root.
+type Options struct {
+	Index    string        // what a folder is answered with; it has no slash
+	Fallback string        // the page of addresses that only a script on it understands; "": none
+	MaxAge   time.Duration // how long files may be kept whose name says nothing of their content; 0: asked for each time
+	Private  bool          // not everybody may have the files: caches that many share must not keep them
+}
+
+// Site is a tree and how it is served. It is a value: nothing in it changes.
+type Site struct {
+	tree    *Tree
+	options Options
+	keep    [keepCount]string
+}
+
+// New makes a site of a tree, which must live longer.
+func New(t *Tree, o Options) *Site {
+	s := &Site{tree: t, options: o}
+	s.keep = [...]string{keepNot: "no-cache", keepRest: "no-cache", keepFirm: "max-age=31536000, immutable"} // RFC 8246; a year is for ever
+	if seconds := int64(o.MaxAge / time.Second); seconds > 0 {
+		s.keep[keepRest] = "max-age=" + strconv.FormatInt(seconds, 10)
+	}
+	for i := range s.keep {
+		if o.Private {
+			s.keep[i] = "private, " + s.keep[i]
+		}
+	}
+	return s
+}
+
+// Disk is where whoever reads a found file takes turns.
+func (s *Site) Disk() *Disk { return s.tree.disk }
+
+// Found is what a request is answered with: an open file, which the finder closes, or a redirect.
+type Found struct {
+	File     *os.File // nil: the client is sent to the same path with a slash behind it
+	Name     string   // relative to the root; of a compressed sibling the sibling's
+	Size     int64
+	Modified time.Time
+	Type     string // media type
+	Coding   string // content coding, "" for none
+	Keep     string // Cache-Control
+	Varies   bool   // by Accept-Encoding
+	Fallback bool   // the page for what is not there, which varies by Accept too
+	tag      [64]byte
+	tagged   int
+}
+
+// Find looks for what path (canonical, RFC 3986 form) asks for. The error is *Error.
+func (s *Site) Find(path []byte, h *message.Header, now time.Time) (Found, error) {
+	name, slash, ok := nameOf(path)
+	if !ok {
+		return Found{}, errRefused
+	}
+	if err := s.tree.disk.Enter(); err != nil {
+		return Found{}, err
+	}
+	defer s.tree.disk.Leave()
+	dir, err := s.tree.hold(now)
+	if err != nil {
+		return Found{}, err
+	}
+	defer s.tree.release(dir)
+	f, info, why := s.look(dir, &name, slash)
+	fallback := false
+	if why != nil && why.Why == Missing && s.options.Fallback != "" && !isAsset(extension(name)) && AcceptsPage(h) {
+		name, fallback = s.options.Fallback, true
+		f, info, why = dir.file(name)
+	}
+	switch {
+	case why != nil:
+		return Found{}, why
+	case f == nil:
+		return Found{Name: name, Keep: s.keep[keepNot]}, nil
+	}
+	ext := extension(name)
+	found := Found{File: f, Name: name, Size: info.Size(), Modified: info.ModTime(), Type: typeOf(ext), Keep: s.keep[keepingOf(name, ext)], Fallback: fallback}
+	if fallback {
+		found.Keep = s.keep[keepNot]
+	}
+	if found.Type == "" {
+		found.Type = unknownType
+	}
+	if found.Varies = textType(ext) != ""; found.Varies {
+		found.compressed(dir, h)
+	}
+	found.mark(now)
+	return found, nil
+}
+
+// look opens the file, or the index of the folder, and makes name the one that was opened. Without a file and without an error the client has asked for a folder as if it were a file;
+// a folder without an index is not told from nothing.
+func (s *Site) look(dir *handle, name *string, slash bool) (*os.File, os.FileInfo, *Error) {
+	if !slash {
+		f, info, err := dir.open(*name)
+		if err != nil || !info.IsDir() {
+			return f, info, err
+		}
+		_ = f.Close()
+	}
+	index := s.options.Index
+	if *name != "" {
+		index = *name + "/" + index
+	}
+	f, info, err := dir.file(index)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case !slash:
+		_ = f.Close()
+		return nil, nil, nil
+	}
+	*name = index
+	return f, info, nil
+}
+
+// staleAfter is how much older than its file a compressed sibling may be: copying a folder gives both the time of their copy, in any order. An older one was made of what the file was
+// before, by somebody who forgot it.
+const staleAfter = time.Minute
+
+// compressed goes over to the sibling that the client likes best.
+func (f *Found) compressed(dir *handle, h *message.Header) {
+	e := acceptable(h)
+	var tried [len(codings)]bool
+	for j := e.best(&tried); j >= 0; j = e.best(&tried) {
+		tried[j] = true
+		sibling, info, err := dir.file(f.Name + codings[j].ending)
+		if err != nil {
+			continue // whatever it is: the file itself is there
+		}
+		if f.Modified.Sub(info.ModTime()) > staleAfter {
+			_ = sibling.Close()
+			continue
+		}
+		_ = f.File.Close()
+		f.File, f.Name, f.Size, f.Modified, f.Coding = sibling, f.Name+codings[j].ending, info.Size(), info.ModTime(), codings[j].name
+		return
+	}
+}
+
+// Close closes the file. A Found that is empty or closed has none.
+func (f *Found) Close() {
+	if f.File != nil {
+		_ = f.File.Close() // it was only read
+		f.File = nil
+	}
+}
+
+// Changed reports a file that was shortened or written anew since it was found. One that has grown has its beginning still: a log.
+func (f *Found) Changed() bool {
+	info, err := f.File.Stat()
+	return err != nil || info.Size() < f.Size || info.Size() == f.Size && !info.ModTime().Equal(f.Modified)
+}
