@@ -93,7 +93,7 @@ func TestClientAuth(t *testing.T) {
 		conn := dialTLS(t, e.secure, config)
 		if c.status == 0 {
 			// In TLS 1.3 the client has finished before the server refuses it.
-			_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+			_ = conn.SetDeadline(time.Now().Add(60 * time.Second))
 			_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: "+c.host+"\r\n\r\n")
 			if b, err := io.ReadAll(conn); len(b) > 0 || err == nil || !strings.Contains(err.Error(), "tls: ") {
 				t.Errorf("%s: %q %v, want an alert", name, b, err)
@@ -217,7 +217,7 @@ func TestClientAuthChanges(t *testing.T) {
 			return false, err
 		}
 		defer conn.Close()
-		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(60 * time.Second))
 		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: admin.test\r\nConnection: close\r\n\r\n")
 		b, err := io.ReadAll(conn)
 		if err == nil && strings.HasPrefix(string(b), "HTTP/1.1 421 ") { // the policy changed between handshake and request

@@ -27,7 +27,7 @@ func TestECHEndToEnd(t *testing.T) {
 	}
 	connect := func() {
 		t.Helper()
-		conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 10 * time.Second}, "tcp", i.https,
+		conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 60 * time.Second}, "tcp", i.https,
 			&tls.Config{ServerName: "secret.example.test", RootCAs: i.ca.Issued, EncryptedClientHelloConfigList: list})
 		if err != nil {
 			t.Fatal(err)

@@ -19,7 +19,7 @@ func h2cClient(t *testing.T) *http.Client {
 	protocols.SetUnencryptedHTTP2(true)
 	tr := &http.Transport{Protocols: protocols}
 	t.Cleanup(tr.CloseIdleConnections)
-	return &http.Client{Transport: tr, Timeout: 20 * time.Second,
+	return &http.Client{Transport: tr, Timeout: 60 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
@@ -65,7 +65,7 @@ func TestH2C(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(60 * time.Second))
 		for _, p := range c.pieces {
 			if _, err := io.WriteString(conn, p); err != nil {
 				t.Fatal(err)
@@ -140,7 +140,7 @@ func TestH2CDrain(t *testing.T) {
 	<-arrived
 	e.write(e.text(dir, "", text))
 	e.call(http.StatusOK, "POST", "/v1/reload", "")
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	req, _ := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+e.plain+"/", nil)
 	resp, err := client.Do(req) // on the connection that is open

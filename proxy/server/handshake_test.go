@@ -51,7 +51,7 @@ func TestHandshakesAreCounted(t *testing.T) {
 			t.Fatal(err)
 		}
 		secure := tls.Client(conn, c.config)
-		_ = secure.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = secure.SetDeadline(time.Now().Add(60 * time.Second))
 		if secure.Handshake() == nil {
 			sayHTTP1(t, secure, "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
 		}
@@ -120,7 +120,7 @@ func exchangeRaw(t *testing.T, address, raw string) string {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(60 * time.Second))
 	_, _ = io.WriteString(conn, raw) // may be cut short by a server that has seen enough
 	_ = conn.(*net.TCPConn).CloseWrite()
 	answer, _ := io.ReadAll(conn) // a reset ends it too

@@ -84,7 +84,7 @@ func run(t fataler, dir, text string) *running {
 	var errs strings.Builder // written before exited only
 	go func() {
 		r.exited <- server.Run(context.Background(), server.Options{
-			ConfigPath: filepath.Join(dir, "weir.toml"), DrainTimeout: 10 * time.Second, Stdout: io.Discard, Stderr: &errs,
+			ConfigPath: filepath.Join(dir, "weir.toml"), DrainTimeout: 60 * time.Second, Stdout: io.Discard, Stderr: &errs,
 			Ready: func(s *server.Server) { ready <- s },
 		}, r.signals)
 	}()
@@ -165,13 +165,13 @@ func (r *running) stop() {
 		if code != 0 {
 			r.t.Fatalf("exit %d", code)
 		}
-	case <-time.After(60 * time.Second):
+	case <-time.After(90 * time.Second):
 		r.t.Fatalf("does not stop")
 	}
 	_ = r.client.conn.Close()
 }
 
-// connection is one client connection that is kept for good.
+// connection is one client connection that is kept until the test ends.
 type connection struct {
 	conn net.Conn
 	r    *bufio.Reader
@@ -183,6 +183,7 @@ func connect(t fataler, address string) *connection {
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
+	t.Cleanup(func() { _ = conn.Close() }) // and not when a collection finds that the test will not look at it any more
 	return &connection{conn, bufio.NewReader(conn)}
 }
 

@@ -100,7 +100,7 @@ func newEdgeOver(t *testing.T, onListener, onRoute, top string) *edgeOver {
 func (e *edgeOver) ask(t *testing.T) func(secure bool, raw string) *http.Response {
 	return func(secure bool, raw string) *http.Response {
 		t.Helper()
-		dialer := &net.Dialer{Timeout: 10 * time.Second}
+		dialer := &net.Dialer{Timeout: 60 * time.Second}
 		var conn net.Conn
 		var err error
 		if secure {
@@ -112,7 +112,7 @@ func (e *edgeOver) ask(t *testing.T) func(secure bool, raw string) *http.Respons
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(60 * time.Second))
 		if _, err := io.WriteString(conn, raw); err != nil {
 			t.Fatal(err)
 		}
@@ -200,7 +200,7 @@ func TestSameHeadersOnEveryAnswer(t *testing.T) {
 // TestSameHeadersOverHTTP2: the same set on streams.
 func TestSameHeadersOverHTTP2(t *testing.T) {
 	e := newEdgeOver(t, "headers = \"strict\"\n", "", "")
-	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+	client := &http.Client{Timeout: 60 * time.Second, Transport: &http.Transport{
 		ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: e.roots, ServerName: "localhost"},
 	}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	defer client.CloseIdleConnections()
@@ -271,7 +271,7 @@ func TestHeadersChangeByReload(t *testing.T) {
 	}
 	r, blue, dir := started(t, text("off"))
 	policy := func() string {
-		_ = r.client.conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = r.client.conn.SetDeadline(time.Now().Add(60 * time.Second))
 		if _, err := io.WriteString(r.client.conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}

@@ -131,7 +131,7 @@ func interopCases(s *site, t testing.TB, edge string) map[string]func(context.Co
 	soak := func(reset bool) func(context.Context, *grpc.ClientConn) {
 		return func(ctx context.Context, c *grpc.ClientConn) {
 			interop.DoSoakTest(ctx, interop.SoakTestConfig{
-				RequestSize: 271828, ResponseSize: 314159, PerIterationMaxAcceptableLatency: 10 * time.Second, OverallTimeout: time.Minute,
+				RequestSize: 271828, ResponseSize: 314159, PerIterationMaxAcceptableLatency: time.Minute, OverallTimeout: 5 * time.Minute,
 				ServerAddr: edge, NumWorkers: 4, Iterations: 40, ChannelForTest: func() (*grpc.ClientConn, func()) {
 					if reset {
 						return s.channel(t, edge), func() {}
@@ -177,7 +177,7 @@ func TestGRPCInterop(t *testing.T) {
 							t.Errorf("%v", bug)
 						}
 					}()
-					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+					ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 					defer cancel()
 					do(ctx, channel)
 				})

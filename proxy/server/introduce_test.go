@@ -39,7 +39,7 @@ func introducedRun(t *testing.T, upstream, version, more string) *running {
 func from(t *testing.T, ip string) *http.Client {
 	transport := &http.Transport{DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}).DialContext}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Timeout: 20 * time.Second, Transport: transport}
+	return &http.Client{Timeout: 60 * time.Second, Transport: transport}
 }
 
 func ask(t *testing.T, c *http.Client, url string) string {
@@ -98,7 +98,7 @@ func TestIntroducesTheDerivedClient(t *testing.T) {
 	}
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.RemoteAddr) })}
 	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(&proxyproto.Listener{Listener: l, ReadHeaderTimeout: 10 * time.Second}) }()
+	go func() { ended <- srv.Serve(&proxyproto.Listener{Listener: l, ReadHeaderTimeout: 60 * time.Second}) }()
 	defer func() {
 		_ = srv.Close()
 		<-ended
@@ -153,7 +153,7 @@ func TestIntroducedConnectionsAreNotShared(t *testing.T) {
 				t.Fatal(err)
 			}
 			counted := &counting{Listener: l}
-			heard := net.Listener(&proxyproto.Listener{Listener: counted, ReadHeaderTimeout: 10 * time.Second})
+			heard := net.Listener(&proxyproto.Listener{Listener: counted, ReadHeaderTimeout: 60 * time.Second})
 			if secure {
 				heard = tls.NewListener(heard, &tls.Config{Certificates: []tls.Certificate{pair}})
 			}

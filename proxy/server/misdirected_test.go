@@ -16,7 +16,7 @@ import (
 
 func dialTLS(t *testing.T, address string, config *tls.Config) *tls.Conn {
 	t.Helper()
-	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 10 * time.Second}, "tcp", address, config)
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 60 * time.Second}, "tcp", address, config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func askOver(t *testing.T, address string, config *tls.Config, host string) int 
 		t.Fatal(err)
 	}
 	req.Host = host
-	resp, err := (&http.Client{Transport: tr, Timeout: 20 * time.Second}).Do(req)
+	resp, err := (&http.Client{Transport: tr, Timeout: 60 * time.Second}).Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,7 +43,7 @@ func say(t *testing.T, address, raw string) string {
 	t.Helper()
 	c := connect(t, address)
 	defer c.conn.Close()
-	_ = c.conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.conn.SetDeadline(time.Now().Add(60 * time.Second))
 	if _, err := io.WriteString(c.conn, raw); err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestProxyProtocol(t *testing.T) {
 		}
 	}
 	for _, h2 := range []bool{false, true} {
-		client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
+		client := &http.Client{Timeout: 60 * time.Second, Transport: &http.Transport{
 			ForceAttemptHTTP2: h2, TLSClientConfig: &tls.Config{RootCAs: e.roots, ServerName: "localhost"},
 			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 				var d net.Dialer
@@ -143,7 +143,7 @@ func TestProxyProtocolLargeBodies(t *testing.T) {
 	})
 	c := connect(t, r.address)
 	defer c.conn.Close()
-	_ = c.conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.conn.SetDeadline(time.Now().Add(60 * time.Second))
 	go func() {
 		_, _ = fmt.Fprintf(c.conn, "%sPOST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", v2Header, size)
 		_, _ = c.conn.Write(make([]byte, size))
@@ -170,7 +170,7 @@ func TestProxyProtocolPeers(t *testing.T) {
 			for back, scheme := range map[string]string{e.plain: "http", e.secure: "https"} {
 				front := porttest.Reserve(t)
 				start(t, front, back)
-				client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+				client := &http.Client{Timeout: 60 * time.Second, Transport: &http.Transport{
 					TLSClientConfig: &tls.Config{RootCAs: e.roots, ServerName: "localhost"},
 					DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 						d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 77)}}

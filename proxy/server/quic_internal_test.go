@@ -74,7 +74,7 @@ func TestRetryWhenFlooded(t *testing.T) {
 	ready, ended, signals := make(chan *Server, 1), make(chan int, 1), make(chan os.Signal, 1)
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
-		ended <- Run(ctx, Options{ConfigPath: filepath.Join(dir, "weir.toml"), DrainTimeout: 10 * time.Second, Stdout: io.Discard, Stderr: os.Stderr, Ready: func(s *Server) { ready <- s }}, signals)
+		ended <- Run(ctx, Options{ConfigPath: filepath.Join(dir, "weir.toml"), DrainTimeout: 60 * time.Second, Stdout: io.Discard, Stderr: os.Stderr, Ready: func(s *Server) { ready <- s }}, signals)
 	}()
 	s := <-ready
 	e := s.current.Load().sockets[0].quic

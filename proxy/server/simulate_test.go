@@ -26,7 +26,7 @@ import (
 // askAs is one request in the name of a client and with an id, both by the word of a trusted proxy.
 func (c *connection) askAs(t *testing.T, path, client, id string) int {
 	t.Helper()
-	_ = c.conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.conn.SetDeadline(time.Now().Add(60 * time.Second))
 	if _, err := fmt.Fprintf(c.conn, "GET %s HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: %s\r\nX-Request-ID: %s\r\n\r\n", path, client, id); err != nil {
 		t.Fatal(err)
 	}

@@ -85,7 +85,7 @@ func TestStapleOfAPair(t *testing.T) {
 	client := &tls.Config{ServerName: "a.test", RootCAs: x509.NewCertPool()}
 	client.RootCAs.AddCert(issuer)
 	staple := func(address string) []byte {
-		conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 10 * time.Second}, "tcp", address, client)
+		conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 60 * time.Second}, "tcp", address, client)
 		if err != nil {
 			t.Fatal(err)
 		}

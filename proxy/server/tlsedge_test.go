@@ -177,7 +177,7 @@ func (e *secureEdge) expectMetrics(lines ...string) {
 // sayHTTP1 sends raw requests on one connection and reads as many answers, with their bodies.
 func sayHTTP1(t *testing.T, conn net.Conn, raws ...string) (answers []*http.Response, bodies []string) {
 	t.Helper()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(60 * time.Second))
 	r := bufio.NewReader(conn)
 	for _, raw := range raws {
 		if _, err := io.WriteString(conn, raw); err != nil {

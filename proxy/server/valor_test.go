@@ -105,7 +105,7 @@ func TestValorEdge3ReuseIsVisible(t *testing.T) {
 
 func TestValorEdge4WebSocketOverReload(t *testing.T) {
 	r, text, dir := valorEdge(t, newValorAPI(t))
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	c, _, err := websocket.Dial(ctx, "ws://"+r.address+"/ws", nil)
 	if err != nil {
@@ -254,7 +254,7 @@ func TestValorEdge11TLS12Suites(t *testing.T) {
 			t.Errorf("%s: %v", tls.CipherSuiteName(suite), err)
 			continue
 		}
-		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(60 * time.Second))
 		_, _ = io.WriteString(conn, "GET /app HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 		a, _ := io.ReadAll(conn)
 		if !strings.HasPrefix(string(a), "HTTP/1.1 200 ") || conn.ConnectionState().CipherSuite != suite {

@@ -218,7 +218,7 @@ func bigMessage(ctx context.Context, t *testing.T, c *websocket.Conn) {
 func TestWebSocketOverHTTP2Refused(t *testing.T) {
 	s := newSocketEdge(t, echo, "[limit.one]\nrate = \"1/h\"\nkey = \"route\"\n[[route]]\nname = \"limited\"\npath = \"/limited\"\nservice = \"api\"\nlimits = [\"one\"]\n"+
 		"[[route]]\nname = \"only\"\nhost = [\"only.test\"]\nservice = \"api\"\n")
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	for _, c := range []struct {
 		name, path string
