@@ -5,7 +5,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 GOFLAGS_BUILD := -trimpath -ldflags '$(LDFLAGS)'
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race fuzz lint golden check-configs e2e acceptance bench load deps ci docker
+.PHONY: help build run test race fuzz lint golden check-configs e2e acceptance screenshots bench load deps ci docker
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ e2e: build ## scenarios against the shipped binary, small counts
 
 acceptance: build ## the same with the full counts; writes docs/acceptance.md
 	WEIR_ACCEPTANCE=1 go test -count=1 -timeout 60m -run 'E2E' ./cmd/weir/...
+
+screenshots: ## the dashboard as Chromium shows it (make deps), into docs/img
+	WEIR_SCREENSHOTS=$(CURDIR)/docs/img go test -count=1 -timeout 10m -run 'E2EDashboard$$' ./cmd/weir
 
 bench: build ## side by side with nginx and HAProxy (make deps), writes docs/benchmarks.md; some only: BENCHFLAGS='-scenarios h2-get,handshake'
 	cd cmd/weirbench && CGO_ENABLED=0 go build -trimpath -o ../../bin/weirbench .

@@ -20,9 +20,6 @@ func (c checker) service(s *Service) {
 		c.breaker(s.Breaker, joinKey(path, "breaker"))
 	}
 	c.rollout(&s.Rollout, joinKey(path, "rollout"))
-	if at := joinKey(path, "rollout"); s.Sticky.Source != StickyOff && c.pos.has(at) && !c.bad(joinKey(path, "sticky")) {
-		c.key(at, "rollout of a service whose clients stay with their groups (sticky): not supported yet")
-	}
 	c.transport(s, path)
 	if groups := joinKey(path, "group"); len(s.Groups) == 0 {
 		if !c.bad(path) {

@@ -3,6 +3,7 @@ package configs
 import "time"
 
 // Rollout says how the service's traffic is moved to a new group (weir rollout SERVICE start), and what moves it back. What is given at the start wins over it.
+// Requests are judged one by one, so a service with sticky clients refuses a rollout in this version.
 type Rollout struct {
 	// The new group's weights in percent, rising, the last one 100.
 	Steps []Weight `toml:"steps" default:"1,5,25,50,100"`

@@ -39,6 +39,7 @@ func (x *Exchange) finish() {
 	x.down = nil
 	x.snap, x.route, x.service, x.group, x.cause = nil, nil, nil, nil, nil
 	x.refusal, x.socket.stream = refusal{}, nil
+	x.user = guarded{} // an answer of an authenticator's may be long
 }
 
 func (x *Exchange) log(now int64, elapsed time.Duration) {
@@ -83,7 +84,8 @@ func (x *Exchange) log(now int64, elapsed time.Duration) {
 			e.UpstreamDuration = time.Duration(now - x.start)
 		}
 	}
-	if err, ok := x.cause.(*Error); ok && err.Status >= 500 && err.Err != nil { // what went wrong upstream: of a certificate, the reason alone says little
+	// What went wrong upstream, of which the reason alone says little, as of a login that failed.
+	if err, ok := x.cause.(*Error); ok && (err.Status >= 500 || x.user.verdict.Denial != nil) && err.Err != nil {
 		e.Error = err.Err.Error()
 	}
 	x.snap.Access.Log(e)

@@ -144,22 +144,30 @@ func (b *browser) trust(ca string) {
 	b.certutil("-A", "-n", "demo", "-t", "C,,", "-i", ca)
 }
 
-// open is the page as the browser has it once it is loaded, and what the browser said meanwhile. All its processes have ended.
-func (b *browser) open(address string, quic bool, origin string) (page, said string) {
-	b.t.Helper()
-	args := []string{
+// flags make a browser that keeps to itself.
+func (b *browser) flags() []string {
+	return []string{
 		"--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--user-data-dir=" + filepath.Join(b.home, "profile"), // the sandbox does not start as root
 		"--no-first-run", "--no-default-browser-check", "--disable-background-networking", "--disable-component-update", "--disable-default-apps", "--disable-sync",
 		"--disable-domain-reliability", "--disable-breakpad", "--proxy-server=direct://", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1", // not a name is looked up
 		"--explicitly-allowed-ports=10080", // the one port that freeAddress may give and browsers refuse
-		"--timeout=30000", "--dump-dom",
 	}
+}
+
+func (b *browser) environment() []string {
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + b.home, "TMPDIR=" + b.home, "DBUS_SESSION_BUS_ADDRESS=disabled:"}
+}
+
+// open is the page as the browser has it once it is loaded, and what the browser said meanwhile. All its processes have ended.
+func (b *browser) open(address string, quic bool, origin string) (page, said string) {
+	b.t.Helper()
+	args := append(b.flags(), "--timeout=30000", "--dump-dom")
 	if quic {
 		args = append(args, "--origin-to-force-quic-on="+origin)
 	}
 	cmd := exec.Command(b.program, append(args, address)...)
 	cmd.Dir, cmd.WaitDelay = b.home, 10*time.Second
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + b.home, "TMPDIR=" + b.home, "DBUS_SESSION_BUS_ADDRESS=disabled:"}
+	cmd.Env = b.environment()
 	p := start(b.t, cmd)
 	defer func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }() // no group is left when all went well
 	if code := p.wait(time.Minute); code != 0 {

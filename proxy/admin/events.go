@@ -16,6 +16,11 @@ func (a *api) events(w http.ResponseWriter, r *http.Request) {
 		h.Set("Content-Type", "text/event-stream")
 		return
 	}
+	// A page of another origin could read nothing of a stream, and hold all the places there are.
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
+		problem(http.StatusForbidden, "events are not for pages of other origins").write(w, r)
+		return
+	}
 	watch, err := a.hub.join()
 	if errors.Is(err, errManyWatchers) {
 		problem(http.StatusServiceUnavailable, "there are as many watchers as may be").write(w, r)
@@ -30,6 +35,7 @@ func (a *api) events(w http.ResponseWriter, r *http.Request) {
 	// The server's deadlines are for calls that end. The one on reading would end this one: net/http reads on, to see the client leave. Where the connection
 	// cannot have deadlines, those of the server are in force, and a watcher has to come again.
 	_ = c.SetReadDeadline(time.Time{})
+	_ = c.SetWriteDeadline(time.Now().Add(frameTimeout))
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusOK)

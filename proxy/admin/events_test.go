@@ -191,3 +191,16 @@ func TestHeadOfEventsEnds(t *testing.T) {
 	default:
 	}
 }
+
+// A page of another origin cannot read a stream; it must not take the places of those who can either.
+func TestEventsAreNotForOtherOrigins(t *testing.T) {
+	s := serve(t, admin.Options{})
+	for _, site := range []string{"cross-site", "same-site"} {
+		if res, body := s.call("GET", "/v1/events", "", "Sec-Fetch-Site: "+site); res.StatusCode != http.StatusForbidden {
+			t.Error(site, res.Status, body)
+		}
+	}
+	s.watch("Sec-Fetch-Site: same-origin")
+	s.watch("Sec-Fetch-Site: none")
+	s.control.awaitSeries(t, true)
+}

@@ -2,6 +2,9 @@ package admin_test
 
 import (
 	"net"
+	"path"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -150,15 +153,31 @@ func TestPageIsSelfContained(t *testing.T) {
 			t.Error("the page has an inline script")
 		}
 	}
-	for path, kind := range map[string]string{"/page/app.js": "text/javascript", "/page/style.css": "text/css", "/page/icon.svg": "image/svg+xml"} {
-		if res, _ := s.call("GET", path, ""); res.StatusCode != 200 || !strings.HasPrefix(res.Header.Get("Content-Type"), kind) {
-			t.Errorf("%s: %s %s", path, res.Status, res.Header.Get("Content-Type"))
-		}
-		if !strings.Contains(body, path) {
-			t.Errorf("the page does not use %s", path)
+	kinds := map[string]string{".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+	names := []string{"/page/style.css", "/page/icon.svg", "/page/app.js"}
+	for _, name := range names {
+		if !strings.Contains(body, name) {
+			t.Errorf("the page does not use %s", name)
 		}
 	}
-	if _, js := s.call("GET", "/page/app.js", ""); strings.Contains(js, "innerHTML") {
-		t.Error("the script builds HTML from text")
+	modules := regexp.MustCompile(`from "\./([a-z]+\.js)"`)
+	for i := 0; i < len(names); i++ { // grows by what each script imports
+		res, text := s.call("GET", names[i], "")
+		if res.StatusCode != 200 || !strings.HasPrefix(res.Header.Get("Content-Type"), kinds[path.Ext(names[i])]) {
+			t.Errorf("%s: %s %s", names[i], res.Status, res.Header.Get("Content-Type"))
+		}
+		for _, way := range []string{"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "http://", "https://"} {
+			if strings.Contains(text, way) && !strings.Contains(text, "http://www.w3.org/2000/svg") {
+				t.Errorf("%s contains %s", names[i], way)
+			}
+		}
+		for _, m := range modules.FindAllStringSubmatch(text, -1) {
+			if module := "/page/" + m[1]; !slices.Contains(names, module) {
+				names = append(names, module)
+			}
+		}
+	}
+	if len(names) < 9 {
+		t.Errorf("the page is made of %q only", names)
 	}
 }

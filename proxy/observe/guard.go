@@ -22,7 +22,7 @@ func newGuardCollector() *guardCollector {
 		access: prometheus.NewDesc("weir_access_list_last_reload_successful",
 			"1 if the files of an access list were good when they were last read, 0 if they had a mistake and what they said before is in force.", []string{"access"}, nil),
 		auth: prometheus.NewDesc("weir_auth_last_reload_successful",
-			"1 if the file of an authentication was good when it was last read, 0 if it had a mistake and what it said before is in force.", []string{"auth"}, nil),
+			"1 if the file of an authentication was good when it was last read, and its keys, service or provider answered when last asked; 0 if not: what was known before is in force.", []string{"auth"}, nil),
 	}
 }
 

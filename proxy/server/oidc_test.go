@@ -237,7 +237,8 @@ func TestLoginAttacked(t *testing.T) {
 	if e.hits.Load() != 0 {
 		t.Error("the upstream was asked")
 	}
-	expectLog(t, dir, `"weir.reason":"login_failed"`)
+	expectLog(t, dir, `"weir.reason":"login_failed"`, "the state is none of ours for this browser and host", "this browser has not begun to log in", "the provider refused: access_denied",
+		"the provider refused: unknown", "gives no token for the code: invalid_grant", "another issuer", "the state has been used")
 	e.expectMetrics(`weir_http_errors_total{listener="quic",reason="auth_unavailable"} 0`)
 }
 
@@ -287,7 +288,7 @@ func TestTokensOfTheProvider(t *testing.T) {
 			t.Errorf("%s: %s %s, cookies %v", c.name, resp.Status, body, b.cookies("a.test"))
 		}
 	}
-	expectLog(t, dir, `"user.name":"eve@evil.test"`, `"weir.reason":"claim_refused"`)
+	expectLog(t, dir, `"user.name":"eve@evil.test"`, `"weir.reason":"claim_refused"`, "the id_token has expired", "the id_token does not verify", "is of another login", "does not fit into a cookie")
 }
 
 // TestSessionsAreBound: to what was sealed, to host and name, and to the rules; not to the process.

@@ -239,7 +239,7 @@ func (s *Server) unresumable(service string) string {
 	case g.voids[service] != "":
 		return g.voids[service]
 	}
-	return ""
+	return g.unjudgeable(service)
 }
 
 // retireRollouts ends those that a new configuration leaves nothing of. Under Server.mu, after the commit.

@@ -92,16 +92,16 @@ func (s *shop) weights() string {
 	return s.status().Services[0].Weights().String()
 }
 
-// crowdOf are clients of addresses of their own, each on one connection, that ask one after the other until told to stop.
-type crowdOf struct {
+// clientsFrom are clients of addresses of their own, each on one connection, that ask one after the other until told to stop.
+type clientsFrom struct {
 	answers [2]struct{ ok, failed atomic.Int64 } // by blue and green
 	stop    atomic.Bool
 	done    sync.WaitGroup
 }
 
 // ask sends requests from n addresses of 127.0.0.0/8.
-func (s *shop) ask(n int, request string) *crowdOf {
-	c := &crowdOf{}
+func (s *shop) ask(n int, request string) *clientsFrom {
+	c := &clientsFrom{}
 	const askers = 8
 	for a := range askers {
 		c.done.Go(func() {
@@ -129,7 +129,7 @@ func (s *shop) ask(n int, request string) *crowdOf {
 	return c
 }
 
-func (c *crowdOf) count(status int, colour string) {
+func (c *clientsFrom) count(status int, colour string) {
 	side := &c.answers[0]
 	if colour == "green" {
 		side = &c.answers[1]
@@ -142,7 +142,7 @@ func (c *crowdOf) count(status int, colour string) {
 }
 
 // end stops the crowd and waits for it.
-func (c *crowdOf) end() {
+func (c *clientsFrom) end() {
 	c.stop.Store(true)
 	c.done.Wait()
 }
