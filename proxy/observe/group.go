@@ -43,7 +43,7 @@ func newGroupVecs() groupVecs {
 		}, []string{"service", "group", "code"}),
 		share: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "weir_group_share",
-			Help: "The group's part of its service's requests, 0 to 1: kind configured is the weight in force, observed what was really sent.",
+			Help: "The group's part of its service's requests, 0 to 1: kind configured is the weight in force, observed what was assigned under it, an assignment counting half after 30 s.",
 		}, []string{"service", "group", "kind"}),
 		connect: histogram("weir_upstream_connect_duration_seconds",
 			"Time to open a new upstream connection, TLS included. A reused connection is not counted."),

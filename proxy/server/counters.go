@@ -3,6 +3,7 @@ package server
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/valor-ivx/weir/proxy"
 	"github.com/valor-ivx/weir/proxy/rollout"
@@ -77,14 +78,9 @@ func (c *serviceCounters) rebase() {
 	}
 }
 
-// exportShares sets the gauges of observed shares.
+// exportShares sets the gauges of observed shares. The housekeeper's.
 func (s *Server) exportShares() {
-	for _, service := range s.current.Load().services {
-		for i := range service.Groups {
-			share, _ := observedShare(service, i)
-			service.Groups[i].Metrics.SetObservedShare(share)
-		}
-	}
+	s.windows.look(time.Now(), s.current.Load().services, func(g *proxy.Group, share float64) { g.Metrics.SetObservedShare(share) })
 }
 
 // exportStats says where scrapes find what is asked for at a scrape.

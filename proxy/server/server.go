@@ -83,8 +83,9 @@ type Server struct {
 	fading    []*endpoint // that take no more connections
 	runtime   overlay
 	outgoing  []outgoing
-	rollouts  rollouts // written under mu
-	aside     string   // why the overlay file was set aside at start; never written after
+	rollouts  rollouts     // written under mu
+	windows   shareWindows // the housekeeper's
+	aside     string       // why the overlay file was set aside at start; never written after
 
 	current atomic.Pointer[generation] // what is in force; written under mu
 	attempt atomic.Pointer[admin.ReloadAttempt]

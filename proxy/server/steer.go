@@ -37,6 +37,9 @@ func (s *Server) steer(_ context.Context, name string, o admin.Order, c admin.Ch
 		for group, address := range places {
 			set.markTarget(group, address, o, mark{Since: now, By: c.By})
 		}
+		if o.Verb == admin.Resume { // never makes less
+			return s.runtime.with(name, set), nil
+		}
 		return s.runtime.with(name, set), g.stillOpen(name, set)
 	})
 }
@@ -71,8 +74,7 @@ func refused(pointer, format string, args ...any) error {
 	return &admin.InvalidError{Title: "order not acceptable", Details: []admin.Detail{{Pointer: pointer, Message: fmt.Sprintf(format, args...)}}}
 }
 
-// stillOpen refuses an overlay that would leave newcomers no group: who wants that pauses the service, or stops it. One that leaves none because of the file is allowed to
-// be written, or nothing could be changed any more.
+// stillOpen refuses an overlay that would leave newcomers no group: who wants that pauses the service, or stops it.
 func (g *generation) stillOpen(name string, set serviceOverlay) error {
 	file := g.fileShares(name)
 	o := overlay{}.with(name, set)

@@ -27,7 +27,7 @@ func (e *stuck) order(want int, verb, body string, header ...string) (s admin.Se
 // TestDrain: newcomers go elsewhere, who was there before stays, also over a restart and over a second drain; nobody between open groups moves; a resume brings newcomers back.
 func TestDrain(t *testing.T) {
 	e := newStuck(t, 50, "sticky = \"cookie\"", "")
-	old := crowdOf(t, e.address, 60)
+	old := peopleOf(t, e.address, 60)
 	if s := e.order(http.StatusOK, "drain", `{"group":"green"}`, "Weir-Operator", "ann"); s.Groups[1].State != "draining" || s.Groups[1].Mark == nil || !strings.HasPrefix(s.Groups[1].Mark.By, "ann") {
 		t.Errorf("%+v", s.Groups[1])
 	}
@@ -41,7 +41,7 @@ func TestDrain(t *testing.T) {
 		}
 	}
 	stay("drain", old)
-	young := crowdOf(t, e.address, 60)
+	young := peopleOf(t, e.address, 60)
 	if n := count(young, "green"); n != 0 {
 		t.Errorf("%d newcomers are green while it drains", n)
 	}
@@ -78,7 +78,7 @@ func TestDrain(t *testing.T) {
 // TestEvict: clients move at once, testers are refused, and come back with the resume.
 func TestEvict(t *testing.T) {
 	e := newStuck(t, 50, "sticky = \"cookie\"", "match = { header = \"X-Weir-Group: green\" }\n")
-	people := crowdOf(t, e.address, 60)
+	people := peopleOf(t, e.address, 60)
 	colours := make([]string, len(people))
 	for i, p := range people {
 		colours[i] = p.colour

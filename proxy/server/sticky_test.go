@@ -117,8 +117,8 @@ func (p *person) ask(t fataler, address string, lines ...string) *person {
 	return p
 }
 
-// crowdOf are n persons who have asked once.
-func crowdOf(t *testing.T, address string, n int) (list []*person) {
+// peopleOf are n persons who have asked once.
+func peopleOf(t *testing.T, address string, n int) (list []*person) {
 	t.Helper()
 	for range n {
 		p := new(person).ask(t, address)
@@ -164,7 +164,7 @@ func (e *stuck) service() (s admin.Service) {
 // restart nobody, a reset deals everybody anew.
 func TestStickyCookie(t *testing.T) {
 	e := newStuck(t, 70, "sticky = \"cookie\"", "")
-	people := crowdOf(t, e.address, 300)
+	people := peopleOf(t, e.address, 300)
 	near(t, "blue", count(people, "blue"), len(people), 0.7)
 	seen := map[string]bool{}
 	for i, p := range people {
