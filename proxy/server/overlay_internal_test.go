@@ -26,8 +26,8 @@ func TestOverlayVersions(t *testing.T) {
 	when := time.Date(2026, 11, 23, 1, 2, 3, 4, time.UTC)
 	set.Groups = map[string]mark{"green": {Round: 1, Since: when, By: "bob"}}
 	set.Targets = map[string]map[string]mark{"blue": {"127.0.0.1:1": {Evicted: true, Since: when, By: "bob"}}}
-	set.Pause, set.Round = &pause{MaxWaiting: 3, Timeout: time.Second, Since: when, By: "bob"}, 1
-	o = o.with("api", set).raised("api")
+	set.Pause, set.Round, set.Epoch = &pause{MaxWaiting: 3, Timeout: time.Second, Since: when, By: "bob"}, 1, set.epoch()+1
+	o = o.with("api", set)
 	if err := f.save(o); err != nil {
 		t.Fatal(err)
 	}
