@@ -100,6 +100,7 @@ func TestE2EDashboard(t *testing.T) {
 	tb.look(looks[0])
 	t.Run("keyboard", func(t *testing.T) { d.byKeyboard(t, tb) })
 	t.Run("stale", func(t *testing.T) { d.stalePage(t, tb) })
+	t.Run("rollout", func(t *testing.T) { d.rollOut(t, tb) })
 	tb.clean(origin)
 	if n := tb.asked(origin + "/v1/events"); n != 1 {
 		t.Errorf("the stream was begun %d times", n)
@@ -184,4 +185,41 @@ func (d *demonstration) stalePage(t *testing.T, tb *tab) {
 	tb.until("that nothing was changed", said+`.includes("somebody else has changed api")`)
 	d.weighs("blue=60 green=40")
 	tb.until("the slider shows what is in force", `document.querySelector("input[type=range]").value === "40"`)
+}
+
+// rollOut starts, pauses and aborts a rollout by the page's buttons, as the admin API has it.
+func (d *demonstration) rollOut(t *testing.T, tb *tab) {
+	if out, code := command(t, d.dir, nil, "weights", "--admin", d.admin, "api", "blue=100", "green=0"); code != 0 {
+		t.Fatalf("exit %d: %s", code, out)
+	}
+	state := func(want func(admin.Rollout) bool) func() bool {
+		return func() bool {
+			r := d.service().Rollout
+			return r != nil && want(*r)
+		}
+	}
+	press := func(name string) {
+		t.Helper()
+		tb.until("the button "+name, `[...document.querySelectorAll(".rollout button")].some(b => !b.hidden && b.textContent === `+quoteJS(name)+`)`)
+		tb.eval(`[...document.querySelectorAll(".rollout button")].find(b => b.textContent === `+quoteJS(name)+`).focus()`, nil)
+		tb.press("Enter")
+	}
+	tb.until("the page has the weights", `document.querySelector("input[type=range]").value === "0"`)
+	press("Start rollout…")
+	tb.until("the question", `document.getElementById("ask").open`)
+	tb.press("Enter")
+	eventually(t, patience, "it runs at its first step", state(func(r admin.Rollout) bool { return r.To == "green" && r.Step == 1 && !r.Over() }))
+	tb.until("the page says so", `/To green: (running|holding), step 1 of 5 at 1 %/.test(document.querySelector(".rollout").innerText) && `+rowsOf("Groups of api")+`.includes("green | 1 %")`)
+	tb.until("evidence", `/evidence [\d.e-]+ now/.test(document.querySelector(".rollout canvas").getAttribute("aria-label"))`)
+	tb.screenshot("dashboard-rollout")
+	press("Pause")
+	eventually(t, patience, "it is paused", state(func(r admin.Rollout) bool { return strings.HasPrefix(r.Reason, "paused by dashboard") }))
+	press("Resume")
+	eventually(t, patience, "it is resumed", state(func(r admin.Rollout) bool { return !strings.HasPrefix(r.Reason, "paused") && !r.Over() }))
+	press("Abort…")
+	tb.until("the question", `document.getElementById("ask").open`)
+	tb.press("Enter")
+	eventually(t, patience, "it is aborted", state(func(r admin.Rollout) bool { return r.State == "aborted" }))
+	d.weighs("blue=100 green=0")
+	tb.until("the page says that too", `document.querySelector(".rollout").innerText.includes("To green: aborted")`)
 }

@@ -45,6 +45,9 @@ func Top(w io.Writer, f admin.Frame, recent []admin.RequestError, by Order) {
 	topTargets(w, s.Services)
 	for _, sv := range s.Services {
 		overlay(w, sv)
+		if sv.Rollout != nil {
+			Rollout(w, sv.Name, *sv.Rollout)
+		}
 		breaker(w, sv)
 	}
 	topLimits(w, f.Limits)
