@@ -23,13 +23,13 @@ func (l *Listener) Refused(why Refusal) { l.refused[why].Add(1) }
 // Evicted counts an idle connection that was told to close to make room.
 func (l *Listener) Evicted() { l.evicted.Add(1) }
 
-// mostReasons is room for the reasons of Ended: a closed set of the data path's, some dozens.
-const mostReasons = 64
+// mostReasons is room for the reasons of Ended: a closed set of the data path's, some dozens. It is all that a uint8 can say, so none can be counted as another.
+const mostReasons = 256
 
 // SetReasons names the reasons that Ended is called with, by their index; "" is one that has no series. It is called once, before the first scrape.
 func (m *Metrics) SetReasons(names []string) {
-	m.listeners.reasons = names[:min(len(names), mostReasons)]
+	m.listeners.reasons = names
 }
 
 // Ended counts a request that ended for a reason other than a forwarded answer.
-func (l *Listener) Ended(reason uint8) { l.ended[reason%mostReasons].Add(1) }
+func (l *Listener) Ended(reason uint8) { l.ended[reason].Add(1) }

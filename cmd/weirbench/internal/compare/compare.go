@@ -224,7 +224,7 @@ func (b *bench) try(ctx context.Context, s scenario, n peer.Name, label string) 
 }
 
 func (b *bench) job(s scenario, t *trial) (peer.Job, error) {
-	job := peer.Job{Log: s.log, Files: b.Files}
+	job := peer.Job{Log: s.log, Files: b.Files, Guarded: s.guarded}
 	var err error
 	if job.Listen, err = peer.FreeAddr(); err != nil {
 		return job, err

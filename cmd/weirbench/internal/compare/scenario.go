@@ -34,6 +34,7 @@ type scenario struct {
 	figures      []Figure
 	tool         peer.Name       // program that makes the load, empty for ours
 	log, tls, h2 bool            // of the proxy's job
+	guarded      bool            // beside a protected host, which is weir alone with itself
 	h3           bool            // by HTTP/3, which no peer here speaks: weir alone
 	h2c          bool            // to an origin that speaks HTTP/2 without TLS; nginx cannot
 	web          bool            // of files on disk, in place of an origin; HAProxy serves none
@@ -53,9 +54,9 @@ func (s *scenario) fits(n peer.Name) bool {
 	case peer.GoStd:
 		return s.std && !s.h3
 	case peer.HAProxy:
-		return !s.h3 && !s.web
+		return !s.h3 && !s.web && !s.guarded
 	case peer.Nginx:
-		return !s.h2c && !s.h3
+		return !s.h2c && !s.h3 && !s.guarded
 	}
 	return !s.h3
 }
@@ -132,6 +133,9 @@ func scenarios() []scenario {
 		{name: "handshake-flood", what: "64 connections at a time that say one ClientHello over and over and leave, beside 10 TLS keep-alive clients with 50 req/s each", tls: true,
 			measure: floodTrial, figures: []Figure{{Name: "p99 before the flood", Unit: "ms"}, {Name: "p50", Unit: "ms"},
 				{Name: "p99", Unit: "ms", Issue: "B", MaxRatio: map[peer.Name]float64{peer.Nginx: 2}}, {Name: "answered hellos", Unit: "count/s"}}},
+		{name: "guarded", what: "small GET, 64 keep-alive connections (wrk), to a host with a rate limit by client and the strict headers, in turns with a plain one; weir beside itself",
+			tool: wrk, guarded: true, measure: guardedTrial, figures: []Figure{{Name: "CPU plain", Unit: "µs/request"}, {Name: "CPU guarded", Unit: "µs/request"},
+				{Name: "added", Unit: "%", Issue: "C", Max: atMost(5)}}},
 		{name: "headers30", what: "small GET with 30 request headers", tool: wrk,
 			measure: wrkTrial(gen.Wrk{Headers: thirtyHeaders()}, peer.PathSmall), figures: cpu("µs/request", "", nil)},
 		{name: "post-64k", what: "POST of 64 KiB", tool: wrk, measure: postTrial,

@@ -47,8 +47,12 @@ type Job struct {
 	Admin   netip.AddrPort   // weir's admin listener
 	Files   uint64           // how many files the proxy may open
 	Web     string           // a folder to serve in place of the origins; not for HAProxy
+	Guarded bool             // requests for GuardedHost pass a rate limit and get the strict headers; weir only
 	Most    int              // requests in flight to the origins, the rest refused or queued by the proxy's own means; 0: no bound
 }
+
+// GuardedHost is the host that a Guarded job protects.
+const GuardedHost = "guarded.test"
 
 // queuePlaces is how many may wait where a proxy has a queue; for at most a second.
 const queuePlaces = 256

@@ -45,6 +45,10 @@ address = %q
 	for i, o := range j.Origins {
 		targets[i] = fmt.Sprintf("%q", o)
 	}
+	if j.Guarded { // a limit that every request is counted by and none meets
+		fmt.Fprintf(&b, "\n[limit.all]\nrate = \"1000000/s\"\nburst = 1000000\nkey = \"client_ip\"\n\n"+
+			"[[route]]\nname = \"guarded\"\nhost = [%q]\nservice = \"origin\"\nlimits = [\"all\"]\nheaders = \"strict\"\n", GuardedHost)
+	}
 	protocol := ""
 	if j.H2C {
 		protocol = "[service.origin]\nprotocol = \"h2c\"\n\n"
