@@ -131,7 +131,7 @@ func (x *Exchange) presentUser(b []byte) []byte {
 func (g *Guard) hasCookie(list []byte) bool {
 	for len(list) > 0 {
 		var pair []byte
-		if pair, list = auth.NextCookie(list); g.Authenticator.OwnsCookie(auth.CookieName(pair)) {
+		if pair, list = message.NextCookie(list); g.Authenticator.OwnsCookie(auth.CookieName(pair)) {
 			return true
 		}
 	}
@@ -143,8 +143,8 @@ func (g *Guard) appendCookies(b, list []byte) []byte {
 	begun := false
 	for len(list) > 0 {
 		var pair []byte
-		pair, list = auth.NextCookie(list)
-		if len(pair) == 0 || g.Authenticator.OwnsCookie(auth.CookieName(pair)) {
+		pair, list = message.NextCookie(list)
+		if pair = message.Trim(pair); len(pair) == 0 || g.Authenticator.OwnsCookie(auth.CookieName(pair)) {
 			continue
 		}
 		if !begun {

@@ -61,8 +61,8 @@ type visitor struct {
 func (c *StickyCookie) find(h *message.Header, v *visitor) bool {
 	for i := h.Find(message.Cookie, 0); i >= 0; i = h.Find(message.Cookie, i+1) {
 		for list := h.At(i).Value(); len(list) > 0; {
-			pair := message.NextCookie(list)
-			list = list[min(len(pair)+1, len(list)):]
+			var pair []byte
+			pair, list = message.NextCookie(list)
 			if pair = message.Trim(pair); message.IsCookie(pair, c.name) && c.read(pair[len(c.name)+1:], v) {
 				return true
 			}

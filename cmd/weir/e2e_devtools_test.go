@@ -211,16 +211,16 @@ func (tb *tab) text(expression string) (s string) {
 // until waits until an expression is true. What it asks about may not be there yet.
 func (tb *tab) until(what, expression string) {
 	tb.t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) { // between two questions, not for anything to happen
-		var yes bool
+	yes := false
+	defer func() {
+		if !yes { // eventually is ending the test
+			tb.t.Logf("the page says:\n%s", tb.text("document.body.innerText"))
+		}
+	}()
+	eventually(tb.t, patience, what, func() bool {
 		tb.eval("(() => { try { return Boolean("+expression+") } catch { return false } })()", &yes)
-		if yes {
-			return
-		}
-		if time.Now().After(deadline) {
-			tb.t.Fatalf("not in time: %s\n%s", what, tb.text("document.body.innerText"))
-		}
-	}
+		return yes
+	})
 }
 
 // keys are those that the tests press.

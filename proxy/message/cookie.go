@@ -11,8 +11,8 @@ func (h *Header) DropCookie(name string) {
 		}
 		kept := f.Value()[:0]
 		for rest := f.Value(); len(rest) > 0; {
-			pair := NextCookie(rest)
-			rest = rest[min(len(pair)+1, len(rest)):]
+			var pair []byte
+			pair, rest = NextCookie(rest)
 			switch {
 			case IsCookie(Trim(pair), name):
 			case len(kept) == 0:
@@ -33,11 +33,10 @@ func (h *Header) DropCookie(name string) {
 
 func holdsCookie(list []byte, name string) bool {
 	for len(list) > 0 {
-		pair := NextCookie(list)
-		if IsCookie(Trim(pair), name) {
+		var pair []byte
+		if pair, list = NextCookie(list); IsCookie(Trim(pair), name) {
 			return true
 		}
-		list = list[min(len(pair)+1, len(list)):]
 	}
 	return false
 }
@@ -46,8 +45,8 @@ func holdsCookie(list []byte, name string) bool {
 func (h *Header) CookieValue(name string) []byte {
 	for i := h.Find(Cookie, 0); i >= 0; i = h.Find(Cookie, i+1) {
 		for list := h.At(i).Value(); len(list) > 0; {
-			pair := NextCookie(list)
-			list = list[min(len(pair)+1, len(list)):]
+			var pair []byte
+			pair, list = NextCookie(list)
 			if pair = Trim(pair); IsCookie(pair, name) && len(pair) > len(name)+1 {
 				return pair[len(name)+1:]
 			}
@@ -56,14 +55,14 @@ func (h *Header) CookieValue(name string) []byte {
 	return nil
 }
 
-// NextCookie is what stands before the first ';' of a Cookie field's value.
-func NextCookie(list []byte) []byte {
+// NextCookie splits a Cookie field's value at its first ';'. The pair has the space around it still.
+func NextCookie(list []byte) (pair, rest []byte) {
 	for i, b := range list {
 		if b == ';' {
-			return list[:i]
+			return list[:i], list[i+1:]
 		}
 	}
-	return list
+	return list, nil
 }
 
 // IsCookie reports whether a trimmed pair is the cookie of that name.
