@@ -199,13 +199,10 @@ func (c *Conn) finish(err error) {
 	stopped := c.drain.why != nil && !c.drain.broken
 	if ours || stopped {
 		_ = c.conn.SetWriteDeadline(time.Now().Add(lingerTime)) // a write that hangs already does not get the whole of WriteTimeout
-		c.out.write()
 	} else {
 		_ = c.conn.Close() // the client has left: nobody is to hang on writing to it
 	}
-	for c.out.writing {
-		c.ended.Wait()
-	}
+	c.out.settle()
 	c.mu.Unlock()
 	if ours || stopped {
 		c.linger()

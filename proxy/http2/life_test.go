@@ -28,10 +28,7 @@ func TestDrain(t *testing.T) {
 	r.barrier()
 	s.conns[0].Drain()
 	s.conns[0].Drain() // twice is once
-	goaway := func() *xhttp2.GoAwayFrame {
-		return r.next(func(f xhttp2.Frame) bool { _, ok := f.(*xhttp2.GoAwayFrame); return ok }).(*xhttp2.GoAwayFrame)
-	}
-	if g := goaway(); g.LastStreamID != 1<<31-1 || g.ErrCode != 0 {
+	if g := r.goaway(); g.LastStreamID != 1<<31-1 || g.ErrCode != 0 {
 		t.Fatalf("first %v", g)
 	}
 	ping := *r.next(func(f xhttp2.Frame) bool { _, ok := f.(*xhttp2.PingFrame); return ok }).(*xhttp2.PingFrame)
@@ -40,7 +37,7 @@ func TestDrain(t *testing.T) {
 		t.Fatal(got.status)
 	}
 	r.check(r.fr.WritePing(true, ping.Data))
-	if g := goaway(); g.LastStreamID != 3 || g.ErrCode != 0 {
+	if g := r.goaway(); g.LastStreamID != 3 || g.ErrCode != 0 {
 		t.Fatalf("second %v", g)
 	}
 	r.headers(5, true, get...) // too late: ignored

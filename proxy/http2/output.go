@@ -184,6 +184,17 @@ func (o *output) write() {
 	c.ended.Broadcast()
 }
 
+// settle sends all that was gathered before it returns, whoever is at it: a writer that has done its rounds leaves the rest to a goroutine that may not run yet.
+func (o *output) settle() {
+	for o.writing || o.scheduled || len(o.buf) > 0 {
+		if o.writing || o.scheduled {
+			o.c.ended.Wait()
+			continue
+		}
+		o.write()
+	}
+}
+
 // unwritable is what streams hear of a socket that failed.
 func unwritable(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {

@@ -136,6 +136,21 @@ func (r *raw) end() xhttp2.ErrCode {
 	}
 }
 
+// goaway waits for GOAWAY.
+func (r *raw) goaway() *xhttp2.GoAwayFrame {
+	r.t.Helper()
+	return r.next(func(f xhttp2.Frame) bool { _, ok := f.(*xhttp2.GoAwayFrame); return ok }).(*xhttp2.GoAwayFrame)
+}
+
+// farewell takes part in a drain until the last GOAWAY is there.
+func (r *raw) farewell() {
+	r.t.Helper()
+	r.goaway()
+	ping := *r.next(func(f xhttp2.Frame) bool { _, ok := f.(*xhttp2.PingFrame); return ok }).(*xhttp2.PingFrame)
+	r.check(r.fr.WritePing(true, ping.Data))
+	r.goaway()
+}
+
 // answer is a whole response.
 type reply struct {
 	status   string
