@@ -99,8 +99,8 @@ func valueByForm(tb *tab) {
 
 func drawMap(tb *tab) {
 	tb.pushes(button("Sensitivity", "Draw the map"))
-	tb.until("the corners of the golden grid", `(rows => rows.length === 13 && rows[0].cells[1].textContent === "12.931" && rows[0].cells[13].textContent === "21.558" && rows[12].cells[1].textContent === "5.416" && rows[12].cells[13].textContent === "6.889")(document.querySelector(".heatmap tbody").rows)`)
-	tb.until("the case's own cell", `document.querySelectorAll(".heatmap .own").length === 1`)
+	tb.until("the corners of the golden grid", `(rows => rows.length === 11 && rows[0].cells[1].textContent === "12.931" && rows[0].cells[11].textContent === "21.558" && rows[10].cells[1].textContent === "5.416" && rows[10].cells[11].textContent === "6.889")(document.querySelector(".heatmap tbody").rows)`)
+	tb.until("the case's own cell", `document.querySelectorAll(".heatmap .own").length === 1 && document.querySelector(".heatmap .own").textContent === "10.637 nearest to the case"`)
 }
 
 func simulateGolden(tb *tab) {

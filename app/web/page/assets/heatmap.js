@@ -25,7 +25,7 @@ export function gridSection(values) {
   const axes = [axis(1, "wacc", [0.07, 0.12]), axis(2, "termGrowth", [0.01, 0.035])];
   const drawn = el("div");
   const ask = form([...axes, { legend: "Shown", fields: [
-    { name: "metric", label: "Figure", kind: "choice", choices: metrics }, { name: "steps", label: "Steps", kind: "choice", choices: [["6", "6"], ["12", "12"], ["24", "24"]] },
+    { name: "metric", label: "Figure", kind: "choice", choices: metrics }, { name: "steps", label: "Steps", kind: "choice", choices: [["5", "5"], ["10", "10"], ["20", "20"]] },
   ] }], {
     button: "Draw the map",
     submit: async (asked, signal) => {
@@ -36,7 +36,7 @@ export function gridSection(values) {
       say("The map is drawn.");
     },
   });
-  ask.fill({ ...axes[0].start, ...axes[1].start, metric: "perShare", steps: "12" });
+  ask.fill({ ...axes[0].start, ...axes[1].start, metric: "perShare", steps: "10" });
   return section("Sensitivity", ask.element, drawn);
 }
 
