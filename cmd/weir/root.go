@@ -31,6 +31,7 @@ func (sh *shell) root() *cobra.Command {
 		"A flag wins over its variable.\nnginx's -t, -c FILE, -s reload|quit|stop|reopen, -v and -V work too."
 	cmd.AddCommand(sh.hashPasswordVerb())
 	shim.flags(cmd.Flags())
+	cmd.AddCommand(sh.deployVerb())
 	cmd.AddCommand(sh.limitsVerb(), sh.auditVerb()) // what is looked at before it is in force
 	cmd.AddCommand(sh.drainVerb(), sh.evictVerb(), sh.pauseVerb(), sh.resumeVerb())
 	cmd.AddCommand(
