@@ -110,7 +110,7 @@ func (r *Runner) look() (over bool) {
 	before := r.machine.state.Tally.Limits
 	next, due := r.machine.Step(now, sample)
 	limits := r.machine.state.Tally.Limits
-	r.machine.trace(time.Now(), due && moves(r.machine.state.Progress, next))
+	r.machine.trace(time.Now(), due && next.Phase.Over())
 	if due && !moves(r.machine.state.Progress, next) {
 		r.machine.Accept(next)
 		due = false
