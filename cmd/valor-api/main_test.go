@@ -287,6 +287,9 @@ func slow(t *testing.T, latency string) (i *instance, answered chan error) {
 		answered <- err
 	}()
 	for { // until the metrics show it beside the scrape itself
+		if len(answered) > 0 {
+			t.Fatalf("answered before it was seen under way: %v", <-answered)
+		}
 		_, body, err := get(i.url + "/metrics")
 		if err != nil {
 			t.Fatal(err)
@@ -298,14 +301,18 @@ func slow(t *testing.T, latency string) (i *instance, answered chan error) {
 }
 
 func TestTermFinishesWhatItBegan(t *testing.T) {
+	t.Parallel()
 	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
-		i, answered := slow(t, "500ms")
-		if code := i.end(sig); code != 0 {
-			t.Errorf("%v: exit %d: %s", sig, code, strings.Join(i.logs, "\n"))
-		}
-		if err := <-answered; err != nil {
-			t.Errorf("%v: the request under way: %v", sig, err)
-		}
+		t.Run(fmt.Sprint(sig), func(t *testing.T) {
+			t.Parallel()
+			i, answered := slow(t, "4s") // long enough to be seen under way, and less than the drain deadline
+			if code := i.end(sig); code != 0 {
+				t.Errorf("exit %d: %s", code, strings.Join(i.logs, "\n"))
+			}
+			if err := <-answered; err != nil {
+				t.Errorf("the request under way: %v", err)
+			}
+		})
 	}
 }
 
