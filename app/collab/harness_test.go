@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -62,7 +63,7 @@ func hub(t *testing.T, db *store.Store, edits ...func(*collab.Limits)) *instance
 	m := metrics.New(metrics.Options{Pools: func() []metrics.Pool { return nil }})
 	i := &instance{metrics: m.Sockets, refused: make(chan error, 100)}
 	i.hub = collab.New(collab.Options{Store: db.Documents(), Metrics: m.Sockets, Log: zap.NewNop(), Now: i.now, Limits: l})
-	i.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	i.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		part := strings.Split(r.URL.Path, "/")
 		who := collab.Who{Tenant: part[1], User: part[2]}
 		if d, err := time.ParseDuration(r.URL.Query().Get("for")); err == nil {
@@ -73,6 +74,12 @@ func hub(t *testing.T, db *store.Store, edits ...func(*collab.Limits)) *instance
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	}))
+	i.Config.ConnState = func(c net.Conn, s http.ConnState) {
+		if s == http.StateNew { // one who does not read is soon seen
+			_ = c.(*net.TCPConn).SetWriteBuffer(16 << 10)
+		}
+	}
+	i.Start()
 	t.Cleanup(i.end)
 	return i
 }
@@ -131,7 +138,16 @@ func (i *instance) dial(t *testing.T, who string) *peer {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), guard)
 	t.Cleanup(cancel)
-	c, _, err := websocket.Dial(ctx, i.URL+"/"+who, &websocket.DialOptions{Subprotocols: []string{collab.Subprotocol}})
+	c, _, err := websocket.Dial(ctx, i.URL+"/"+who, &websocket.DialOptions{Subprotocols: []string{collab.Subprotocol}, HTTPClient: &http.Client{
+		Transport: &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			var d net.Dialer
+			conn, err := d.DialContext(ctx, network, address)
+			if err == nil {
+				err = conn.(*net.TCPConn).SetReadBuffer(16 << 10)
+			}
+			return conn, err
+		}},
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -284,7 +284,7 @@ func TestSlowReader(t *testing.T) {
 	value := `"` + strings.Repeat("x", 4000) + `"`
 	left := false
 	for n := 1; !left; n++ {
-		ann.say("ops", fmt.Sprintf(`{"ops": [%s]}`, strings.Repeat(fmt.Sprintf(`{"op": "set", "path": "p", "value": %s, "ts": %d},`, value, n), 1)+fmt.Sprintf(`{"op": "set", "path": "q", "value": %s, "ts": %d}`, value, n)))
+		ann.say("ops", fmt.Sprintf(`{"ops": [%s]}`, fmt.Sprintf(`{"op": "set", "path": "p", "value": %s, "ts": %d},`, value, n)+fmt.Sprintf(`{"op": "set", "path": "q", "value": %s, "ts": %d}`, value, n)))
 		for acked := false; !acked; {
 			m := ann.next()
 			acked = m.Type == "ack"
