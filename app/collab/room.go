@@ -222,7 +222,7 @@ func (r *room) sync(ctx context.Context) error {
 		for _, c := range r.local {
 			here = append(here, c.member)
 		}
-		if err := r.hub.Store.Refresh(ctx, r.key, here, r.moved, now, now.Add(r.hub.Limits.Presence)); err != nil {
+		if err := r.hub.Store.Refresh(ctx, r.key, store.Sign{Members: here, Moved: r.moved, Now: now, Until: now.Add(r.hub.Limits.Presence)}); err != nil {
 			return err
 		}
 		r.moved, r.refreshed = false, now

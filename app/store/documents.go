@@ -161,15 +161,22 @@ func (d Documents) Join(ctx context.Context, k DocumentKey, m Member, most Bound
 	})
 }
 
-// Refresh writes members who are still there, until a time, and takes away those whose time is over. moved says that one of them is not where it was.
-func (d Documents) Refresh(ctx context.Context, k DocumentKey, members []Member, moved bool, now, until time.Time) error {
+// Sign is one of life.
+type Sign struct {
+	Members    []Member
+	Moved      bool // one of them is not where it was
+	Now, Until time.Time
+}
+
+// Refresh writes members who are still there, until a time, and takes away those whose time is over.
+func (d Documents) Refresh(ctx context.Context, k DocumentKey, s Sign) error {
 	return d.change(ctx, "refresh members", func(tx *sql.Tx) error {
-		for _, m := range members {
-			if err := putMember(ctx, tx, k, m, until); err != nil {
+		for _, m := range s.Members {
+			if err := putMember(ctx, tx, k, m, s.Until); err != nil {
 				return err
 			}
 		}
-		if err := dropExpired(ctx, tx, k, now); err != nil || !moved {
+		if err := dropExpired(ctx, tx, k, s.Now); err != nil || !s.Moved {
 			return err
 		}
 		return bumpPresence(ctx, tx, k)
