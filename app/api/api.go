@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/valor-ivx/weir/app/auth"
+	"github.com/valor-ivx/weir/app/collab"
 	"github.com/valor-ivx/weir/app/metrics"
 	"github.com/valor-ivx/weir/app/store"
 	"github.com/valor-ivx/weir/app/strictjson"
@@ -29,6 +30,7 @@ type Options struct {
 	Color   string // shown by /api/health and X-Valor-Color; "" sends no header
 	Demo    bool   // lets the endpoints that need a user work for the demo user
 	Tokens  *auth.Tokens
+	Collab  *collab.Hub
 	Fault   Fault
 	Store   *store.Store
 	Metrics *metrics.Metrics
@@ -40,12 +42,14 @@ type Options struct {
 func New(o Options) http.Handler {
 	routes := &routeList{ServeMux: http.NewServeMux()}
 	routes.HandleFunc("GET /metrics", o.Metrics.Handler().ServeHTTP)
-	describe(humago.New(routes, config()), &service{
+	s := &service{
 		Options: o,
 		dcf:     strictjson.New[dcfRequest](),
 		run:     strictjson.New[createRunRequest](),
 		heavy:   newHeavy(), accounts: newAccounts(o.Tokens),
-	})
+	}
+	describe(humago.New(routes, config()), s)
+	routes.HandleFunc("GET "+collaborationPath, s.collaborate)
 	return newShell(o, routes)
 }
 
@@ -96,6 +100,7 @@ func describe(a huma.API, s *service) {
 
 	describeComputations(a, s)
 	describeAccounts(a, s)
+	describeCollaboration(a)
 
 	owned := func(op huma.Operation) huma.Operation {
 		op.RejectUnknownQueryParameters = true
