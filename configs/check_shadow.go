@@ -26,9 +26,9 @@ func (c checker) shadow(s *Service, path string) {
 	switch {
 	case c.bad(to) || c.bad(from):
 	case !slices.Contains(names, o.To):
-		c.value(to, "service %q has no group %q%s", s.Name, o.To, didYouMean(o.To, names))
+		c.value(to, "service %q has no group %s%s", s.Name, c.quote(to, o.To), didYouMean(o.To, names))
 	case c.pos.has(from) && !slices.Contains(names, o.From):
-		c.value(from, "service %q has no group %q%s", s.Name, o.From, didYouMean(o.From, names))
+		c.value(from, "service %q has no group %s%s", s.Name, c.quote(from, o.From), didYouMean(o.From, names))
 	case o.From == o.To:
 		c.value(from, "a group is not compared with itself")
 	case o.From == "" && len(names) < 2:

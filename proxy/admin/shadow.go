@@ -15,10 +15,10 @@ var ErrNoShadow = errors.New("the service has no shadow")
 type Shadow struct {
 	// Version is the entity tag, without quotes: it changes with a reset, not with what is counted.
 	Version string `json:"version"`
-	From  string `json:"from"`
-	To    string `json:"to"`
-	Share Weight `json:"share"`
-	Rate  string `json:"rate"`
+	From    string `json:"from"`
+	To      string `json:"to"`
+	Share   Weight `json:"share"`
+	Rate    string `json:"rate"`
 	// State is "asking", or "waiting" while Reason stands against it.
 	State  string `json:"state"`
 	Reason string `json:"reason,omitempty"`

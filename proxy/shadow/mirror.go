@@ -145,4 +145,3 @@ func (m *Mirror) obstacle() (result, why string) {
 
 // Reset forgets what was counted.
 func (m *Mirror) Reset() { m.ledger.reset(time.Now()) }
-
