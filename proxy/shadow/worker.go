@@ -28,6 +28,9 @@ func (w *worker) run() {
 		case <-m.ctx.Done():
 			return
 		case q := <-m.queue:
+			if m.ctx.Err() != nil { // of two that are ready select takes any
+				return
+			}
 			w.serve(q)
 		}
 	}
