@@ -22,6 +22,9 @@ type Config struct {
 	TLSCert string // both or neither
 	TLSKey  string
 
+	ProviderURL string // of figures; "" for those that are shipped
+	ProviderKey Secret
+
 	FaultErrors  float64 // share of requests to fail, demo only
 	FaultLatency time.Duration
 
@@ -82,7 +85,8 @@ func Load(getenv func(string) string) (Config, error) {
 		errs = append(errs, err)
 	}
 	errs = append(errs, c.loadSecret(getenv("VALOR_JWT_SECRET")),
-		c.loadFault(getenv("VALOR_FAULT_ERRORS"), getenv("VALOR_FAULT_LATENCY")))
+		c.loadFault(getenv("VALOR_FAULT_ERRORS"), getenv("VALOR_FAULT_LATENCY")),
+		c.loadProvider(getenv("VALOR_PROVIDER_URL"), getenv("VALOR_PROVIDER_KEY")))
 	if err := errors.Join(errs...); err != nil {
 		return Config{}, err
 	}

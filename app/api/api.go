@@ -16,6 +16,7 @@ import (
 
 	"github.com/valor-ivx/weir/app/auth"
 	"github.com/valor-ivx/weir/app/collab"
+	"github.com/valor-ivx/weir/app/market"
 	"github.com/valor-ivx/weir/app/metrics"
 	"github.com/valor-ivx/weir/app/store"
 	"github.com/valor-ivx/weir/app/strictjson"
@@ -31,6 +32,7 @@ type Options struct {
 	Demo    bool   // lets the endpoints that need a user work for the demo user
 	Tokens  *auth.Tokens
 	Collab  *collab.Hub
+	Market  *market.Service
 	Fault   Fault
 	Store   *store.Store
 	Metrics *metrics.Metrics
@@ -101,6 +103,7 @@ func describe(a huma.API, s *service) {
 	describeComputations(a, s)
 	describeAccounts(a, s)
 	describeCollaboration(a)
+	describeMarket(a, s)
 
 	owned := func(op huma.Operation) huma.Operation {
 		op.RejectUnknownQueryParameters = true
