@@ -54,7 +54,7 @@ func start(t testing.TB, edit func(*api.Options)) *server {
 	}
 	o := api.Options{Tokens: tokens, Build: "v1.2.3", Color: "blue", Demo: true, Store: db, Log: zap.New(core), Now: s.now,
 		Metrics: metrics.New(metrics.Options{Version: "v1.2.3", Color: "blue", Pools: func() []metrics.Pool {
-			return []metrics.Pool{{Name: "write", Stats: db.Pools().Write}}
+			return []metrics.Pool{metrics.Pool(db.Pools()[0])}
 		}})}
 	if edit != nil {
 		edit(&o)
