@@ -69,7 +69,7 @@ func Open(ctx context.Context, c Config, build string, log *zap.Logger) (_ *Serv
 	if err != nil {
 		return nil, fmt.Errorf("open service: %w", err)
 	}
-	db, err := store.Open(ctx, store.Options{Path: c.DatabasePath})
+	db, err := store.Open(ctx, storeOptions(c))
 	if err != nil {
 		return nil, fmt.Errorf("open service: %w", err)
 	}
@@ -106,6 +106,10 @@ func (s *Service) release() error {
 	s.collab.Close(ended)
 	s.market.Close()
 	return s.store.Close()
+}
+
+func storeOptions(c Config) store.Options {
+	return store.Options{Path: c.DatabasePath, Postgres: string(c.Postgres), Conns: c.DatabaseConns, StatementTimeout: c.StatementTimeout}
 }
 
 // Addr is where the service listens, which differs from the configuration for port 0.
@@ -160,8 +164,11 @@ func assemble(c Config, build string, tokens *auth.Tokens, db *store.Store, log 
 		Build: build, Color: c.Color, Demo: c.Demo, Tokens: tokens, Store: db, Log: log, Now: time.Now,
 		Fault: api.Fault{Errors: c.FaultErrors, Latency: c.FaultLatency, Random: rand.Float64},
 		Metrics: metrics.New(metrics.Options{Version: build, Color: c.Color, Pools: func() []metrics.Pool {
-			p := db.Pools()
-			return []metrics.Pool{{Name: "write", Stats: p.Write}, {Name: "read", Stats: p.Read}}
+			var pools []metrics.Pool
+			for _, p := range db.Pools() {
+				pools = append(pools, metrics.Pool(p))
+			}
+			return pools
 		}, Sessions: func() float64 { return sessions(db) }}),
 	}
 	var err error

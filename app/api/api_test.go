@@ -56,7 +56,7 @@ func start(t testing.TB, edit func(*api.Options)) *server {
 	}
 	o := api.Options{Tokens: tokens, Build: "v1.2.3", Color: "blue", Demo: true, Store: db, Log: zap.New(core), Now: s.now,
 		Metrics: metrics.New(metrics.Options{Version: "v1.2.3", Color: "blue", Pools: func() []metrics.Pool {
-			return []metrics.Pool{{Name: "write", Stats: db.Pools().Write}}
+			return []metrics.Pool{metrics.Pool(db.Pools()[0])}
 		}})}
 	o.Collab = collab.New(collab.Options{Store: db.Documents(), Metrics: o.Metrics.Sockets, Log: o.Log, Now: o.Now, Limits: collab.Defaults()})
 	fixtures, err := market.NewFixtures()
