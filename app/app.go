@@ -23,6 +23,7 @@ import (
 	"github.com/valor-ivx/weir/app/api"
 	"github.com/valor-ivx/weir/app/auth"
 	"github.com/valor-ivx/weir/app/collab"
+	"github.com/valor-ivx/weir/app/market"
 	"github.com/valor-ivx/weir/app/metrics"
 	"github.com/valor-ivx/weir/app/store"
 )
@@ -53,6 +54,7 @@ type Service struct {
 	secure   bool
 	store    *store.Store
 	collab   *collab.Hub
+	market   *market.Service
 	log      *zap.Logger
 }
 
@@ -67,31 +69,47 @@ func Open(ctx context.Context, c Config, build string, log *zap.Logger) (_ *Serv
 	if err != nil {
 		return nil, fmt.Errorf("open service: %w", err)
 	}
-	db, err := store.Open(ctx, store.Options{Path: c.DatabasePath})
+	db, err := store.Open(ctx, storeOptions(c))
 	if err != nil {
 		return nil, fmt.Errorf("open service: %w", err)
 	}
-	var lc net.ListenConfig
-	listener, err := lc.Listen(ctx, "tcp", c.Address)
+	errorLog, err := zap.NewStdLogAt(log, zap.WarnLevel)
 	if err != nil {
 		return nil, fmt.Errorf("open service: %w", errors.Join(err, db.Close()))
 	}
-	for _, w := range c.Warnings {
-		log.Warn(w)
-	}
-	errorLog, err := zap.NewStdLogAt(log, zap.WarnLevel)
+	parts, err := assemble(c, build, tokens, db, log)
 	if err != nil {
-		return nil, fmt.Errorf("open service: %w", errors.Join(err, listener.Close(), db.Close()))
+		return nil, fmt.Errorf("open service: %w", errors.Join(err, db.Close()))
 	}
-	parts := assemble(c, build, tokens, db, log)
-	return &Service{
-		listener: listener, secure: certificate != nil, store: db, log: log, collab: parts.Collab,
+	s := &Service{
+		secure: certificate != nil, store: db, log: log, collab: parts.Collab, market: parts.Market,
 		server: &http.Server{
 			Handler: api.New(parts), TLSConfig: certificate, ErrorLog: errorLog,
 			ReadHeaderTimeout: headTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 			IdleTimeout: idleTimeout, MaxHeaderBytes: maxHead,
 		},
-	}, nil
+	}
+	var lc net.ListenConfig
+	if s.listener, err = lc.Listen(ctx, "tcp", c.Address); err != nil {
+		return nil, fmt.Errorf("open service: %w", errors.Join(err, s.release()))
+	}
+	for _, w := range c.Warnings {
+		log.Warn(w)
+	}
+	return s, nil
+}
+
+// release closes what the service owns but its listener, waiting for nobody outside. What has been closed stays so.
+func (s *Service) release() error {
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	s.collab.Close(ended)
+	s.market.Close()
+	return s.store.Close()
+}
+
+func storeOptions(c Config) store.Options {
+	return store.Options{Path: c.DatabasePath, Postgres: string(c.Postgres), Conns: c.DatabaseConns, StatementTimeout: c.StatementTimeout}
 }
 
 // Addr is where the service listens, which differs from the configuration for port 0.
@@ -105,10 +123,7 @@ func (s *Service) Serve(ctx context.Context) error {
 	s.log.Info("listening", zap.Stringer("address", s.Addr()), zap.Bool("tls", s.secure))
 	select {
 	case err := <-served:
-		ended, cancel := context.WithCancel(context.Background())
-		cancel() // nobody is waited for
-		s.collab.Close(ended)
-		return fmt.Errorf("serve: %w", errors.Join(err, s.store.Close()))
+		return fmt.Errorf("serve: %w", errors.Join(err, s.release()))
 	case <-ctx.Done():
 	}
 	s.log.Info("draining", zap.Duration("deadline", drainTimeout))
@@ -129,7 +144,7 @@ func (s *Service) Serve(ctx context.Context) error {
 		err = errors.Join(ErrDrain, s.server.Close())
 	}
 	<-served
-	if err := errors.Join(err, s.store.Close()); err != nil {
+	if err := errors.Join(err, s.release()); err != nil {
 		return fmt.Errorf("stop: %w", err)
 	}
 	s.log.Info("stopped")
@@ -143,18 +158,25 @@ func (s *Service) accept() error {
 	return s.server.Serve(s.listener)
 }
 
-// assemble makes the parts of the handler. Its Collab is the caller's to close.
-func assemble(c Config, build string, tokens *auth.Tokens, db *store.Store, log *zap.Logger) api.Options {
+// assemble makes the parts of the handler. Its Collab and Market are the caller's to close.
+func assemble(c Config, build string, tokens *auth.Tokens, db *store.Store, log *zap.Logger) (api.Options, error) {
 	o := api.Options{
 		Build: build, Color: c.Color, Demo: c.Demo, Tokens: tokens, Store: db, Log: log, Now: time.Now,
 		Fault: api.Fault{Errors: c.FaultErrors, Latency: c.FaultLatency, Random: rand.Float64},
 		Metrics: metrics.New(metrics.Options{Version: build, Color: c.Color, Pools: func() []metrics.Pool {
-			p := db.Pools()
-			return []metrics.Pool{{Name: "write", Stats: p.Write}, {Name: "read", Stats: p.Read}}
+			var pools []metrics.Pool
+			for _, p := range db.Pools() {
+				pools = append(pools, metrics.Pool(p))
+			}
+			return pools
 		}, Sessions: func() float64 { return sessions(db) }}),
 	}
+	var err error
+	if o.Market, err = figures(c, o.Metrics, log); err != nil {
+		return api.Options{}, err
+	}
 	o.Collab = collab.New(collab.Options{Store: db.Documents(), Metrics: o.Metrics.Sockets, Log: log, Now: o.Now, Limits: collab.Defaults()})
-	return o
+	return o, nil
 }
 
 // sessions counts logins for a scrape, which must not wait for a database that does not answer.

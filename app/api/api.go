@@ -16,6 +16,7 @@ import (
 
 	"github.com/valor-ivx/weir/app/auth"
 	"github.com/valor-ivx/weir/app/collab"
+	"github.com/valor-ivx/weir/app/market"
 	"github.com/valor-ivx/weir/app/metrics"
 	"github.com/valor-ivx/weir/app/store"
 	"github.com/valor-ivx/weir/app/strictjson"
@@ -31,6 +32,7 @@ type Options struct {
 	Demo    bool   // lets the endpoints that need a user work for the demo user
 	Tokens  *auth.Tokens
 	Collab  *collab.Hub
+	Market  *market.Service
 	Fault   Fault
 	Store   *store.Store
 	Metrics *metrics.Metrics
@@ -46,7 +48,7 @@ func New(o Options) http.Handler {
 		Options: o,
 		dcf:     strictjson.New[dcfRequest](),
 		run:     strictjson.New[createRunRequest](),
-		heavy:   newHeavy(), accounts: newAccounts(o.Tokens),
+		heavy:   newHeavy(), accounts: newAccounts(o.Tokens), documents: newDocuments(),
 	}
 	describe(humago.New(routes, config()), s)
 	routes.HandleFunc("GET "+collaborationPath, s.collaborate)
@@ -59,8 +61,9 @@ type service struct {
 	dcf strictjson.Decoder[dcfRequest]
 	run strictjson.Decoder[createRunRequest]
 
-	heavy    heavy // what takes milliseconds and more
-	accounts accounts
+	heavy     heavy // what takes milliseconds and more
+	accounts  accounts
+	documents documents
 }
 
 // config leaves out what huma's default adds to bodies ($schema) and paths (/docs, /schemas).
@@ -101,13 +104,15 @@ func describe(a huma.API, s *service) {
 	describeComputations(a, s)
 	describeAccounts(a, s)
 	describeCollaboration(a)
+	describeMarket(a, s)
+	describeScenarios(a, s)
+	describeDealRuns(a, s)
+	describeNotes(a, s)
+	describeAudit(a, s)
 
 	owned := func(op huma.Operation) huma.Operation {
-		op.RejectUnknownQueryParameters = true
 		op.Tags = []string{"runs"}
-		op.Errors = append(op.Errors, 401, 404, 500)
-		op.Middlewares, op.Security = huma.Middlewares{s.needsUser}, bearer()
-		return op
+		return s.owned(op)
 	}
 	huma.Register(a, owned(body(huma.Operation{
 		OperationID: "createRun", Method: http.MethodPost, Path: "/api/runs", Summary: "Save a run",

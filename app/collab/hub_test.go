@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/valor-ivx/weir/app/collab"
+	"github.com/valor-ivx/weir/app/pgtest"
 	"github.com/valor-ivx/weir/app/store"
 )
 
@@ -403,8 +405,35 @@ func TestDeadInstance(t *testing.T) {
 }
 
 // TestManyConverge: many clients of two processes write at random and all at once; each ends with what the database holds, every batch once and in order.
-func TestManyConverge(t *testing.T) {
-	db := database(t)
+func TestManyConverge(t *testing.T) { manyConverge(t, database(t)) }
+
+// TestManyConvergeOnPostgres: there transactions run at the same time.
+func TestManyConvergeOnPostgres(t *testing.T) {
+	cluster, err := pgtest.Start()
+	if errors.Is(err, pgtest.ErrMissing) && os.Getenv("WEIR_TEST_ALL") != "1" {
+		t.Skip("skipped: needs PostgreSQL (make deps)")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cluster.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	dsn, err := cluster.Database(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := store.Open(t.Context(), store.Options{Postgres: dsn, StatementTimeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	manyConverge(t, db)
+}
+
+func manyConverge(t *testing.T, db *store.Store) {
 	fast := func(l *collab.Limits) {
 		l.Sync, l.OpsPerMinute, l.Rate, l.Burst, l.Request = time.Millisecond, 1_000_000, 1_000_000, 1_000_000, guard
 	}

@@ -37,6 +37,7 @@ type Metrics struct {
 	Logins Logins
 
 	Sockets *Sockets
+	Market  *Market
 
 	computations *prometheus.CounterVec
 
@@ -49,7 +50,7 @@ type Metrics struct {
 // New builds the registry. It panics on a duplicate name, which only a change of this file can cause.
 func New(o Options) *Metrics {
 	r := prometheus.NewRegistry()
-	m := &Metrics{registry: r, Sockets: newSockets(r)}
+	m := &Metrics{registry: r, Sockets: newSockets(r), Market: newMarket(r)}
 	r.MustRegister(collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), poolCollector(o.Pools))
 

@@ -47,7 +47,7 @@ func (s *Store) Documents() Documents { return Documents{s} }
 
 // Load reads a document, which is empty as long as nobody has written it.
 func (d Documents) Load(ctx context.Context, k DocumentKey) (saved SavedDocument, err error) {
-	tx, err := d.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	tx, err := d.snapshot(ctx)
 	if err != nil {
 		return saved, fmt.Errorf("load document: %w", err)
 	}

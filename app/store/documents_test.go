@@ -9,8 +9,10 @@ import (
 	"github.com/valor-ivx/weir/app/store"
 )
 
-func TestDocumentBatches(t *testing.T) {
-	docs := open(t, database(t)).Documents()
+func TestDocumentBatches(t *testing.T) { each(t, documentBatches) }
+
+func documentBatches(t *testing.T, o store.Options) {
+	docs := open(t, o).Documents()
 	ctx, now := t.Context(), time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	k, other := store.DocumentKey{Tenant: "t1", Document: "d"}, store.DocumentKey{Tenant: "t2", Document: "d"}
 	if saved, err := docs.Load(ctx, k); err != nil || saved.Snapshot != nil || len(saved.Batches) != 0 {
@@ -68,8 +70,10 @@ func TestDocumentBatches(t *testing.T) {
 	}
 }
 
-func TestDocumentMembers(t *testing.T) {
-	docs := open(t, database(t)).Documents()
+func TestDocumentMembers(t *testing.T) { each(t, documentMembers) }
+
+func documentMembers(t *testing.T, o store.Options) {
+	docs := open(t, o).Documents()
 	ctx, now := t.Context(), time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	k := store.DocumentKey{Tenant: "t1", Document: "d"}
 	most := store.Bounds{Documents: 1, Members: 2, Until: now.Add(time.Minute)}
