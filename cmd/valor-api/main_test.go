@@ -158,6 +158,28 @@ func TestVersionAndUsage(t *testing.T) {
 	}
 }
 
+func TestWebWritesTheFrontEnd(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "web")
+	out, err := exec.Command(built, "web", "--out", dir).CombinedOutput()
+	if err != nil || !strings.HasSuffix(string(out), " files in "+dir+"\n") {
+		t.Fatalf("%v: %s", err, out)
+	}
+	index, err := os.ReadFile(filepath.Join(dir, "index.html"))
+	if err != nil || !strings.Contains(string(index), "<title>Valor IVX</title>") {
+		t.Errorf("%v: %s", err, index)
+	}
+	for _, args := range [][]string{{"web"}, {"web", "--out"}, {"web", "--out", ""}, {"web", dir}, {"web", "--out", dir, "more"}} {
+		var exit *exec.ExitError
+		if err := exec.Command(built, args...).Run(); !errors.As(err, &exit) || exit.ExitCode() != 2 {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+	var exit *exec.ExitError
+	if out, err := exec.Command(built, "web", "--out", filepath.Join(dir, "index.html")).CombinedOutput(); !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), "write web tree") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
 func TestBadEnvironmentEndsWithEveryReason(t *testing.T) {
 	cmd := exec.Command(built)
 	cmd.Env = []string{"VALOR_DATABASE=oracle://h/db", "VALOR_ENV=production"}
