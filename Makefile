@@ -68,7 +68,7 @@ load: build ## steady, spike and overload against the demo; reports in load-repo
 
 deps: ## Debian packages that some tests and the bench use
 	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq nginx-light libnginx-mod-stream haproxy wrk nghttp2-client curl redis-server libnss3-tools >/dev/null
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq nginx-light libnginx-mod-stream haproxy wrk nghttp2-client curl redis-server postgresql libnss3-tools >/dev/null
 	command -v chromium google-chrome >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
 
 docker: ## the container image (needs a Docker engine)
