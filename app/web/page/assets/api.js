@@ -63,6 +63,3 @@ function note(answer) {
   const colour = answer.headers.get("X-Valor-Color");
   if (colour) document.getElementById("colour").textContent = `Answered by ${colour}.`;
 }
-
-// gone is true for what is thrown when somebody cancelled or left: nothing to be told.
-export const gone = (error) => error?.name === "AbortError";

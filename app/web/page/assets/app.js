@@ -6,7 +6,7 @@ const main = document.getElementById("main");
 
 // pages by the first part of their path. Each is loaded when it is first asked for.
 const pages = {
-  "": () => import("./dcf.js"), lbo: () => import("./lbo.js"), ma: () => import("./merger.js"), options: () => import("./options.js"), runs: () => import("./runs.js"),
+  "": () => import("./dcf.js"), lbo: () => import("./lbo.js"), ma: () => import("./merger.js"), options: () => import("./options.js"), runs: () => import("./runs.js"), notes: () => import("./notes.js"),
   login: () => import("./account.js"), register: () => import("./account.js"),
 };
 
@@ -48,6 +48,7 @@ async function show(moved) {
   const heading = el("h1", { tabindex: "-1" }, made.title);
   main.replaceChildren(heading, made.element);
   main.removeAttribute("aria-busy");
+  made.start?.();
   document.title = `${made.title} · Valor IVX`;
   if (moved) {
     scrollTo(0, 0);

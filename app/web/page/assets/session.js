@@ -1,5 +1,5 @@
 // Who is logged in. The access token is in this module's memory and nowhere else; the refresh token, which is good for one exchange, is kept for all tabs of this origin, so that a reload does not log anybody out.
-import { Problem, gone, read, send } from "./api.js";
+import { Problem, read, send } from "./api.js";
 
 const key = "valor-refresh";
 const changed = new EventTarget();
@@ -44,6 +44,11 @@ export async function token() {
   if (access === "" && localStorage.getItem(key)) await renew("");
   else if (access !== "" && Date.now() > expires) await renew(access);
   return access;
+}
+
+// expire has the next token be a new one: the service says that this one has ended.
+export function expire() {
+  expires = 0;
 }
 
 // ask sends as whoever is logged in, and once more if the token was not taken, as after the service's secret was changed.
@@ -97,5 +102,3 @@ function forget() {
   user = null;
   changed.dispatchEvent(new Event("change"));
 }
-
-export { Problem, gone };
