@@ -63,6 +63,7 @@ class Text {
   #first; // what was kept before anybody wrote together
   #shown = new Map(); // by id: {box, area, label}
   #said;
+  #here = []; // who is in the document
 
   constructor(first, said) {
     this.#first = first;
@@ -120,7 +121,8 @@ class Text {
     if (state === "live" && this.#live.bare) split(this.#first).forEach((part, i) => this.#live.set(`p/kept-${i}`, { text: part, at: i + 1 }, 1));
   }
 
-  #people(list) {
+  #people(list = this.#here) {
+    this.#here = list;
     const places = new Map(this.paragraphs().map((p, i) => [p.id, i + 1]));
     this.#said.people.replaceChildren(...list.map((m) => {
       const at = places.get(m.cursor?.at);
@@ -143,6 +145,7 @@ class Text {
       s.remove.setAttribute("aria-label", `Remove paragraph ${i + 1}`);
       if (this.element.children[i] !== s.box) this.element.insertBefore(s.box, this.element.children[i] ?? null);
     });
+    this.#people(); // somebody may be in a paragraph that was not there yet
   }
 
   #paragraph(own) {
