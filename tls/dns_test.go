@@ -230,7 +230,7 @@ func TestDNS01Fails(t *testing.T) {
 			o := s.options(ca)
 			o.HTTPAddress, o.TLSAddress = "", ""
 			o.Limits = &edgetls.Limits{Failures: edgetls.Rate{Count: 1, Per: time.Hour}}
-			dns := edgetls.DNSOptions{Provider: edgetls.ProviderHTTPReq, Resolvers: []string{ca.Resolver}, Timeout: 3 * time.Second, // in which everybody has to answer
+			dns := edgetls.DNSOptions{Provider: edgetls.ProviderHTTPReq, Resolvers: []string{ca.Resolver}, Timeout: 3 * time.Second, // in which everybody has to answer; it ends with the third question
 				Settings: edgetls.DNSSettings{Endpoint: f.url + "/hook", Username: "u", Password: "p"}}
 			right := dns
 			c.arrange(f, &dns)
