@@ -10,7 +10,7 @@ import (
 
 // TestQueueOfStreams: streams of one HTTP/2 connection wait for slots on their own: one that is reset frees its place, the others are served.
 func TestQueueOfStreams(t *testing.T) {
-	e, up, answers := held(t, long(1, 2), nil)
+	e, up, answers := held(t, long(1, 2), still)
 	client, base := http2Client(t, e)
 	ask := func(ctx context.Context) <-chan int {
 		status := make(chan int, 1)

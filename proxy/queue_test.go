@@ -34,7 +34,7 @@ func (e *edge) inFlight(n int64) {
 func (e *edge) breaker(what string, is func(upstream.BreakerStatus) bool) {
 	e.t.Helper()
 	for end := time.Now().Add(patienceOfTests); ; runtime.Gosched() {
-		s := e.service.Breaker.Status(e.registry.Now())
+		s := e.service.Breaker.Status(e.now())
 		if is(s) {
 			return
 		}
@@ -66,13 +66,16 @@ func held(t *testing.T, b upstream.BreakerOptions, change func(*edgeOptions)) (*
 	return newEdge(t, o), up, answers
 }
 
+// still keeps a queue from standing (CoDel): one that is full for a tenth of a second gives the places of those who wait to those who come, and is served newest first.
+func still(o *edgeOptions) { o.still = true }
+
 func long(max, queue int) upstream.BreakerOptions {
 	return upstream.BreakerOptions{MaxRequests: max, MaxQueue: queue, QueueTimeout: patienceOfTests}
 }
 
 // TestQueueServesInTurn: beyond max_requests a request waits and is served; beyond max_queue it is 503 with a time to come back.
 func TestQueueServesInTurn(t *testing.T) {
-	e, up, answers := held(t, long(1, 2), nil)
+	e, up, answers := held(t, long(1, 2), still)
 	first := e.say(get)
 	expect(t, "first request", up.heads)
 	second := e.say(get)
@@ -144,7 +147,7 @@ func TestQueueTimeout(t *testing.T) {
 
 // TestQueueLosesClientsThatLeave: who leaves while waiting is 499 and frees its place.
 func TestQueueLosesClientsThatLeave(t *testing.T) {
-	e, up, answers := held(t, long(1, 1), nil)
+	e, up, answers := held(t, long(1, 1), still)
 	first := e.say(get)
 	expect(t, "first request", up.heads)
 	gone := e.say(get)
@@ -165,7 +168,7 @@ func TestQueueLosesClientsThatLeave(t *testing.T) {
 
 // TestQueueServesTheImportantFirst: a full queue gives a less important one's place to a more important one, which is also served before others.
 func TestQueueServesTheImportantFirst(t *testing.T) {
-	e, up, answers := held(t, long(1, 2), func(o *edgeOptions) { o.bots = []string{"bot"} })
+	e, up, answers := held(t, long(1, 2), func(o *edgeOptions) { o.still, o.bots = true, []string{"bot"} })
 	first := e.say(get)
 	expect(t, "first request", up.heads)
 	crawler := e.say("GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: Mozilla/5.0 (compatible; ExampleBOT/2.1)\r\n\r\n")
