@@ -27,6 +27,7 @@ type fakeControl struct {
 	order   admin.Order // the last one
 	by      string
 	rollout *admin.Rollout
+	shadow  *admin.Shadow // nil: none
 }
 
 var since = time.Date(2026, 11, 22, 12, 0, 0, 0, time.Local)
@@ -45,6 +46,9 @@ func (f *fakeControl) service() admin.Service {
 		share := []float64{99.9, 0.1}[i]
 		g.ObservedShare = &share
 		s.Groups = append(s.Groups, g)
+	}
+	if d := f.shadow; d != nil {
+		s.Shadow = &admin.ShadowBrief{From: d.From, To: d.To, Share: d.Share, State: d.State, Reason: d.Reason, Compared: d.Compared, Differing: d.Differing, Places: d.Places}
 	}
 	by, _, _ := strings.Cut(f.by, "@")
 	mark := &admin.Mark{State: map[admin.Verb]string{admin.Drain: "draining", admin.Evict: "evicted"}[f.order.Verb], Since: since, By: by}

@@ -55,6 +55,7 @@ type deployment struct {
 	lost  bool        // the server did not answer the last time
 	shown string      // of the rollout, as it was last told
 	told  time.Time
+	until time.Time // of its timeline, what was looked at
 }
 
 // Run ships. An error is one that nothing came of: a verdict says how anything else ended.
@@ -165,6 +166,9 @@ func (d *deployment) begin(ctx context.Context) (*admin.Rollout, error) {
 	}
 	if was != nil && !was.Over() && was.To == d.Request.To && plain(d.Request) {
 		d.say("a rollout to %s is under way, started by %s: following that one", was.To, was.By)
+		if n := len(was.Timeline); n > 0 {
+			d.until = was.Timeline[n-1].At
+		}
 		return was, nil
 	}
 	for {
@@ -279,6 +283,7 @@ func (d *deployment) follow(ctx context.Context, seen admin.Rollout) (*admin.Rol
 
 // tell prints a rollout when it has come further, and now and then when it has not.
 func (d *deployment) tell(r admin.Rollout) {
+	d.catchUp(r)
 	if now := fmt.Sprint(r.State, r.Step, r.Reason); now == d.shown && time.Since(d.told) < again {
 		return
 	} else {
@@ -296,4 +301,20 @@ func (d *deployment) tell(r admin.Rollout) {
 		line += fmt.Sprintf("; needs %d more requests of it", r.Needs)
 	}
 	d.say("%s", line)
+}
+
+// catchUp prints what came and went between two looks: a step can be short, and a machine busy.
+func (d *deployment) catchUp(r admin.Rollout) {
+	for i, m := range r.Timeline {
+		if !m.At.After(d.until) {
+			continue
+		}
+		d.until = m.At
+		then := r
+		then.State, then.Step, then.Weight, then.Reason = m.State, m.Step, m.Weight, m.Reason
+		if now := fmt.Sprint(m.State, m.Step, m.Reason); i < len(r.Timeline)-1 && now != d.shown {
+			d.shown, d.told = now, time.Now()
+			d.say("%s", show.RolloutMoment(d.Service, then))
+		}
+	}
 }

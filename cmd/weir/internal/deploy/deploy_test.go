@@ -173,6 +173,13 @@ func TestVerdicts(t *testing.T) {
 			text.Reset()
 			v.Markdown(&text)
 			golden(t, name+".md", text.Bytes())
+			// All of it passed between two looks.
+			told := o.Progress.(*bytes.Buffer).String()
+			for _, words := range []string{"running, step 1 of 2, weight 5 %\n", "step 1 of 2, weight 5 %: paused by bob", "running, step 2 of 2, weight 100 %\n", end.State + ", step 2 of 2"} {
+				if strings.Count(told, words) == 0 {
+					t.Errorf("progress without %q:\n%s", words, told)
+				}
+			}
 		})
 	}
 }

@@ -37,6 +37,7 @@ func Status(w io.Writer, s admin.Status, now time.Time) {
 			Rollout(w, sv.Name, *sv.Rollout)
 		}
 		breaker(w, sv)
+		shadow(w, sv)
 	}
 	if a := s.Config.LastReload; a != nil && !a.OK {
 		fmt.Fprintf(w, "last reload (%s, %s) was refused, the configuration before it is in force:\n", clean(a.Trigger), stamp(a.At))
