@@ -144,12 +144,19 @@ func everySlow() *proxy.Trial {
 	return t
 }
 
+// BenchmarkExchange is a GET and a POST, and the GET with the flight recorder, which the others are without.
 func BenchmarkExchange(b *testing.B) {
-	for name, request := range map[string]string{"GET": browserGet, "POST": smallPost} {
+	for name, request := range map[string]string{"GET": browserGet, "POST": smallPost, "GET recorded": browserGet} {
 		b.Run(name, func(b *testing.B) {
 			o := defaults(silentPeer(b).address)
 			o.quiet = true
-			x := newExchanger(b, newEdge(b, o), request)
+			e := newEdge(b, o)
+			s := *e.proxy.Snapshot()
+			if s.Recorder = nil; name == "GET recorded" {
+				s.Recorder = observe.NewRecorder(observe.RecorderOptions{Requests: 4096, Slow: time.Second})
+			}
+			e.proxy.Publish(&s)
+			x := newExchanger(b, e, request)
 			b.ReportAllocs()
 			for b.Loop() {
 				x.do()

@@ -29,6 +29,9 @@ func (x *Exchange) finish() {
 	if x.snap.Access != nil {
 		x.log(now, elapsed)
 	}
+	if x.snap.Recorder != nil {
+		x.record(now, elapsed)
+	}
 	if x.inspection != nil {
 		x.endInspection()
 	}

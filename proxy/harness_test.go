@@ -116,7 +116,7 @@ func newEdge(t testing.TB, o edgeOptions) *edge {
 		t.Fatal(err)
 	}
 	e.route = proxy.Route{Name: "all", Service: s, MaxBody: o.maxBody, Timeout: o.timeout, Priority: o.priority, Metrics: []*observe.Route{e.metrics.Route("http", "all")}}
-	snap := &proxy.Snapshot{Generation: 1, Table: table, Routes: []proxy.Route{e.route},
+	snap := &proxy.Snapshot{Generation: 1, Table: table, Routes: []proxy.Route{e.route}, Recorder: observe.NewRecorder(observe.RecorderOptions{Requests: 64, Slow: time.Nanosecond}),
 		Unrouted: proxy.Route{Name: "-", MaxBody: -1, Metrics: []*observe.Route{e.metrics.Route("http", "-")}}}
 	if !o.quiet {
 		e.books, e.sink = newBooks(t)

@@ -46,6 +46,7 @@ type Proxy struct {
 	base     time.Time                // wall clock and monotonic reading where Now was zero; turns ns into deadlines
 
 	exchanges sync.Pool
+	lanes     atomic.Uint32 // where the next Exchange begins to record
 	bodies    sync.Pool
 
 	suspect  atomic.Pointer[netip.Addr] // written once, by the first request that finds one
@@ -175,6 +176,7 @@ func (p *Proxy) exchange() *Exchange {
 	if x == nil {
 		x = new(Exchange)
 		x.renewRelay = x.attempt.renewRelay
+		x.lane = p.lanes.Add(observe.LaneStride)
 	}
 	return x
 }

@@ -26,7 +26,7 @@ func (g *generation) build(s *Server, old *generation) {
 	if cfg.ClientIP != nil {
 		snap.Trust = trustedProxies(cfg.ClientIP.TrustedProxies)
 	}
-	snap.ClientAuth = g.plan.auths
+	snap.ClientAuth, snap.Recorder = g.plan.auths, s.recorderOf(cfg.Recorder)
 	policies, shields := s.policies(cfg), s.shields(g.wafs)
 	for _, r := range cfg.Routes {
 		snap.Routes = append(snap.Routes, proxy.Route{
