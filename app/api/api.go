@@ -27,19 +27,20 @@ const Version = "1.0.0"
 
 // Options is what a handler is made of. Every field is required but Color, Fault and Stopping.
 type Options struct {
-	Build  string // version of the binary, shown by /api/health
-	Color  string // shown by /api/health and X-Valor-Color; "" sends no header
-	Demo   bool   // lets the endpoints that need a user work for the demo user
-	Tokens *auth.Tokens
-	Collab *collab.Hub
-	Market *market.Service
+	Build   string // version of the binary, shown by /api/health
+	Color   string // shown by /api/health and X-Valor-Color; "" sends no header
+	Demo    bool   // lets the endpoints that need a user work for the demo user
+	Tokens  *auth.Tokens
+	Collab  *collab.Hub
+	Market  *market.Service
+	Fault   Fault
+	Store   *store.Store
+	Metrics *metrics.Metrics
+	Log     *zap.Logger
+	Now     func() time.Time
+
 	// Stopping reports that no more requests are wanted: readiness says no, and connections end with their next answer. nil: never.
 	Stopping func() bool
-	Fault    Fault
-	Store    *store.Store
-	Metrics  *metrics.Metrics
-	Log      *zap.Logger
-	Now      func() time.Time
 }
 
 // New builds the handler. It owns nothing: the store stays the caller's to close.
