@@ -7,7 +7,6 @@ package app
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -56,12 +56,14 @@ type Service struct {
 	collab   *collab.Hub
 	market   *market.Service
 	log      *zap.Logger
+	delay    time.Duration
+	stopping atomic.Bool // set once, by Serve; every request reads it
 }
 
 // Open does everything that can fail: the database with its migrations, the certificate, the
 // listener, which is last because from then on clients can connect.
 func Open(ctx context.Context, c Config, build string, log *zap.Logger) (_ *Service, err error) {
-	certificate, err := loadCertificate(c)
+	certificate, err := loadCertificate(c, log)
 	if err != nil {
 		return nil, fmt.Errorf("open service: %w", err)
 	}
@@ -82,13 +84,15 @@ func Open(ctx context.Context, c Config, build string, log *zap.Logger) (_ *Serv
 		return nil, fmt.Errorf("open service: %w", errors.Join(err, db.Close()))
 	}
 	s := &Service{
-		secure: certificate != nil, store: db, log: log, collab: parts.Collab, market: parts.Market,
+		secure: certificate != nil, store: db, log: log, collab: parts.Collab, market: parts.Market, delay: c.DrainDelay,
 		server: &http.Server{
-			Handler: api.New(parts), TLSConfig: certificate, ErrorLog: errorLog,
+			TLSConfig: certificate, ErrorLog: errorLog,
 			ReadHeaderTimeout: headTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 			IdleTimeout: idleTimeout, MaxHeaderBytes: maxHead,
 		},
 	}
+	parts.Stopping = s.stopping.Load
+	s.server.Handler = api.New(parts)
 	var lc net.ListenConfig
 	if s.listener, err = lc.Listen(ctx, "tcp", c.Address); err != nil {
 		return nil, fmt.Errorf("open service: %w", errors.Join(err, s.release()))
@@ -115,7 +119,7 @@ func storeOptions(c Config) store.Options {
 // Addr is where the service listens, which differs from the configuration for port 0.
 func (s *Service) Addr() net.Addr { return s.listener.Addr() }
 
-// Serve answers until ctx ends, then lets running requests finish for drainTimeout and closes the
+// Serve answers until ctx ends and for the configured delay after that, in which it says that it is not ready, then lets running requests finish for drainTimeout and closes the
 // store. Its goroutines end before it does. It returns ErrDrain when requests had to be cut.
 func (s *Service) Serve(ctx context.Context) error {
 	served := make(chan error, 1)
@@ -125,6 +129,13 @@ func (s *Service) Serve(ctx context.Context) error {
 	case err := <-served:
 		return fmt.Errorf("serve: %w", errors.Join(err, s.release()))
 	case <-ctx.Done():
+	}
+	s.stopping.Store(true)
+	s.log.Info("not ready any more", zap.Duration("for", s.delay))
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve: %w", errors.Join(err, s.release()))
+	case <-time.After(s.delay):
 	}
 	s.log.Info("draining", zap.Duration("deadline", drainTimeout))
 	// Not derived from ctx, which has just ended.
@@ -188,17 +199,6 @@ func sessions(db *store.Store) float64 {
 		return math.NaN()
 	}
 	return float64(n)
-}
-
-func loadCertificate(c Config) (*tls.Config, error) {
-	if c.TLSCert == "" {
-		return nil, nil
-	}
-	pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
-	if err != nil {
-		return nil, fmt.Errorf("load certificate: %w", err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }
 
 // NewLogger writes one JSON object a line. color is on every line, so that the interleaved output

@@ -25,6 +25,9 @@ type Config struct {
 	TLSCert string // both or neither
 	TLSKey  string
 
+	// DrainDelay is how long the service goes on after it was told to stop, while it says that it is not ready.
+	DrainDelay time.Duration
+
 	ProviderURL string // of figures; "" for those that are shipped
 	ProviderKey Secret
 
@@ -86,7 +89,7 @@ func Load(getenv func(string) string) (Config, error) {
 	}
 	errs = append(errs, c.loadSecret(getenv("VALOR_JWT_SECRET")),
 		c.loadFault(getenv("VALOR_FAULT_ERRORS"), getenv("VALOR_FAULT_LATENCY")),
-		c.loadProvider(getenv("VALOR_PROVIDER_URL"), getenv("VALOR_PROVIDER_KEY")))
+		c.loadDrain(getenv("VALOR_DRAIN_DELAY")), c.loadProvider(getenv("VALOR_PROVIDER_URL"), getenv("VALOR_PROVIDER_KEY")))
 	if err := errors.Join(errs...); err != nil {
 		return Config{}, err
 	}

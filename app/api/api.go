@@ -25,7 +25,7 @@ import (
 // Version is the version of the HTTP interface, not of the build.
 const Version = "1.0.0"
 
-// Options is what a handler is made of. Every field is required but Color and Fault.
+// Options is what a handler is made of. Every field is required but Color, Fault and Stopping.
 type Options struct {
 	Build   string // version of the binary, shown by /api/health
 	Color   string // shown by /api/health and X-Valor-Color; "" sends no header
@@ -38,6 +38,9 @@ type Options struct {
 	Metrics *metrics.Metrics
 	Log     *zap.Logger
 	Now     func() time.Time
+
+	// Stopping reports that no more requests are wanted: readiness says no, and connections end with their next answer. nil: never.
+	Stopping func() bool
 }
 
 // New builds the handler. It owns nothing: the store stays the caller's to close.
