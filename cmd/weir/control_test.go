@@ -61,6 +61,9 @@ func (f *fakeControl) service() admin.Service {
 	case o.Group == "green":
 		s.Groups[1].Mark, s.Groups[1].State = mark, mark.State
 	}
+	if f.has("well") {
+		return s
+	}
 	s.Groups[1].Targets = append(s.Groups[1].Targets, admin.Target{Address: "127.0.0.1:5004", State: "unhealthy", LastError: "connection \x1b[31mrefused"})
 	return s
 }

@@ -291,6 +291,9 @@ func latency(t admin.Target) string {
 
 func stamp(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
 
+// Clean is text from the network as it may reach a terminal: without control characters.
+func Clean(s string) string { return clean(s) }
+
 // clean drops control characters, among them those that move a terminal's cursor or change its colours.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
