@@ -22,6 +22,7 @@ import (
 
 	"github.com/valor-ivx/weir/app/api"
 	"github.com/valor-ivx/weir/app/auth"
+	"github.com/valor-ivx/weir/app/cache"
 	"github.com/valor-ivx/weir/app/metrics"
 	"github.com/valor-ivx/weir/app/store"
 )
@@ -48,7 +49,7 @@ type Service struct {
 	listener net.Listener
 	server   *http.Server
 	secure   bool
-	store    *store.Store
+	release  func() error // the store and the cache
 	log      *zap.Logger
 }
 
@@ -67,22 +68,27 @@ func Open(ctx context.Context, c Config, build string, log *zap.Logger) (_ *Serv
 	if err != nil {
 		return nil, fmt.Errorf("open service: %w", err)
 	}
+	kept, err := openCache(c)
+	if err != nil {
+		return nil, fmt.Errorf("open service: %w", errors.Join(err, db.Close()))
+	}
+	release := func() error { return errors.Join(kept.Close(), db.Close()) }
 	var lc net.ListenConfig
 	listener, err := lc.Listen(ctx, "tcp", c.Address)
 	if err != nil {
-		return nil, fmt.Errorf("open service: %w", errors.Join(err, db.Close()))
+		return nil, fmt.Errorf("open service: %w", errors.Join(err, release()))
 	}
 	for _, w := range c.Warnings {
 		log.Warn(w)
 	}
 	errorLog, err := zap.NewStdLogAt(log, zap.WarnLevel)
 	if err != nil {
-		return nil, fmt.Errorf("open service: %w", errors.Join(err, listener.Close(), db.Close()))
+		return nil, fmt.Errorf("open service: %w", errors.Join(err, listener.Close(), release()))
 	}
 	return &Service{
-		listener: listener, secure: certificate != nil, store: db, log: log,
+		listener: listener, secure: certificate != nil, release: release, log: log,
 		server: &http.Server{
-			Handler: handler(c, build, tokens, db, log), TLSConfig: certificate, ErrorLog: errorLog,
+			Handler: handler(c, parts{build, tokens, db, kept, log}), TLSConfig: certificate, ErrorLog: errorLog,
 			ReadHeaderTimeout: headTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 			IdleTimeout: idleTimeout, MaxHeaderBytes: maxHead,
 		},
@@ -104,7 +110,7 @@ func (s *Service) Serve(ctx context.Context) error {
 	s.log.Info("listening", zap.Stringer("address", s.Addr()), zap.Bool("tls", s.secure))
 	select {
 	case err := <-served:
-		return fmt.Errorf("serve: %w", errors.Join(err, s.store.Close()))
+		return fmt.Errorf("serve: %w", errors.Join(err, s.release()))
 	case <-ctx.Done():
 	}
 	s.log.Info("draining", zap.Duration("deadline", drainTimeout))
@@ -116,7 +122,7 @@ func (s *Service) Serve(ctx context.Context) error {
 		err = errors.Join(ErrDrain, s.server.Close())
 	}
 	<-served
-	if err := errors.Join(err, s.store.Close()); err != nil {
+	if err := errors.Join(err, s.release()); err != nil {
 		return fmt.Errorf("stop: %w", err)
 	}
 	s.log.Info("stopped")
@@ -130,18 +136,53 @@ func (s *Service) accept() error {
 	return s.server.Serve(s.listener)
 }
 
-func handler(c Config, build string, tokens *auth.Tokens, db *store.Store, log *zap.Logger) http.Handler {
-	return api.New(api.Options{
-		Build: build, Color: c.Color, Demo: c.Demo, Tokens: tokens, Store: db, Log: log, Now: time.Now,
+// parts are what a handler is made of beside the configuration.
+type parts struct {
+	build  string
+	tokens *auth.Tokens
+	db     *store.Store
+	kept   answers
+	log    *zap.Logger
+}
+
+func handler(c Config, p parts) http.Handler {
+	o := api.Options{
+		Build: p.build, Color: c.Color, Demo: c.Demo, Tokens: p.tokens, Store: p.db, Log: p.log, Now: time.Now,
 		Fault: api.Fault{Errors: c.FaultErrors, Latency: c.FaultLatency, Random: rand.Float64},
-		Metrics: metrics.New(metrics.Options{Version: build, Color: c.Color, Pools: func() []metrics.Pool {
+		Metrics: metrics.New(metrics.Options{Version: p.build, Color: c.Color, Pools: func() []metrics.Pool {
 			var pools []metrics.Pool
-			for _, p := range db.Pools() {
-				pools = append(pools, metrics.Pool(p))
+			for _, of := range p.db.Pools() {
+				pools = append(pools, metrics.Pool(of))
 			}
 			return pools
-		}, Sessions: func() float64 { return sessions(db) }}),
-	})
+		}, Sessions: func() float64 { return sessions(p.db) }, Cache: func() metrics.Cache { return cacheStats(p.kept) }}),
+	}
+	if c.CacheBytes > 0 || c.CacheRedis != "" {
+		o.Cache = p.kept
+	}
+	return api.New(o)
+}
+
+// answers is a cache.Memory or a cache.Redis.
+type answers interface {
+	api.Cache
+	Stats(context.Context) cache.Stats
+	Close() error
+}
+
+// openCache never waits for Redis, without which everything works.
+func openCache(c Config) (answers, error) {
+	if c.CacheRedis != "" {
+		return cache.NewRedis(cache.RedisOptions{URL: string(c.CacheRedis), TTL: c.CacheTTL, Now: time.Now})
+	}
+	return cache.NewMemory(cache.MemoryOptions{Bytes: c.CacheBytes, TTL: c.CacheTTL, Now: time.Now}), nil
+}
+
+// cacheStats counts for a scrape, which must not wait for a Redis that does not answer.
+func cacheStats(kept answers) metrics.Cache {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return metrics.Cache(kept.Stats(ctx))
 }
 
 // sessions counts logins for a scrape, which must not wait for a database that does not answer.

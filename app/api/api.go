@@ -23,7 +23,7 @@ import (
 // Version is the version of the HTTP interface, not of the build.
 const Version = "1.0.0"
 
-// Options is what a handler is made of. Every field is required but Color and Fault.
+// Options is what a handler is made of. Every field is required but Color, Fault and Cache.
 type Options struct {
 	Build   string // version of the binary, shown by /api/health
 	Color   string // shown by /api/health and X-Valor-Color; "" sends no header
@@ -31,6 +31,7 @@ type Options struct {
 	Tokens  *auth.Tokens
 	Fault   Fault
 	Store   *store.Store
+	Cache   Cache // nil: every answer is computed
 	Metrics *metrics.Metrics
 	Log     *zap.Logger
 	Now     func() time.Time
@@ -93,6 +94,7 @@ func describe(a huma.API, s *service) {
 		Summary: "Value a company by discounted cash flow",
 		Description: "{} or no body values the preset; each field given overrides it. null in a stage " +
 			"field takes the field away, so that the company-wide driver applies.",
+		Responses: answers[dcfBody](a, nil),
 	}), s.valueDCF)
 
 	describeComputations(a, s)

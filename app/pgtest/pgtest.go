@@ -110,18 +110,22 @@ func (c *Cluster) Close() error {
 	return errors.Join(err, os.RemoveAll(c.dir))
 }
 
-// Database makes an empty database and returns its connection string.
-func (c *Cluster) Database(ctx context.Context) (dsn string, err error) {
+// Database makes an empty database and returns its connection string, and what removes it with all its connections.
+func (c *Cluster) Database(ctx context.Context) (dsn string, drop func() error, err error) {
+	name := "test" + strconv.FormatInt(c.databases.Add(1), 10)
+	if err := c.exec(ctx, "CREATE DATABASE "+name); err != nil {
+		return "", nil, err
+	}
+	return c.dsn(name), func() error { return c.exec(context.WithoutCancel(ctx), "DROP DATABASE "+name+" WITH (FORCE)") }, nil
+}
+
+func (c *Cluster) exec(ctx context.Context, statement string) error {
 	conn, err := pgx.Connect(ctx, c.dsn("postgres"))
 	if err != nil {
-		return "", err
+		return err
 	}
-	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
-	name := "test" + strconv.FormatInt(c.databases.Add(1), 10)
-	if _, err := conn.Exec(ctx, "CREATE DATABASE "+name); err != nil {
-		return "", err
-	}
-	return c.dsn(name), nil
+	_, err = conn.Exec(ctx, statement)
+	return errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
 }
 
 func (c *Cluster) dsn(database string) string {

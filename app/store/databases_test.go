@@ -51,10 +51,15 @@ func postgres(t testing.TB) string {
 	if cluster.err != nil {
 		t.Fatal(cluster.err)
 	}
-	dsn, err := cluster.server.Database(t.Context())
+	dsn, drop, err := cluster.server.Database(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := drop(); err != nil {
+			t.Error(err)
+		}
+	})
 	return dsn
 }
 
