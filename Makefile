@@ -5,7 +5,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 GOFLAGS_BUILD := -trimpath -ldflags '$(LDFLAGS)'
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race fuzz lint golden check-configs e2e acceptance screenshots bench load deps ci docker
+.PHONY: help build run demo-rollback test race fuzz lint golden check-configs e2e acceptance screenshots bench load deps ci docker
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +16,10 @@ build: ## bin/weir and bin/valor-api, static
 
 run: build ## build, then the edge in front of two colours of the bundled API, in the foreground
 	@exec bin/weir demo
+
+RUNS ?= 1
+demo-rollback: build ## ship a bad version under 1,000 requests a second and see it taken back, then a good one; RUNS=20 for figures
+	@go run ./cmd/weir/internal/rollback -runs $(RUNS)
 
 test: ## everything that must pass, with Go alone
 	go vet ./...

@@ -110,7 +110,7 @@ func (x *Exchange) credit(now int64) {
 	limit := w.limit95.Load()
 	slow := limit > 0 && v.latency >= limit
 	if v.failed || slow {
-		client = maphash.Bytes(hashSeed, x.who.address)
+		client = x.unit()
 	}
 	if v.failed {
 		side.failed.Add(1)
@@ -127,6 +127,15 @@ func (x *Exchange) credit(now int64) {
 	if limit == 0 && side == &t.others && v.latency > 0 {
 		w.latencies[balancer.LatencyBucket(time.Duration(v.latency))].Add(1)
 	}
+}
+
+// unit is whose bad event it is: the client that was dealt to a group where clients are, who may come from many addresses and share each with others; else, and for
+// one that is met for the first time, the address.
+func (x *Exchange) unit() uint64 {
+	if x.service.Trial.Round > 0 && x.choice.Known {
+		return x.choice.Client
+	}
+	return maphash.Bytes(hashSeed, x.who.address)
 }
 
 // serverFault reports a gRPC status that stands for what a 5xx is elsewhere.
@@ -146,14 +155,20 @@ type clientSeconds struct{ places [4096]atomic.Int64 }
 // turn is that in which a client may have one bad event: never 0, which is an empty place.
 func (t *Trial) turn(now int64) int64 {
 	if t.Round > 0 {
-		return int64(t.Round)
+		return int64(t.Round) | rounds
 	}
 	return now/int64(time.Second) + 1
 }
 
-// first reports the client's first event in a turn.
+// rounds marks turns that are rounds: a reload may change from one kind to the other in the middle of a rollout.
+const rounds = 1 << 62
+
+// first reports the client's first event in a turn. What is told late, of a turn that is over, is none: it would clear the place for a second event in the present one.
 func (c *clientSeconds) first(client uint64, turn int64) bool {
 	place := &c.places[client%uint64(len(c.places))]
 	was := place.Load()
-	return was != turn && place.CompareAndSwap(was, turn)
+	if was != 0 && (was^turn)&rounds == 0 && turn <= was {
+		return false
+	}
+	return place.CompareAndSwap(was, turn)
 }

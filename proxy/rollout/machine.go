@@ -220,8 +220,11 @@ func (m *Machine) State() State {
 
 // figure is e to the power of log, as people read it.
 func figure(log float64) string {
-	if log > 13.8 {
+	switch {
+	case log > 13.8:
 		return "over 1000000"
+	case log > 4.6:
+		return fmt.Sprintf("%.0f", math.Exp(log))
 	}
 	return fmt.Sprintf("%.3g", math.Exp(log))
 }

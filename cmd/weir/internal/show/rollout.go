@@ -14,7 +14,7 @@ func Rollout(w io.Writer, service string, r admin.Rollout) {
 	if r.Reason != "" {
 		fmt.Fprintf(w, "  %s\n", clean(r.Reason))
 	}
-	fmt.Fprintf(w, "  evidence %.3g, rolled back at %.0f; %.1f failed requests beyond the tolerated ones, rolled back beyond %d\n", r.Evidence, r.Threshold, r.Harm, r.MaxHarm)
+	fmt.Fprintf(w, "  evidence %s, rolled back at %.0f; %.1f failed requests beyond the tolerated ones, rolled back beyond %d\n", evidence(r.Evidence), r.Threshold, r.Harm, r.MaxHarm)
 	fmt.Fprintf(w, "  %s failed %d of %d requests, the other groups %d of %d\n", clean(r.To), r.Green.Failed, r.Green.Requests, r.Others.Failed, r.Others.Requests)
 	if r.SlowP95 > 0 {
 		fmt.Fprintf(w, "  slow from %s (p95) and %s (p99) on: %s %d and %d, the other groups %d and %d\n", time.Duration(r.SlowP95), time.Duration(r.SlowP99), clean(r.To),
@@ -38,4 +38,15 @@ func RolloutLine(service string, r admin.Rollout) string {
 		line += fmt.Sprintf(", %s of %s", time.Duration(r.Held).Truncate(time.Second), time.Duration(r.Hold))
 	}
 	return line + ", started by " + clean(r.By)
+}
+
+// evidence is read beside its threshold: as a number, not as a power of ten.
+func evidence(e float64) string {
+	switch {
+	case e > 1e6:
+		return "over 1000000"
+	case e > 100:
+		return fmt.Sprintf("%.0f", e)
+	}
+	return fmt.Sprintf("%.3g", e)
 }
