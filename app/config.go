@@ -81,7 +81,7 @@ func Load(getenv func(string) string) (Config, error) {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		fail("VALOR_TLS_CERT and VALOR_TLS_KEY: set both or neither")
 	}
-	errs = append(errs, c.loadDatabase(env("VALOR_DATABASE", "file:valor.db"), getenv("VALOR_DATABASE_CONNECTIONS"), getenv("VALOR_DATABASE_TIMEOUT")))
+	errs = append(errs, c.loadDatabase(databaseOf(getenv), getenv("VALOR_DATABASE_CONNECTIONS"), getenv("VALOR_DATABASE_TIMEOUT")))
 	errs = append(errs, c.loadCache(env("VALOR_CACHE", "memory"), getenv("VALOR_CACHE_SIZE"), env("VALOR_CACHE_TTL", "5m")))
 	errs = append(errs, c.loadSecret(getenv("VALOR_JWT_SECRET")),
 		c.loadFault(getenv("VALOR_FAULT_ERRORS"), getenv("VALOR_FAULT_LATENCY")))
@@ -89,6 +89,13 @@ func Load(getenv func(string) string) (Config, error) {
 		return Config{}, err
 	}
 	return c, nil
+}
+
+func databaseOf(getenv func(string) string) string {
+	if v := getenv("VALOR_DATABASE"); v != "" {
+		return v
+	}
+	return "file:valor.db"
 }
 
 func (c *Config) loadDatabase(v, conns, timeout string) error {

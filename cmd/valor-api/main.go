@@ -33,8 +33,10 @@ func main() {
 		os.Exit(run())
 	case len(os.Args) == 2 && os.Args[1] == "version":
 		fmt.Println("valor-api", buildVersion())
+	case len(os.Args) == 3 && os.Args[1] == "backup":
+		os.Exit(backup(os.Args[2]))
 	default:
-		fmt.Fprintln(os.Stderr, "usage: valor-api [version]")
+		fmt.Fprintln(os.Stderr, "usage: valor-api [version | backup FILE]")
 		os.Exit(exitUsage)
 	}
 }
@@ -63,6 +65,18 @@ func run() int {
 		log.Error("stopped", zap.Error(err))
 		return exitFailed
 	}
+	return exitOK
+}
+
+// backup copies the database of VALOR_DATABASE, which may be in use, to a file.
+func backup(to string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := app.Backup(ctx, os.Getenv, to); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return exitFailed
+	}
+	fmt.Println("backed up to", to)
 	return exitOK
 }
 
