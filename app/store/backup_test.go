@@ -2,10 +2,12 @@ package store_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,30 +20,34 @@ import (
 func TestBackupUnderWrites(t *testing.T) {
 	o := store.Options{Path: database(t)}
 	s := open(t, o)
-	const writers, backups = 4, 5
+	const writers, backups = 4, 3
 	owner := func(w int) store.Owner { return store.Owner{Tenant: "t", User: fmt.Sprint("writer", w)} }
 	ctx, cancel := context.WithCancel(t.Context())
 	var mu sync.Mutex // guards written
+	further := sync.NewCond(&mu)
 	var written [writers]int
 	var wg sync.WaitGroup
 	for w := range writers {
 		wg.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
-				create(t, s, owner(w), n, "AAPL")
+				run := store.Run{ID: fmt.Sprint(w, "-", n), Ticker: "AAPL", Inputs: json.RawMessage(`{"ticker": "AAPL"}`), CreatedAt: at(n)}
+				if err := s.CreateRun(t.Context(), owner(w), run); err != nil {
+					t.Error(err)
+					cancel()
+				}
 				mu.Lock()
 				written[w]++
+				further.Signal()
 				mu.Unlock()
 			}
 		})
 	}
 	dir := t.TempDir()
 	for b := range backups {
-		for started := false; !started; { // every writer has come further than before
-			mu.Lock()
-			started = min(written[0], written[1], written[2], written[3]) > 10*(b+1)
-			mu.Unlock()
-		}
 		mu.Lock()
+		for slices.Min(written[:]) <= 10*(b+1) && ctx.Err() == nil { // every writer has come further than before
+			further.Wait()
+		}
 		before := written
 		mu.Unlock()
 		to := filepath.Join(dir, fmt.Sprintf("b %d.db", b))
