@@ -55,8 +55,8 @@ e2e: build ## scenarios against the shipped binary, small counts
 acceptance: build ## the same with the full counts; writes docs/acceptance.md
 	WEIR_ACCEPTANCE=1 go test -count=1 -timeout 60m -run 'E2E' ./cmd/weir/...
 
-screenshots: ## the dashboard as Chromium shows it (make deps), into docs/img
-	WEIR_SCREENSHOTS=$(CURDIR)/docs/img go test -count=1 -timeout 10m -run 'E2EDashboard$$' ./cmd/weir
+screenshots: ## the dashboard and the front end as Chromium shows them (make deps), into docs/img
+	WEIR_SCREENSHOTS=$(CURDIR)/docs/img go test -count=1 -timeout 10m -run 'E2E(Dashboard|Web)$$' ./cmd/weir
 
 bench: build ## side by side with nginx and HAProxy (make deps), writes docs/benchmarks.md; some only: BENCHFLAGS='-scenarios h2-get,handshake'
 	cd cmd/weirbench && CGO_ENABLED=0 go build -trimpath -o ../../bin/weirbench .

@@ -22,7 +22,8 @@ import (
 
 	"github.com/valor-ivx/weir/app/api"
 	"github.com/valor-ivx/weir/app/auth"
-	"github.com/valor-ivx/weir/app/cache"
+	"github.com/valor-ivx/weir/app/collab"
+	"github.com/valor-ivx/weir/app/market"
 	"github.com/valor-ivx/weir/app/metrics"
 	"github.com/valor-ivx/weir/app/store"
 )
@@ -33,6 +34,8 @@ var ErrDrain = errors.New("drain deadline passed")
 const (
 	// drainTimeout is below the 30 s after which container platforms kill.
 	drainTimeout = 10 * time.Second
+	// goodbyeTimeout is for clients of collaboration to answer that they have heard; those that are gone do not.
+	goodbyeTimeout = 3 * time.Second
 	// idleTimeout exceeds the 60 s for which the edge keeps an idle upstream connection: the side
 	// that sends requests must be the one to close, or a request meets a closing connection.
 	idleTimeout = 90 * time.Second
@@ -49,7 +52,9 @@ type Service struct {
 	listener net.Listener
 	server   *http.Server
 	secure   bool
-	release  func() error // the store and the cache
+	keepers  keepers
+	collab   *collab.Hub
+	market   *market.Service
 	log      *zap.Logger
 }
 
@@ -64,46 +69,50 @@ func Open(ctx context.Context, c Config, build string, log *zap.Logger) (_ *Serv
 	if err != nil {
 		return nil, fmt.Errorf("open service: %w", err)
 	}
-	db, err := store.Open(ctx, storeOptions(c))
+	kept, err := openKeepers(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("open service: %w", err)
 	}
-	kept, err := openCache(c)
+	errorLog, err := zap.NewStdLogAt(log, zap.WarnLevel)
 	if err != nil {
-		return nil, fmt.Errorf("open service: %w", errors.Join(err, db.Close()))
+		return nil, fmt.Errorf("open service: %w", errors.Join(err, kept.Close()))
 	}
-	release := func() error { return errors.Join(kept.Close(), db.Close()) }
-	var lc net.ListenConfig
-	listener, err := lc.Listen(ctx, "tcp", c.Address)
+	parts, err := assemble(c, build, tokens, kept, log)
 	if err != nil {
-		return nil, fmt.Errorf("open service: %w", errors.Join(err, release()))
+		return nil, fmt.Errorf("open service: %w", errors.Join(err, kept.Close()))
+	}
+	s := &Service{
+		secure: certificate != nil, keepers: kept, log: log, collab: parts.Collab, market: parts.Market,
+		server: &http.Server{
+			Handler: api.New(parts), TLSConfig: certificate, ErrorLog: errorLog,
+			ReadHeaderTimeout: headTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+			IdleTimeout: idleTimeout, MaxHeaderBytes: maxHead,
+		},
+	}
+	var lc net.ListenConfig
+	if s.listener, err = lc.Listen(ctx, "tcp", c.Address); err != nil {
+		return nil, fmt.Errorf("open service: %w", errors.Join(err, s.release()))
 	}
 	for _, w := range c.Warnings {
 		log.Warn(w)
 	}
-	errorLog, err := zap.NewStdLogAt(log, zap.WarnLevel)
-	if err != nil {
-		return nil, fmt.Errorf("open service: %w", errors.Join(err, listener.Close(), release()))
-	}
-	return &Service{
-		listener: listener, secure: certificate != nil, release: release, log: log,
-		server: &http.Server{
-			Handler: handler(c, parts{build, tokens, db, kept, log}), TLSConfig: certificate, ErrorLog: errorLog,
-			ReadHeaderTimeout: headTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
-			IdleTimeout: idleTimeout, MaxHeaderBytes: maxHead,
-		},
-	}, nil
+	return s, nil
 }
 
-func storeOptions(c Config) store.Options {
-	return store.Options{Path: c.DatabasePath, Postgres: string(c.Postgres), Conns: c.DatabaseConns, StatementTimeout: c.StatementTimeout}
+// release closes what the service owns but its listener, waiting for nobody outside. What has been closed stays so.
+func (s *Service) release() error {
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	s.collab.Close(ended)
+	s.market.Close()
+	return s.keepers.Close()
 }
 
 // Addr is where the service listens, which differs from the configuration for port 0.
 func (s *Service) Addr() net.Addr { return s.listener.Addr() }
 
 // Serve answers until ctx ends, then lets running requests finish for drainTimeout and closes the
-// store. Its one goroutine ends with the server. It returns ErrDrain when requests had to be cut.
+// store. Its goroutines end before it does. It returns ErrDrain when requests had to be cut.
 func (s *Service) Serve(ctx context.Context) error {
 	served := make(chan error, 1)
 	go func() { served <- s.accept() }()
@@ -117,7 +126,16 @@ func (s *Service) Serve(ctx context.Context) error {
 	// Not derived from ctx, which has just ended.
 	drain, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
+	// At once with the requests: the server does not know connections that it has handed over.
+	parted := make(chan struct{})
+	go func() {
+		defer close(parted)
+		goodbye, cancel := context.WithTimeout(drain, goodbyeTimeout)
+		defer cancel()
+		s.collab.Close(goodbye)
+	}()
 	err := s.server.Shutdown(drain)
+	<-parted
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = errors.Join(ErrDrain, s.server.Close())
 	}
@@ -136,53 +154,20 @@ func (s *Service) accept() error {
 	return s.server.Serve(s.listener)
 }
 
-// parts are what a handler is made of beside the configuration.
-type parts struct {
-	build  string
-	tokens *auth.Tokens
-	db     *store.Store
-	kept   answers
-	log    *zap.Logger
-}
-
-func handler(c Config, p parts) http.Handler {
+// assemble makes the parts of the handler. Its Collab and Market are the caller's to close.
+func assemble(c Config, build string, tokens *auth.Tokens, kept keepers, log *zap.Logger) (api.Options, error) {
 	o := api.Options{
-		Build: p.build, Color: c.Color, Demo: c.Demo, Tokens: p.tokens, Store: p.db, Log: p.log, Now: time.Now,
+		Build: build, Color: c.Color, Demo: c.Demo, Tokens: tokens, Store: kept.db, Cache: kept.cache(c), Log: log, Now: time.Now,
 		Fault: api.Fault{Errors: c.FaultErrors, Latency: c.FaultLatency, Random: rand.Float64},
-		Metrics: metrics.New(metrics.Options{Version: p.build, Color: c.Color, Pools: func() []metrics.Pool {
-			var pools []metrics.Pool
-			for _, of := range p.db.Pools() {
-				pools = append(pools, metrics.Pool(of))
-			}
-			return pools
-		}, Sessions: func() float64 { return sessions(p.db) }, Cache: func() metrics.Cache { return cacheStats(p.kept) }}),
+		Metrics: metrics.New(metrics.Options{Version: build, Color: c.Color, Pools: kept.pools, Cache: kept.stats,
+			Sessions: func() float64 { return sessions(kept.db) }}),
 	}
-	if c.CacheBytes > 0 || c.CacheRedis != "" {
-		o.Cache = p.kept
+	var err error
+	if o.Market, err = figures(c, o.Metrics, log); err != nil {
+		return api.Options{}, err
 	}
-	return api.New(o)
-}
-
-// answers is a cache.Memory or a cache.Redis.
-type answers interface {
-	api.Cache
-	Stats(context.Context) cache.Stats
-	Close() error
-}
-
-// openCache never waits for Redis, without which everything works.
-func openCache(c Config) (answers, error) {
-	if c.CacheRedis != "" {
-		return cache.NewRedis(cache.RedisOptions{URL: string(c.CacheRedis), TTL: c.CacheTTL, Now: time.Now})
-	}
-	return cache.NewMemory(cache.MemoryOptions{Bytes: c.CacheBytes, TTL: c.CacheTTL, Now: time.Now}), nil
-}
-
-// cacheStats counts for a scrape, which must not wait for a Redis that does not answer.
-func cacheStats(kept answers) metrics.Cache {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	return metrics.Cache(kept.Stats(ctx))
+	o.Collab = collab.New(collab.Options{Store: kept.db.Documents(), Metrics: o.Metrics.Sockets, Log: log, Now: o.Now, Limits: collab.Defaults()})
+	return o, nil
 }
 
 // sessions counts logins for a scrape, which must not wait for a database that does not answer.

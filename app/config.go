@@ -29,6 +29,9 @@ type Config struct {
 	TLSCert string // both or neither
 	TLSKey  string
 
+	ProviderURL string // of figures; "" for those that are shipped
+	ProviderKey Secret
+
 	FaultErrors  float64 // share of requests to fail, demo only
 	FaultLatency time.Duration
 
@@ -84,7 +87,8 @@ func Load(getenv func(string) string) (Config, error) {
 	errs = append(errs, c.loadDatabase(databaseOf(getenv), getenv("VALOR_DATABASE_CONNECTIONS"), getenv("VALOR_DATABASE_TIMEOUT")))
 	errs = append(errs, c.loadCache(env("VALOR_CACHE", "memory"), getenv("VALOR_CACHE_SIZE"), env("VALOR_CACHE_TTL", "5m")))
 	errs = append(errs, c.loadSecret(getenv("VALOR_JWT_SECRET")),
-		c.loadFault(getenv("VALOR_FAULT_ERRORS"), getenv("VALOR_FAULT_LATENCY")))
+		c.loadFault(getenv("VALOR_FAULT_ERRORS"), getenv("VALOR_FAULT_LATENCY")),
+		c.loadProvider(getenv("VALOR_PROVIDER_URL"), getenv("VALOR_PROVIDER_KEY")))
 	if err := errors.Join(errs...); err != nil {
 		return Config{}, err
 	}

@@ -147,7 +147,7 @@ type answer struct {
 }
 
 func (a *answer) WriteHeader(code int) {
-	if a.code == 0 && code >= 200 {
+	if a.code == 0 && (code >= 200 || code == http.StatusSwitchingProtocols) { // after which there is no other
 		a.code = code
 	}
 	a.ResponseWriter.WriteHeader(code)

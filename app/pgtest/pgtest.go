@@ -110,13 +110,19 @@ func (c *Cluster) Close() error {
 	return errors.Join(err, os.RemoveAll(c.dir))
 }
 
-// Database makes an empty database and returns its connection string, and what removes it with all its connections.
-func (c *Cluster) Database(ctx context.Context) (dsn string, drop func() error, err error) {
+// Database makes an empty database and returns its connection string.
+func (c *Cluster) Database(ctx context.Context) (dsn string, err error) {
 	name := "test" + strconv.FormatInt(c.databases.Add(1), 10)
-	if err := c.exec(ctx, "CREATE DATABASE "+name); err != nil {
-		return "", nil, err
+	return c.dsn(name), c.exec(ctx, "CREATE DATABASE "+name)
+}
+
+// Drop removes a database that Database made, with all its connections.
+func (c *Cluster) Drop(ctx context.Context, dsn string) error {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return err
 	}
-	return c.dsn(name), func() error { return c.exec(context.WithoutCancel(ctx), "DROP DATABASE "+name+" WITH (FORCE)") }, nil
+	return c.exec(ctx, "DROP DATABASE "+config.Database+" WITH (FORCE)")
 }
 
 func (c *Cluster) exec(ctx context.Context, statement string) error {

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -52,12 +53,12 @@ func postgres(t *testing.T) databases {
 	if cluster.err != nil {
 		t.Fatal(cluster.err)
 	}
-	dsn, drop, err := cluster.server.Database(t.Context())
+	dsn, err := cluster.server.Database(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := drop(); err != nil {
+		if err := cluster.server.Drop(context.Background(), dsn); err != nil {
 			t.Error(err)
 		}
 	})

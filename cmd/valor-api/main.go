@@ -5,7 +5,9 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -35,10 +37,33 @@ func main() {
 		fmt.Println("valor-api", buildVersion())
 	case len(os.Args) == 3 && os.Args[1] == "backup":
 		os.Exit(backup(os.Args[2]))
+	case os.Args[1] == "web":
+		os.Exit(writeWeb(os.Args[2:]))
 	default:
-		fmt.Fprintln(os.Stderr, "usage: valor-api [version | backup FILE]")
-		os.Exit(exitUsage)
+		os.Exit(usage())
 	}
+}
+
+func usage() int {
+	fmt.Fprintln(os.Stderr, "usage: valor-api [version | backup FILE | web --out DIR]")
+	return exitUsage
+}
+
+// writeWeb writes the front end to the folder of --out.
+func writeWeb(args []string) int {
+	flags := flag.NewFlagSet("web", flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // our own usage says it
+	dir := flags.String("out", "", "")
+	if err := flags.Parse(args); err != nil || flags.NArg() > 0 || *dir == "" {
+		return usage()
+	}
+	n, err := app.WriteWeb(*dir)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return exitFailed
+	}
+	fmt.Printf("%d files in %s\n", n, *dir)
+	return exitOK
 }
 
 func run() int {

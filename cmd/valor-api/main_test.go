@@ -158,6 +158,28 @@ func TestVersionAndUsage(t *testing.T) {
 	}
 }
 
+func TestWebWritesTheFrontEnd(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "web")
+	out, err := exec.Command(built, "web", "--out", dir).CombinedOutput()
+	if err != nil || !strings.HasSuffix(string(out), " files in "+dir+"\n") {
+		t.Fatalf("%v: %s", err, out)
+	}
+	index, err := os.ReadFile(filepath.Join(dir, "index.html"))
+	if err != nil || !strings.Contains(string(index), "<title>Valor IVX</title>") {
+		t.Errorf("%v: %s", err, index)
+	}
+	for _, args := range [][]string{{"web"}, {"web", "--out"}, {"web", "--out", ""}, {"web", dir}, {"web", "--out", dir, "more"}} {
+		var exit *exec.ExitError
+		if err := exec.Command(built, args...).Run(); !errors.As(err, &exit) || exit.ExitCode() != 2 {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+	var exit *exec.ExitError
+	if out, err := exec.Command(built, "web", "--out", filepath.Join(dir, "index.html")).CombinedOutput(); !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), "write web tree") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
 func TestBadEnvironmentEndsWithEveryReason(t *testing.T) {
 	cmd := exec.Command(built)
 	cmd.Env = []string{"VALOR_DATABASE=oracle://h/db", "VALOR_ENV=production"}
@@ -210,6 +232,9 @@ func slow(t *testing.T, latency string) (i *instance, answered chan error) {
 		answered <- err
 	}()
 	for { // until the metrics show it beside the scrape itself
+		if len(answered) > 0 {
+			t.Fatalf("answered before it was seen under way: %v", <-answered)
+		}
 		_, body, err := get(i.url + "/metrics")
 		if err != nil {
 			t.Fatal(err)
@@ -221,14 +246,18 @@ func slow(t *testing.T, latency string) (i *instance, answered chan error) {
 }
 
 func TestTermFinishesWhatItBegan(t *testing.T) {
+	t.Parallel()
 	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
-		i, answered := slow(t, "500ms")
-		if code := i.end(sig); code != 0 {
-			t.Errorf("%v: exit %d: %s", sig, code, strings.Join(i.logs, "\n"))
-		}
-		if err := <-answered; err != nil {
-			t.Errorf("%v: the request under way: %v", sig, err)
-		}
+		t.Run(fmt.Sprint(sig), func(t *testing.T) {
+			t.Parallel()
+			i, answered := slow(t, "4s") // long enough to be seen under way, and less than the drain deadline
+			if code := i.end(sig); code != 0 {
+				t.Errorf("exit %d: %s", code, strings.Join(i.logs, "\n"))
+			}
+			if err := <-answered; err != nil {
+				t.Errorf("the request under way: %v", err)
+			}
+		})
 	}
 }
 
