@@ -107,10 +107,7 @@ func describe(a huma.API, s *service) {
 	describeAccounts(a, s)
 	describeCollaboration(a)
 	describeMarket(a, s)
-	describeScenarios(a, s)
-	describeDealRuns(a, s)
-	describeNotes(a, s)
-	describeAudit(a, s)
+	describeDocuments(a, s)
 
 	owned := func(op huma.Operation) huma.Operation {
 		op.Tags = []string{"runs"}
