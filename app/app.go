@@ -52,7 +52,7 @@ type Service struct {
 	listener net.Listener
 	server   *http.Server
 	secure   bool
-	store    *store.Store
+	keepers  keepers
 	collab   *collab.Hub
 	market   *market.Service
 	log      *zap.Logger
@@ -71,20 +71,20 @@ func Open(ctx context.Context, c Config, build string, log *zap.Logger) (_ *Serv
 	if err != nil {
 		return nil, fmt.Errorf("open service: %w", err)
 	}
-	db, err := store.Open(ctx, storeOptions(c))
+	kept, err := openKeepers(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("open service: %w", err)
 	}
 	errorLog, err := zap.NewStdLogAt(log, zap.WarnLevel)
 	if err != nil {
-		return nil, fmt.Errorf("open service: %w", errors.Join(err, db.Close()))
+		return nil, fmt.Errorf("open service: %w", errors.Join(err, kept.Close()))
 	}
-	parts, err := assemble(c, build, tokens, db, log)
+	parts, err := assemble(c, build, tokens, kept, log)
 	if err != nil {
-		return nil, fmt.Errorf("open service: %w", errors.Join(err, db.Close()))
+		return nil, fmt.Errorf("open service: %w", errors.Join(err, kept.Close()))
 	}
 	s := &Service{
-		secure: certificate != nil, store: db, log: log, collab: parts.Collab, market: parts.Market, delay: c.DrainDelay,
+		secure: certificate != nil, keepers: kept, log: log, collab: parts.Collab, market: parts.Market, delay: c.DrainDelay,
 		server: &http.Server{
 			TLSConfig: certificate, ErrorLog: errorLog,
 			ReadHeaderTimeout: headTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
@@ -109,11 +109,7 @@ func (s *Service) release() error {
 	cancel()
 	s.collab.Close(ended)
 	s.market.Close()
-	return s.store.Close()
-}
-
-func storeOptions(c Config) store.Options {
-	return store.Options{Path: c.DatabasePath, Postgres: string(c.Postgres), Conns: c.DatabaseConns, StatementTimeout: c.StatementTimeout}
+	return s.keepers.Close()
 }
 
 // Addr is where the service listens, which differs from the configuration for port 0.
@@ -170,23 +166,18 @@ func (s *Service) accept() error {
 }
 
 // assemble makes the parts of the handler. Its Collab and Market are the caller's to close.
-func assemble(c Config, build string, tokens *auth.Tokens, db *store.Store, log *zap.Logger) (api.Options, error) {
+func assemble(c Config, build string, tokens *auth.Tokens, kept keepers, log *zap.Logger) (api.Options, error) {
 	o := api.Options{
-		Build: build, Color: c.Color, Demo: c.Demo, Tokens: tokens, Store: db, Log: log, Now: time.Now,
+		Build: build, Color: c.Color, Demo: c.Demo, Tokens: tokens, Store: kept.db, Cache: kept.cache(c), Log: log, Now: time.Now,
 		Fault: api.Fault{Errors: c.FaultErrors, Latency: c.FaultLatency, Random: rand.Float64},
-		Metrics: metrics.New(metrics.Options{Version: build, Color: c.Color, Pools: func() []metrics.Pool {
-			var pools []metrics.Pool
-			for _, p := range db.Pools() {
-				pools = append(pools, metrics.Pool(p))
-			}
-			return pools
-		}, Sessions: func() float64 { return sessions(db) }}),
+		Metrics: metrics.New(metrics.Options{Version: build, Color: c.Color, Pools: kept.pools, Cache: kept.stats,
+			Sessions: func() float64 { return sessions(kept.db) }}),
 	}
 	var err error
 	if o.Market, err = figures(c, o.Metrics, log); err != nil {
 		return api.Options{}, err
 	}
-	o.Collab = collab.New(collab.Options{Store: db.Documents(), Metrics: o.Metrics.Sockets, Log: log, Now: o.Now, Limits: collab.Defaults()})
+	o.Collab = collab.New(collab.Options{Store: kept.db.Documents(), Metrics: o.Metrics.Sockets, Log: log, Now: o.Now, Limits: collab.Defaults()})
 	return o, nil
 }
 
