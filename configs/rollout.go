@@ -6,6 +6,9 @@ import "time"
 type Rollout struct {
 	// The new group's weights in percent, rising, the last one 100.
 	Steps []Weight `toml:"steps" default:"1,5,25,50,100"`
+	// What the next weight is: "steps" takes the next of the list. "evidence" begins with the first and then takes the largest at which the new group,
+	// were it as bad as what it has served so far can hide, would not exceed max_harm within hold: ten times the one before at most, up to half of the traffic; then 100, when the same holds for bake.
+	Pace string `toml:"pace" default:"steps" enum:"steps|evidence"`
 	// Least time at each step but the last. A step ends when this has passed and the new group has served enough requests to have shown what
 	// is wrong with it (min_effect); until then the rollout is holding.
 	Hold time.Duration `toml:"hold" default:"1m" min:"0s" max:"720h"`

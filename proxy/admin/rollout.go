@@ -49,6 +49,9 @@ type Rollout struct {
 	Step   int      `json:"step"`
 	Steps  []Weight `json:"steps"`
 	Weight Weight   `json:"weight"`
+	// Pace is "steps", or "evidence" where Steps are those gone so far and the whole. Next is the weight that would come next as things stand, 0 for none.
+	Pace string `json:"pace"`
+	Next Weight `json:"next"`
 	// Evidence is the likelihood ratio against the group, at Threshold it is rolled back.
 	Evidence  float64 `json:"evidence"`
 	Threshold float64 `json:"threshold"`
@@ -92,6 +95,7 @@ type RolloutRequest struct {
 	// To is the only group without weight when empty.
 	To        string    `json:"to,omitempty"`
 	Steps     []Weight  `json:"steps,omitempty"`
+	Pace      *string   `json:"pace,omitempty"`
 	Hold      *Duration `json:"hold,omitempty"`
 	Bake      *Duration `json:"bake,omitempty"`
 	WarmUp    *Duration `json:"warm_up,omitempty"`

@@ -134,7 +134,15 @@ func (m *Machine) advance(p *Progress) {
 	case missing > 0:
 		p.Phase, p.Reason = Holding, m.state.To+" has not served enough at this step to be judged by"
 	case m.state.Step < len(m.state.Options.Steps):
-		p.Step++
+		weight := m.next()
+		if weight == 0 {
+			p.Phase, p.Reason = Holding, fmt.Sprintf("%s could be so bad, by what it has served, that a larger weight might cost more than max_harm", m.state.To)
+			return
+		}
+		p.Step, p.Weight = p.Step+1, 0
+		if weight != m.state.Options.Steps[m.state.Step] {
+			p.Weight = weight
+		}
 	default:
 		p.Phase = Promoted
 	}
@@ -208,7 +216,7 @@ func (m *Machine) Accept(p Progress) {
 		t := &m.state.Tally
 		t.InStep, t.Judged, t.Held, t.Lost = Pair{}, 0, 0, 0
 	}
-	m.state.Progress = p
+	m.state.enter(p)
 }
 
 // State is everything, to be stored.

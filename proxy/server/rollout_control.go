@@ -92,7 +92,7 @@ func (s *Server) writable(g *generation, name string, c admin.Change) (before ad
 // rolloutOptions are the service's, with what the request says in their place.
 func rolloutOptions(c *configs.Rollout, q admin.RolloutRequest) rollout.Options {
 	o := rollout.Options{
-		Hold: c.Hold, Bake: c.Bake, WarmUp: c.WarmUp, Tolerance: c.Tolerance, Alpha: c.Alpha, MaxHarm: c.MaxHarm, MinEffect: c.MinEffect, Latency: c.Latency,
+		Pace: rollout.Pace(c.Pace), Hold: c.Hold, Bake: c.Bake, WarmUp: c.WarmUp, Tolerance: c.Tolerance, Alpha: c.Alpha, MaxHarm: c.MaxHarm, MinEffect: c.MinEffect, Latency: c.Latency,
 	}
 	for _, w := range c.Steps {
 		o.Steps = append(o.Steps, uint32(w))
@@ -103,6 +103,7 @@ func rolloutOptions(c *configs.Rollout, q admin.RolloutRequest) rollout.Options 
 			o.Steps = append(o.Steps, uint32(w))
 		}
 	}
+	replace(&o.Pace, (*rollout.Pace)(q.Pace))
 	replace(&o.Hold, (*time.Duration)(q.Hold))
 	replace(&o.Bake, (*time.Duration)(q.Bake))
 	replace(&o.WarmUp, (*time.Duration)(q.WarmUp))

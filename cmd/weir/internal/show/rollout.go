@@ -23,6 +23,9 @@ func Rollout(w io.Writer, service string, r admin.Rollout) {
 	if r.Over() {
 		return
 	}
+	if r.Pace == "evidence" && r.Next > 0 {
+		fmt.Fprintf(w, "  next weight as things stand: %s %%\n", r.Next)
+	}
 	switch {
 	case r.Needs > 0 && r.NeedsTime > 0:
 		fmt.Fprintf(w, "  needs %d more requests of %s at this step, %s at this rate\n", r.Needs, clean(r.To), time.Duration(r.NeedsTime))
@@ -33,7 +36,11 @@ func Rollout(w io.Writer, service string, r admin.Rollout) {
 
 // RolloutLine is a rollout in one line.
 func RolloutLine(service string, r admin.Rollout) string {
-	line := fmt.Sprintf("service %s: rollout to %s %s, step %d of %d, weight %s %%", clean(service), clean(r.To), clean(r.State), r.Step, len(r.Steps), r.Weight)
+	of := fmt.Sprintf(" of %d", len(r.Steps))
+	if r.Pace == "evidence" && !r.Over() {
+		of = "" // that is found on the way
+	}
+	line := fmt.Sprintf("service %s: rollout to %s %s, step %d%s, weight %s %%", clean(service), clean(r.To), clean(r.State), r.Step, of, r.Weight)
 	if !r.Over() {
 		line += fmt.Sprintf(", %s of %s", time.Duration(r.Held).Truncate(time.Second), time.Duration(r.Hold))
 	}
