@@ -73,13 +73,23 @@ type Rollout struct {
 	SlowP99 Duration     `json:"slow_p99"`
 	Green   RolloutCount `json:"green"`
 	Others  RolloutCount `json:"others"`
-	Started time.Time    `json:"started"`
-	By      string       `json:"by"`
-	Ended   *time.Time   `json:"ended,omitempty"`
+	// Prewarm is how the group was warmed before the first step; absent where it was not, or not yet.
+	Prewarm *Prewarm   `json:"prewarm,omitempty"`
+	Started time.Time  `json:"started"`
+	By      string     `json:"by"`
+	Ended   *time.Time `json:"ended,omitempty"`
 }
 
 // Over reports a state that nothing follows.
 func (r *Rollout) Over() bool { return r.State != "running" && r.State != "holding" }
+
+// Prewarm is what asking the group for pages that the others were asked for lately came to: how many pages, and answers and errors of all its targets. It is no evidence.
+type Prewarm struct {
+	Pages    int      `json:"pages"`
+	Requests int      `json:"requests"`
+	Failed   int      `json:"failed"`
+	Took     Duration `json:"took"`
+}
 
 // RolloutCount is what became of the requests that were assigned to one side. Errors and the slow ones are at most one per client and second, Failed is all that failed.
 type RolloutCount struct {
@@ -98,6 +108,7 @@ type RolloutRequest struct {
 	Pace      *string   `json:"pace,omitempty"`
 	Hold      *Duration `json:"hold,omitempty"`
 	Bake      *Duration `json:"bake,omitempty"`
+	Prewarm   *Duration `json:"prewarm,omitempty"`
 	WarmUp    *Duration `json:"warm_up,omitempty"`
 	Tolerance *float64  `json:"tolerance,omitempty"`
 	Alpha     *float64  `json:"alpha,omitempty"`

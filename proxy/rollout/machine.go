@@ -56,6 +56,9 @@ func (m *Machine) observe(now int64, s *Sample) {
 	if m.state.Phase.Over() {
 		return
 	}
+	if m.state.cold() {
+		m.state.Warmth = s.Warmth
+	}
 	t, warm := &m.state.Tally, m.state.warm()
 	if m.state.Step > 0 {
 		t.Held += passed
@@ -119,6 +122,8 @@ func (m *Machine) decide(p *Progress) {
 		p.Phase, p.Reason = Holding, "paused by "+p.Paused
 	case !m.green:
 		p.Phase, p.Reason = Holding, m.state.To+" has no live target"
+	case m.state.cold():
+		p.Reason = m.state.To + " is asked for what the others were asked for lately, to be warm"
 	case m.state.Step == 0:
 		p.Step = 1
 	case m.state.Tally.Held >= m.hold():

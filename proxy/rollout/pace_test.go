@@ -136,3 +136,44 @@ func TestPaceByEvidencePromoted(t *testing.T) {
 		t.Errorf("%v, before %v", after.Options.Steps, s.Options.Steps)
 	}
 }
+
+// A green that has no clients yet is warmed first, and gets them once that is over; what it came to is stored. One that has clients, or that nobody wants warmed, is not.
+func TestPrewarmComesFirst(t *testing.T) {
+	o := options()
+	o.Prewarm = time.Minute
+	live := rollout.Sample{GreenLive: true, OthersLive: true}
+	m := begin(t, o)
+	for i := range int64(100) {
+		if next, changed := m.Step(1+i*int64(time.Second), live); changed {
+			m.Accept(next)
+		}
+		if s := m.State(); s.Step != 0 || s.Phase != rollout.Running || s.Share() != 0 {
+			t.Fatalf("%s at step %d", s.Phase, s.Step)
+		}
+	}
+	again, err := rollout.NewMachine(stored(t, m.State()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	live.Warmth = &rollout.Warmth{Pages: 3, Requests: 3, Failed: 1, Took: time.Second}
+	next, _ := again.Step(1, live)
+	again.Accept(next)
+	if s := stored(t, again.State()); s.Step != 1 || s.Warmth == nil || *s.Warmth != *live.Warmth || s.Tally.Green != (rollout.Count{}) {
+		t.Errorf("step %d, %+v", s.Step, s.Warmth)
+	}
+	live.Warmth = nil
+	s, err := rollout.Begin("green", "ann", map[string]uint32{"blue": 9900, "green": 100}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err = rollout.NewMachine(s); err != nil {
+		t.Fatal(err)
+	}
+	if next, _ := m.Step(1, live); next.Step != 1 {
+		t.Errorf("a green with clients waits: %+v", next)
+	}
+	o.Prewarm = 0
+	if next, _ := begin(t, o).Step(1, live); next.Step != 1 {
+		t.Errorf("without prewarm it waits: %+v", next)
+	}
+}

@@ -97,6 +97,22 @@ type State struct {
 	Base map[string]uint32 `json:"base"`
 	Progress
 	Tally Tally `json:"tally"`
+	// Warmth is how green was warmed; nil: it was not, or not yet.
+	Warmth *Warmth `json:"warmth,omitempty"`
+}
+
+// Warmth is what asking green for what the others were asked for came to. It is no evidence: no client was there.
+type Warmth struct {
+	// Pages is how many were known, Requests how many answers there were, from all targets, Failed how many of those were errors.
+	Pages    int           `json:"pages"`
+	Requests int           `json:"requests"`
+	Failed   int           `json:"failed"`
+	Took     time.Duration `json:"took"`
+}
+
+// cold reports a green that is still to be warmed: one that has clients already needs none of that.
+func (s *State) cold() bool {
+	return s.Step == 0 && s.Options.Prewarm > 0 && s.Warmth == nil && s.Base[s.To] == 0
 }
 
 // Check refuses a stored state that cannot be gone on with.

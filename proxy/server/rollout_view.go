@@ -28,6 +28,9 @@ func describeRollout(v *rollout.View) admin.Rollout {
 	if l := t.Limits; l != (rollout.Limits{}) {
 		d.SlowP95, d.SlowP99 = admin.Duration(l.P95), admin.Duration(l.P99)
 	}
+	if w := v.Warmth; w != nil {
+		d.Prewarm = &admin.Prewarm{Pages: w.Pages, Requests: w.Requests, Failed: w.Failed, Took: admin.Duration(w.Took)}
+	}
 	if !v.Ended.IsZero() {
 		ended := v.Ended
 		d.Ended = &ended

@@ -20,6 +20,9 @@ func Rollout(w io.Writer, service string, r admin.Rollout) {
 		fmt.Fprintf(w, "  slow from %s (p95) and %s (p99) on: %s %d and %d, the other groups %d and %d\n", time.Duration(r.SlowP95), time.Duration(r.SlowP99), clean(r.To),
 			r.Green.Slow95, r.Green.Slow99, r.Others.Slow95, r.Others.Slow99)
 	}
+	if p := r.Prewarm; p != nil && p.Requests > 0 {
+		fmt.Fprintf(w, "  warmed by %d requests for %d pages in %s, %d failed\n", p.Requests, p.Pages, time.Duration(p.Took).Round(time.Millisecond), p.Failed)
+	}
 	if r.Over() {
 		return
 	}
