@@ -1,6 +1,9 @@
 package configs
 
-import "strings"
+import (
+	"reflect"
+	"strings"
+)
 
 // NotBuiltNames lists what the gate refuses, as messages name it, with the values if only some are.
 func NotBuiltNames() []string {
@@ -33,4 +36,12 @@ func ParseWeight(f float64) (Weight, error) {
 	var w Weight
 	err := w.parseNumber(f)
 	return w, err
+}
+
+// Notations tells of a type of the language what it takes beside what its kind says: text of its own, true and false, a table of named tables.
+func Notations(t reflect.Type) (text, yesOrNo, tables bool) {
+	p := reflect.New(t).Interface()
+	_, text = p.(textParser)
+	_, yesOrNo = p.(boolParser)
+	return text, yesOrNo, t.Kind() == reflect.Struct && named(t)
 }

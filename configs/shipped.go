@@ -3,6 +3,7 @@ package configs
 import (
 	"embed"
 	"io/fs"
+	"slices"
 )
 
 //go:embed minimal.toml weir.toml
@@ -11,3 +12,10 @@ var shipped embed.FS
 // Shipped holds the configurations that come with Weir: minimal.toml, the smallest that works, and
 // weir.toml, the annotated reference of every key.
 func Shipped() fs.FS { return shipped }
+
+//go:embed schema.json
+var jsonSchema []byte
+
+// JSONSchema is the language as a JSON Schema (2020-12), for editors: keys with their manual, types, defaults, enumerations and bounds. A file that it accepts can still be refused by
+// Load, which sees what leads where; one that it refuses is refused by Load too.
+func JSONSchema() []byte { return slices.Clone(jsonSchema) }

@@ -15,7 +15,7 @@ var errChanged = &Error{500, FileChanged, nil}
 // sendSpan sends a part of the file, inside the kernel where that can be done.
 func (x *Exchange) sendSpan(s files.Span) *Error {
 	if s.Length >= http1.SendfileMin {
-		part := http1.FilePart{File: x.file.File, Offset: s.First, Length: s.Length, Disk: x.file.disk, Step: x.stepFile}
+		part := http1.FilePart{FD: x.file.File.FD(), Offset: s.First, Length: s.Length, Disk: x.file.disk, Step: x.stepFile}
 		moved, err := x.down.SendFile(&part)
 		x.sent += part.Sent
 		if moved {

@@ -19,17 +19,7 @@ import (
 )
 
 func (sh *shell) auditVerb() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "audit",
-		Short: "Judge what a configuration does for the safety of clients",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			fmt.Fprint(sh.stderr, cmd.UsageString())
-			return exitError(exitUsage)
-		},
-	}
-	cmd.AddCommand(sh.auditHeadersVerb())
-	return cmd
+	return sh.family("audit", "Judge what a configuration does for the safety of clients", sh.auditHeadersVerb())
 }
 
 // auditOptions are what audit headers can be told.

@@ -90,14 +90,6 @@ func (sh *shell) stop(ctx context.Context, a access, o stopOptions) error {
 }
 
 func (sh *shell) logsVerb() *cobra.Command {
-	logs := &cobra.Command{
-		Use:   "logs",
-		Short: "What concerns the log files",
-		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return usageError{errors.New("logs: say what, as in logs reopen")}
-		},
-	}
 	var a access
 	reopen := &cobra.Command{
 		Use:   "reopen",
@@ -106,8 +98,7 @@ func (sh *shell) logsVerb() *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return sh.reopenLogs(cmd.Context(), a) },
 	}
 	a.flags(reopen.Flags())
-	logs.AddCommand(reopen)
-	return logs
+	return sh.family("logs", "What concerns the log files", reopen)
 }
 
 func (sh *shell) reopenLogs(ctx context.Context, a access) error {

@@ -126,6 +126,19 @@ func (f *fakeControl) Steer(_ context.Context, _ string, o admin.Order, c admin.
 	return before, after, nil
 }
 
+func (f *fakeControl) Plan(_ context.Context, q admin.PlanRequest, _ admin.Change) (admin.Plan, error) {
+	switch {
+	case f.has("bad"):
+		return admin.Plan{}, &admin.InvalidError{Title: "configuration not valid", Details: badConfig}
+	case f.has("same"):
+		return admin.Plan{Path: q.Path, Generation: 4, Unchanged: true}, nil
+	}
+	return admin.Plan{
+		Path: q.Path, Generation: 4, Version: "abc", Changed: []string{"service.api.group.green.weight: 0 → 25"},
+		Effects: []admin.Effect{{Subject: "service api", Text: "25 % of the clients change their group"}}, Warnings: []admin.Detail{{Message: "a warning"}},
+	}, nil
+}
+
 func (f *fakeControl) Reload(context.Context, admin.Change) (admin.ReloadResult, error) {
 	switch {
 	case f.has("bad"):

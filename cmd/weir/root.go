@@ -31,12 +31,27 @@ func (sh *shell) root() *cobra.Command {
 		"A flag wins over its variable.\nnginx's -t, -c FILE, -s reload|quit|stop|reopen, -v and -V work too."
 	cmd.AddCommand(sh.hashPasswordVerb())
 	shim.flags(cmd.Flags())
-	cmd.AddCommand(sh.limitsVerb(), sh.auditVerb()) // what is looked at before it is in force
-	cmd.AddCommand(sh.drainVerb(), sh.evictVerb(), sh.pauseVerb(), sh.resumeVerb())
+	cmd.AddCommand(sh.limitsVerb(), sh.auditVerb(), sh.configVerb(), sh.planVerb()) // what is looked at before it is in force
+	cmd.AddCommand(sh.manVerb(), sh.drainVerb(), sh.evictVerb(), sh.pauseVerb(), sh.resumeVerb())
 	cmd.AddCommand(
 		sh.runVerb(), sh.checkVerb(), sh.reloadVerb(), sh.stopVerb(), sh.logsVerb(), sh.statusVerb(), sh.topVerb(), sh.certsVerb(),
 		sh.weightsVerb(), sh.rolloutVerb(), sh.explainVerb(), sh.demoVerb(), sh.versionVerb(), sh.healthcheckVerb(),
 	)
+	return cmd
+}
+
+// family is a verb that only leads to others.
+func (sh *shell) family(name, short string, verbs ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   name,
+		Short: short,
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			fmt.Fprint(sh.stderr, cmd.UsageString())
+			return exitError(exitUsage)
+		},
+	}
+	cmd.AddCommand(verbs...)
 	return cmd
 }
 

@@ -13,17 +13,7 @@ import (
 )
 
 func (sh *shell) limitsVerb() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "limits",
-		Short: "Try limits on the requests of an access log",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			fmt.Fprint(sh.stderr, cmd.UsageString())
-			return exitError(exitUsage)
-		},
-	}
-	cmd.AddCommand(sh.simulateVerb())
-	return cmd
+	return sh.family("limits", "Try limits on the requests of an access log", sh.simulateVerb())
 }
 
 // simulateOptions are what limits simulate can be told.

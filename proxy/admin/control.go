@@ -42,6 +42,8 @@ type Control interface {
 	// Reload reads the configuration again and waits until it is in force or refused. A refused one is an
 	// *InvalidError whose details carry positions. Change.Match is held against Status.Config.Version.
 	Reload(ctx context.Context, c Change) (ReloadResult, error)
+	// Plan says what a reload would do, without doing it. What would refuse the reload is the same *InvalidError.
+	Plan(ctx context.Context, q PlanRequest, c Change) (Plan, error)
 	// Explain decides a request without sending it.
 	Explain(ctx context.Context, q ExplainRequest) (Explanation, error)
 	// Config is the configuration in force, after defaults and expansion, with secrets redacted.

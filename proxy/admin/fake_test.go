@@ -121,6 +121,13 @@ func (f *fakeControl) Steer(_ context.Context, name string, o admin.Order, c adm
 	return before, f.state(), nil
 }
 
+func (f *fakeControl) Plan(_ context.Context, q admin.PlanRequest, c admin.Change) (admin.Plan, error) {
+	if !c.Match.Holds("g1") {
+		return admin.Plan{}, admin.ErrConflict
+	}
+	return admin.Plan{Path: q.Path, Generation: 1, Version: "g1", Changed: []string{"a"}, Effects: []admin.Effect{}}, nil
+}
+
 func (f *fakeControl) Reload(ctx context.Context, c admin.Change) (admin.ReloadResult, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

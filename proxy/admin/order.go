@@ -3,10 +3,7 @@ package admin
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 )
@@ -49,13 +46,8 @@ func ParseOrder(verb Verb, body []byte) (Order, error) {
 		MaxWaiting *int   `json:"max_waiting"`
 		Timeout    string `json:"timeout"`
 	}
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&text); err != nil && !errors.Is(err, io.EOF) {
-		return Order{}, &SyntaxError{Err: fmt.Errorf(`the body must be a JSON object such as {"group":"green"}: %w`, err)}
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return Order{}, &SyntaxError{Err: errors.New("there is something after the JSON object")}
+	if err := objectOrNone(body, `the body must be a JSON object such as {"group":"green"}`, &text); err != nil {
+		return Order{}, err
 	}
 	o := Order{Verb: verb, Group: text.Group, Target: text.Target, MaxWaiting: PauseMaxWaiting, Timeout: PauseTimeout}
 	bad := &InvalidError{Title: "order not acceptable"}

@@ -1,10 +1,7 @@
 package admin
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -83,13 +80,8 @@ func (a *api) explained(w http.ResponseWriter, r *http.Request) (answer, error) 
 // parseExplain reads and checks the description, so that a Control sees only requests that could be sent.
 func parseExplain(body []byte) (ExplainRequest, error) {
 	var q ExplainRequest
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&q); err != nil {
-		return q, &SyntaxError{Err: fmt.Errorf("read explain request: %w", err)}
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return q, &SyntaxError{Err: errors.New("there is something after the JSON object")}
+	if err := oneObject(body, "read explain request", &q); err != nil {
+		return q, err
 	}
 	if q.Method == "" {
 		q.Method = http.MethodGet

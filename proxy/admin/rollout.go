@@ -1,12 +1,10 @@
 package admin
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
 )
@@ -144,18 +142,7 @@ func (a *api) startRollout(ctx context.Context, c command) (answer, error) {
 
 // parseRollout reads the body of a start; none is a start by the service's own settings.
 func parseRollout(body []byte) (q RolloutRequest, err error) {
-	if len(bytes.TrimSpace(body)) == 0 {
-		return q, nil
-	}
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&q); err != nil {
-		return q, &SyntaxError{Err: fmt.Errorf("read rollout: %w", err)}
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return q, &SyntaxError{Err: errors.New("there is something after the JSON object")}
-	}
-	return q, nil
+	return q, objectOrNone(body, "read rollout", &q)
 }
 
 // tellRollout is the endpoint of a command.

@@ -47,7 +47,7 @@ func because(err error) *Error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ENAMETOOLONG):
 		return errMissing
-	case !errors.As(err, &number), errors.Is(err, fs.ErrPermission), number == syscall.ELOOP, number == syscall.ENXIO: // os.Root's own refusals have no number; ENXIO is a socket's
+	case !errors.As(err, &number), errors.Is(err, fs.ErrPermission), number == syscall.ELOOP, number == syscall.EXDEV, number == syscall.ENXIO: // os.Root's own refusals have no number, the kernel's is EXDEV; ENXIO is a socket's
 		return &Error{Refused, err}
 	}
 	return &Error{Failed, err}

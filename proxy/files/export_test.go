@@ -39,3 +39,6 @@ func (t *Tree) Uses() int {
 
 // Impatient makes the tree's disk one of turns that nobody waits for.
 func (t *Tree) Impatient(turns int) { t.disk = newDisk(turns, time.Nanosecond) }
+
+// Walk makes the tree resolve names as on a machine whose kernel does not.
+func (t *Tree) Walk() { t.now.walks = true }

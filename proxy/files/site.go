@@ -1,7 +1,6 @@
 package files
 
 import (
-	"os"
 	"strconv"
 	"time"
 
@@ -43,8 +42,8 @@ func (s *Site) Disk() *Disk { return s.tree.disk }
 
 // Found is what a request is answered with: an open file, which the finder closes, or a redirect.
 type Found struct {
-	File     *os.File // nil: the client is sent to the same path with a slash behind it
-	Name     string   // relative to the root; of a compressed sibling the sibling's
+	File     *File  // nil: the client is sent to the same path with a slash behind it
+	Name     string // relative to the root; of a compressed sibling the sibling's
 	Size     int64
 	Modified time.Time
 	Type     string // media type
@@ -71,11 +70,11 @@ func (s *Site) Find(path []byte, h *message.Header, now time.Time) (Found, error
 		return Found{}, err
 	}
 	defer s.tree.release(dir)
-	f, info, why := s.look(dir, &name, slash)
+	f, why := s.look(dir, &name, slash)
 	fallback := false
 	if why != nil && why.Why == Missing && s.options.Fallback != "" && !isAsset(extension(name)) && AcceptsPage(h) {
 		name, fallback = s.options.Fallback, true
-		f, info, why = dir.file(name)
+		f, why = dir.file(name)
 	}
 	switch {
 	case why != nil:
@@ -84,7 +83,7 @@ func (s *Site) Find(path []byte, h *message.Header, now time.Time) (Found, error
 		return Found{Name: name, Keep: s.keep[keepNot]}, nil
 	}
 	ext := extension(name)
-	found := Found{File: f, Name: name, Size: info.Size(), Modified: info.ModTime(), Type: typeOf(ext), Keep: s.keep[keepingOf(name, ext)], Fallback: fallback}
+	found := Found{File: f, Name: name, Size: f.size, Modified: f.modified, Type: typeOf(ext), Keep: s.keep[keepingOf(name, ext)], Fallback: fallback}
 	if fallback {
 		found.Keep = s.keep[keepNot]
 	}
@@ -100,11 +99,11 @@ func (s *Site) Find(path []byte, h *message.Header, now time.Time) (Found, error
 
 // look opens the file, or the index of the folder, and makes name the one that was opened. Without a file and without an error the client has asked for a folder as if it were a file;
 // a folder without an index is not told from nothing.
-func (s *Site) look(dir *handle, name *string, slash bool) (*os.File, os.FileInfo, *Error) {
+func (s *Site) look(dir *handle, name *string, slash bool) (*File, *Error) {
 	if !slash {
-		f, info, err := dir.open(*name)
-		if err != nil || !info.IsDir() {
-			return f, info, err
+		f, err := dir.open(*name)
+		if err != nil || !f.folder {
+			return f, err
 		}
 		_ = f.Close()
 	}
@@ -112,16 +111,16 @@ func (s *Site) look(dir *handle, name *string, slash bool) (*os.File, os.FileInf
 	if *name != "" {
 		index = *name + "/" + index
 	}
-	f, info, err := dir.file(index)
+	f, err := dir.file(index)
 	switch {
 	case err != nil:
-		return nil, nil, err
+		return nil, err
 	case !slash:
 		_ = f.Close()
-		return nil, nil, nil
+		return nil, nil
 	}
 	*name = index
-	return f, info, nil
+	return f, nil
 }
 
 // staleAfter is how much older than its file a compressed sibling may be: copying a folder gives both the time of their copy, in any order. An older one was made of what the file was
@@ -134,16 +133,16 @@ func (f *Found) compressed(dir *handle, h *message.Header) {
 	var tried [len(codings)]bool
 	for j := e.best(&tried); j >= 0; j = e.best(&tried) {
 		tried[j] = true
-		sibling, info, err := dir.file(f.Name + codings[j].ending)
+		sibling, err := dir.file(f.Name + codings[j].ending)
 		if err != nil {
 			continue // whatever it is: the file itself is there
 		}
-		if f.Modified.Sub(info.ModTime()) > staleAfter {
+		if f.Modified.Sub(sibling.modified) > staleAfter {
 			_ = sibling.Close()
 			continue
 		}
 		_ = f.File.Close()
-		f.File, f.Name, f.Size, f.Modified, f.Coding = sibling, f.Name+codings[j].ending, info.Size(), info.ModTime(), codings[j].name
+		f.File, f.Name, f.Size, f.Modified, f.Coding = sibling, f.Name+codings[j].ending, sibling.size, sibling.modified, codings[j].name
 		return
 	}
 }
@@ -158,6 +157,7 @@ func (f *Found) Close() {
 
 // Changed reports a file that was shortened or written anew since it was found. One that has grown has its beginning still: a log.
 func (f *Found) Changed() bool {
-	info, err := f.File.Stat()
-	return err != nil || info.Size() < f.Size || info.Size() == f.Size && !info.ModTime().Equal(f.Modified)
+	var now stat
+	_, err := f.File.look(&now)
+	return err != nil || now.size < f.Size || now.size == f.Size && !now.modified.Equal(f.Modified)
 }

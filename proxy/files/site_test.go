@@ -49,36 +49,50 @@ func trap(t testing.TB) string {
 	return root
 }
 
+// resolvers runs a test with a trap that the kernel resolves names in, where it does, and with one that os.Root walks through.
+func resolvers(t *testing.T, test func(t *testing.T, tr *files.Tree)) {
+	t.Run("as this machine does", func(t *testing.T) { test(t, tree(t, trap(t))) })
+	t.Run("walked", func(t *testing.T) {
+		tr := tree(t, trap(t))
+		tr.Walk()
+		test(t, tr)
+	})
+}
+
 // TestHostilePaths: with and without a page to fall back to nothing is found that is not for the public; a FIFO does not block.
 func TestHostilePaths(t *testing.T) {
 	if len(hostile) < 40 {
 		t.Fatalf("%d paths", len(hostile))
 	}
-	s := files.New(tree(t, trap(t)), files.Options{Index: "index.html"})
-	for _, path := range hostile {
-		if f, content, _, err := find(t, s, path); err == nil {
-			t.Errorf("%q found %q: %q", path, f.Name, content)
+	resolvers(t, func(t *testing.T, tr *files.Tree) {
+		s := files.New(tr, files.Options{Index: "index.html"})
+		for _, path := range hostile {
+			if f, content, _, err := find(t, s, path); err == nil {
+				t.Errorf("%q found %q: %q", path, f.Name, content)
+			}
 		}
-	}
-	s = files.New(tree(t, trap(t)), files.Options{Index: "index.html", Fallback: "index.html"})
-	for _, path := range hostile {
-		if f, content, _, err := find(t, s, path, "Accept", "text/html"); err == nil && (!f.Fallback || content != "page") {
-			t.Errorf("%q found %q: %q", path, f.Name, content)
+		s = files.New(tr, files.Options{Index: "index.html", Fallback: "index.html"})
+		for _, path := range hostile {
+			if f, content, _, err := find(t, s, path, "Accept", "text/html"); err == nil && (!f.Fallback || content != "page") {
+				t.Errorf("%q found %q: %q", path, f.Name, content)
+			}
 		}
-	}
+	})
 }
 
 // TestOrdinaryPaths: what people name files is served.
 func TestOrdinaryPaths(t *testing.T) {
-	s := files.New(tree(t, trap(t)), files.Options{Index: "index.html"})
-	for path, want := range map[string]string{
-		"/": "page", "/index.html": "page", "/a/b.txt": "text", "/%61/b%2etxt": "text", "/.well-known/security.txt": "contact", "/100%25.txt": "percent", "/with%20space.txt": "space",
-		"/%C3%BC.txt": "umlaut", "/ü.txt": "umlaut", "/link-in": "text",
-	} {
-		if _, got, _, err := find(t, s, path); err != nil || got != want {
-			t.Errorf("%s: %q %v, want %q", path, got, err, want)
+	resolvers(t, func(t *testing.T, tr *files.Tree) {
+		s := files.New(tr, files.Options{Index: "index.html"})
+		for path, want := range map[string]string{
+			"/": "page", "/index.html": "page", "/a/b.txt": "text", "/%61/b%2etxt": "text", "/.well-known/security.txt": "contact", "/100%25.txt": "percent", "/with%20space.txt": "space",
+			"/%C3%BC.txt": "umlaut", "/ü.txt": "umlaut", "/link-in": "text",
+		} {
+			if _, got, _, err := find(t, s, path); err != nil || got != want {
+				t.Errorf("%s: %q %v, want %q", path, got, err, want)
+			}
 		}
-	}
+	})
 }
 
 // TestFallback: only what a browser opens as an address, and only where nothing is.
@@ -106,8 +120,9 @@ func TestFallback(t *testing.T) {
 }
 
 // TestReasons: what is missing, what is refused and what failed are told apart for the log.
-func TestReasons(t *testing.T) {
-	tr := tree(t, trap(t))
+func TestReasons(t *testing.T) { resolvers(t, testReasons) }
+
+func testReasons(t *testing.T, tr *files.Tree) {
 	s := files.New(tr, files.Options{Index: "index.html"})
 	for path, want := range map[string]files.Why{
 		"/nothing": files.Missing, "/index.html/x": files.Missing, "/a": files.Missing, "/a/": files.Missing, "/.env": files.Refused, "/link-out/secret": files.Refused,

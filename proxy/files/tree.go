@@ -4,14 +4,15 @@ import (
 	"fmt"
 	"os"
 	"sync"
-	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // lookEvery is how often the folder's path is looked at again. Deploys exchange a whole folder, by a link or by renaming: the old one must not be served until the next reload.
 const lookEvery = time.Second
 
-// Tree is a folder whose files are served, and nothing outside of it: os.Root resolves every name, links included. It is a resource: whoever opens it closes it. It starts no goroutine.
+// Tree is a folder whose files are served, and nothing outside of it: the kernel (openat2), or os.Root, resolves every name beneath it, links included. It is a resource: whoever opens it closes it. It starts no goroutine.
 // What still asks it after Close, from a request that began before, is served by a handle of its own.
 type Tree struct {
 	path string
@@ -24,9 +25,11 @@ type Tree struct {
 
 // handle is one opened folder, closed by the last of those that use it.
 type handle struct {
-	root *os.Root
-	info os.FileInfo
-	uses int // under Tree.mu; the tree's own is one
+	root   *os.Root
+	folder *os.File // the same folder
+	info   os.FileInfo
+	walks  bool // the kernel does not resolve beneath it
+	uses   int  // under Tree.mu; the tree's own is one
 }
 
 // OpenTree opens the folder at path.
@@ -43,12 +46,27 @@ func openHandle(path string) (*handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	info, err := root.Stat(".")
+	h := &handle{root: root, uses: 1}
+	if h.folder, err = root.Open("."); err == nil {
+		h.info, err = h.folder.Stat()
+	}
 	if err != nil {
-		_ = root.Close()
+		h.close()
 		return nil, err
 	}
-	return &handle{root: root, info: info, uses: 1}, nil
+	fd, err, told := beneath(int(h.folder.Fd()), ".")
+	if h.walks = !told; told && err == nil {
+		_ = unix.Close(fd)
+	}
+	return h, nil
+}
+
+// close is of a folder that was only read: there is nothing to lose.
+func (h *handle) close() {
+	if h.folder != nil {
+		_ = h.folder.Close()
+	}
+	_ = h.root.Close()
 }
 
 // Close gives the folder back as soon as nobody is in it.
@@ -121,37 +139,42 @@ func (t *Tree) release(h *handle) {
 	last := h.uses == 0
 	t.mu.Unlock()
 	if last {
-		_ = h.root.Close() // of a folder that was only read there is nothing to lose
+		h.close()
 	}
 }
 
-// open opens a name for reading without waiting for whoever writes it: a FIFO opens at once and is then refused, as is everything that is no file and no folder.
-func (h *handle) open(name string) (*os.File, os.FileInfo, *Error) {
+// openFlags open for reading without waiting for whoever writes: a FIFO opens at once and is then refused, as is everything that is no file and no folder.
+const openFlags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY
+
+// open opens a name for reading.
+func (h *handle) open(name string) (*File, *Error) {
 	if name == "" {
 		name = "."
 	}
-	f, err := h.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
+	if !h.walks {
+		if fd, err, told := beneath(int(h.folder.Fd()), name); told {
+			return known(fd, err)
+		}
+	}
+	return known(h.walk(name))
+}
+
+// walk opens a name by os.Root.
+func (h *handle) walk(name string) (fd int, err error) {
+	f, err := h.root.OpenFile(name, openFlags, 0)
 	if err != nil {
-		return nil, nil, because(err)
+		return 0, err
 	}
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		_ = f.Close()
-		return nil, nil, because(err)
-	case !info.Mode().IsRegular() && !info.IsDir():
-		_ = f.Close()
-		return nil, nil, errRefused
-	}
-	return f, info, nil
+	defer func() { _ = f.Close() }()
+	return unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 }
 
 // file is open for files alone.
-func (h *handle) file(name string) (*os.File, os.FileInfo, *Error) {
-	f, info, err := h.open(name)
-	if err == nil && info.IsDir() {
+func (h *handle) file(name string) (*File, *Error) {
+	f, err := h.open(name)
+	if err == nil && f.folder {
 		_ = f.Close()
-		return nil, nil, errMissing
+		return nil, errMissing
 	}
-	return f, info, err
+	return f, err
 }

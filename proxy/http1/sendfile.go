@@ -2,7 +2,6 @@ package http1
 
 import (
 	"net"
-	"os"
 	"syscall"
 	"time"
 
@@ -14,7 +13,7 @@ const SendfileMin = 32 << 10
 
 // FilePart is a part of a file on its way to a client.
 type FilePart struct {
-	File           *os.File
+	FD             int // the file's descriptor, which stays open until SendFile returns
 	Offset, Length int64
 	// Disk is where those who may wait for a disk take turns. It is not held while a client is waited for.
 	Disk interface {
@@ -39,11 +38,8 @@ func (c *ServerConn) SendFile(p *FilePart) (moved bool, err error) {
 		return false, nil
 	}
 	m := fileMover{mover: mover{o: &c.out, size: spliceFirst}, part: p, offset: p.Offset}
-	err = m.open(p.File)
-	if err == nil {
-		c.out.flush()
-		err = m.run(raw)
-	}
+	c.out.flush()
+	err = m.run(raw)
 	if p.Sent = m.offset - p.Offset; p.Sent == 0 && m.refused {
 		return false, nil
 	}
@@ -54,20 +50,11 @@ func (c *ServerConn) SendFile(p *FilePart) (moved bool, err error) {
 type fileMover struct {
 	mover
 	part    *FilePart
-	file    int // its descriptor, alive as long as part.File is
 	offset  int64
 	step    int64 // asked for
 	took    int64 // sent of it
 	err     error // of the file
 	refused bool  // the kernel cannot do it
-}
-
-func (m *fileMover) open(f *os.File) error {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	return raw.Control(func(fd uintptr) { m.file = int(fd) })
 }
 
 func (m *fileMover) run(raw syscall.RawConn) error {
@@ -99,7 +86,7 @@ func (m *fileMover) once(fd uintptr) bool {
 		if m.err = m.part.Disk.Enter(); m.err != nil {
 			return true
 		}
-		n, err := sendfile(int(fd), m.file, &m.offset, int(m.step))
+		n, err := sendfile(int(fd), m.part.FD, &m.offset, int(m.step))
 		m.part.Disk.Leave()
 		switch {
 		case n > 0:

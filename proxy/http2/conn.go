@@ -197,15 +197,18 @@ func (c *Conn) finish(err error) {
 		c.client.heard()
 	}
 	stopped := c.drain.why != nil && !c.drain.broken
-	if ours || stopped {
+	switch {
+	case ours:
 		_ = c.conn.SetWriteDeadline(time.Now().Add(lingerTime)) // a write that hangs already does not get the whole of WriteTimeout
-	} else {
+	case stopped:
+		_ = c.conn.SetWriteDeadline(time.Now().Add(c.o.WriteTimeout)) // what is left is the end of an answer
+	default:
 		_ = c.conn.Close() // the client has left: nobody is to hang on writing to it
 	}
 	c.out.settle()
 	c.mu.Unlock()
 	if ours || stopped {
-		c.linger()
+		c.linger(stopped && !ours)
 	}
 	_ = c.conn.Close() // the peer may be gone already
 	c.mu.Lock()
@@ -232,28 +235,6 @@ func (c *Conn) cause(err error) error {
 		return &Error{Status: 502, Text: "upstream connection: " + fault.text}
 	}
 	return ErrClosed
-}
-
-const (
-	lingerTime  = time.Second // a client that has not read a GOAWAY in that time is not reading
-	lingerBytes = 1 << 20
-)
-
-// linger reads on for a moment after our side is shut: closing on unread data resets the connection and can destroy the GOAWAY on its way (RFC 9112 §9.6).
-func (c *Conn) linger() {
-	half, ok := c.conn.(interface{ CloseWrite() error }) // TCP and TLS both
-	if !ok || half.CloseWrite() != nil || c.conn.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
-		return
-	}
-	sink := borrow(smallBlock)
-	defer giveBack(sink)
-	for total := 0; total < lingerBytes; {
-		n, err := c.conn.Read(sink.buf)
-		if err != nil {
-			return
-		}
-		total += n
-	}
 }
 
 // Close ends the connection at once; Serve returns when its handlers have.

@@ -50,9 +50,9 @@ func (c *Conn) lastCall() {
 	c.drained()
 }
 
-// drained stops the reader when the last stream has ended.
+// drained stops the reader when the last stream has ended. One that has ended already may be listening to a client's last words: see linger.
 func (c *Conn) drained() {
-	if len(c.live) == 0 {
+	if len(c.live) == 0 && c.err == nil {
 		c.stop(errStopped)
 	}
 }

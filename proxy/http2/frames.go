@@ -250,6 +250,7 @@ func (c *Conn) takePriorityUpdate(f *frame) *connError {
 	}
 	if s := c.find(id); s != nil {
 		s.prio = message.ParsePriority(f.payload[4:])
+		c.next() // the stream that was woken last gives way to one that goes before it now, which must not sleep on
 	}
 	return c.spend(FloodPriority)
 }

@@ -104,8 +104,9 @@ func TestDrainBeforeServe(t *testing.T) {
 	}
 }
 
+// TestTimeouts: every wait for a client has its end, its code and its counter.
 func TestTimeouts(t *testing.T) {
-	const short = 1500 * time.Millisecond // within which everything else has to be said, on a machine that is busy
+	const short = time.Second
 	half := func(r *raw) { r.write([]byte{0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2}) }
 	cases := []struct {
 		name    string
@@ -129,22 +130,25 @@ func TestTimeouts(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			s := start(t, false, c.o, hello)
-			open := dial
-			if c.silent {
-				open = func(t *testing.T, s *server, _ ...xhttp2.Setting) *raw { return dialSilent(t, s) }
-			}
-			r := open(t, s)
-			c.say(r)
-			if code := r.end(); code != c.want {
-				t.Errorf("GOAWAY %v", code)
-			}
-			_ = r.conn.Close()
-			s.wait(1)
-			if c.counted(s.counters) != 1 {
-				t.Error("not counted")
-			}
+			synctest.Test(t, func(t *testing.T) {
+				c.o.Counters = new(http2.Counters)
+				r, ended := bubbled(t, &c.o, hello)
+				if !c.silent {
+					r.greet()
+				}
+				c.say(r)
+				begin := time.Now()
+				if code := r.end(); code != c.want {
+					t.Errorf("GOAWAY %v", code)
+				}
+				if took := time.Since(begin); took < short || took > short*3/2 {
+					t.Errorf("after %v", took)
+				}
+				<-ended
+				if c.counted(c.o.Counters) != 1 {
+					t.Error("not counted")
+				}
+			})
 		})
 	}
 }

@@ -29,6 +29,13 @@ const patience = 60 * time.Second
 func dial(t *testing.T, s *server, settings ...xhttp2.Setting) *raw {
 	t.Helper()
 	r := dialSilent(t, s)
+	r.greet(settings...)
+	return r
+}
+
+// greet exchanges settings.
+func (r *raw) greet(settings ...xhttp2.Setting) {
+	r.t.Helper()
 	r.write([]byte(http2.Preface))
 	r.check(r.fr.WriteSettings(settings...))
 	r.next(func(f xhttp2.Frame) bool {
@@ -40,7 +47,6 @@ func dial(t *testing.T, s *server, settings ...xhttp2.Setting) *raw {
 		sf, ok := f.(*xhttp2.SettingsFrame)
 		return ok && sf.IsAck()
 	})
-	return r
 }
 
 // dialSilent connects and says nothing.
@@ -50,6 +56,11 @@ func dialSilent(t *testing.T, s *server) *raw {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return rawOn(t, conn)
+}
+
+func rawOn(t *testing.T, conn net.Conn) *raw {
+	t.Helper()
 	t.Cleanup(func() { _ = conn.Close() })
 	r := &raw{t: t, conn: conn, fr: xhttp2.NewFramer(conn, conn)}
 	r.fr.AllowIllegalWrites = true

@@ -92,6 +92,9 @@ func (c *Conn) watchStreams(now int64) {
 }
 
 func (c *Conn) watchConn(now int64) {
+	if c.drain.why != nil { // the reader has been told to end, and may not have had its turn yet: once is enough
+		return
+	}
 	begun := c.since.Load()
 	switch {
 	case begun > 0 && now-begun > int64(c.o.HeaderTimeout):

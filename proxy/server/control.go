@@ -48,13 +48,8 @@ func (c control) Steer(ctx context.Context, service string, o admin.Order, ch ad
 // Reload implements admin.Control.
 func (c control) Reload(ctx context.Context, ch admin.Change) (admin.ReloadResult, error) {
 	result, err := c.s.reload(ctx, "admin", ch.Match)
-	switch {
-	case errors.Is(err, admin.ErrConflict):
-		return admin.ReloadResult{}, err
-	case errors.Is(err, errStopping):
-		return admin.ReloadResult{}, admin.ErrStopping
-	case err != nil:
-		return admin.ReloadResult{}, &admin.InvalidError{Title: "Configuration refused", Details: details(err)}
+	if err != nil {
+		return admin.ReloadResult{}, notInForce(err)
 	}
 	r := admin.ReloadResult{Generation: result.generation, Unchanged: result.unchanged, Changed: result.changed}
 	for _, w := range result.warnings {
@@ -65,6 +60,26 @@ func (c control) Reload(ctx context.Context, ch admin.Change) (admin.ReloadResul
 		r.Warnings = append(r.Warnings, admin.Detail{Message: note})
 	}
 	return r, nil
+}
+
+// notInForce is why a configuration is not in force, as the admin API says it.
+func notInForce(err error) error {
+	switch {
+	case errors.Is(err, admin.ErrConflict):
+		return err
+	case errors.Is(err, errStopping):
+		return admin.ErrStopping
+	}
+	return &admin.InvalidError{Title: "Configuration refused", Details: details(err)}
+}
+
+// Plan implements admin.Control.
+func (c control) Plan(_ context.Context, q admin.PlanRequest, ch admin.Change) (admin.Plan, error) {
+	p, err := c.s.forecast(q.Path, ch.Match)
+	if err != nil {
+		return admin.Plan{}, notInForce(err)
+	}
+	return p, nil
 }
 
 // Config implements admin.Control.

@@ -190,10 +190,17 @@ func TestRolloutCountsAStickyClientOnceAStep(t *testing.T) {
 	}
 	first := r.Green.Errors
 	s.call(http.StatusOK, "POST", "/v1/services/api/rollout/resume", "")
-	s.awaits("step 2", func(r admin.Rollout) bool { return r.Step == 2 })
+	// How many requests the step needs depends on who was dealt to green: by chance.
+	for round := 0; s.now().Step == 1; round++ {
+		if round == 200 {
+			t.Fatalf("no step after %d requests: %+v", said, s.now())
+		}
+		ask()
+	}
 	s.call(http.StatusOK, "POST", "/v1/services/api/rollout/pause", "")
-	n, _ = ask()
-	if r = s.now(); r.Step != 2 || r.Green.Errors > first+n || r.Green.Errors <= first+n/2 || first < before {
-		t.Errorf("%d clients at the next step, %d events before: %+v", n, first, r)
+	n, failures = ask()
+	// Both steps have each client once at most, and this one has those of the last round, whose places may fall together.
+	if r = s.now(); r.Step != 2 || r.Green.Errors > 2*uint64(len(people)) || r.Green.Errors <= first+n/2 || first < before {
+		t.Errorf("%d clients with %d failures at the next step, %d events before: %+v", n, failures, first, r)
 	}
 }

@@ -69,6 +69,12 @@ func (c *Client) Reload(ctx context.Context) (admin.ReloadResult, error) {
 	return r, c.do(ctx, call{method: http.MethodPost, path: "/v1/reload"}, &r)
 }
 
+// Plan asks what a reload of a file would do.
+func (c *Client) Plan(ctx context.Context, q admin.PlanRequest) (admin.Plan, error) {
+	var p admin.Plan
+	return p, c.do(ctx, call{method: http.MethodPost, path: "/v1/plan", body: q}, &p)
+}
+
 // ReopenLogs waits until the log files are open again.
 func (c *Client) ReopenLogs(ctx context.Context) error {
 	return c.do(ctx, call{method: http.MethodPost, path: "/v1/logs/reopen"}, nil)

@@ -98,6 +98,29 @@ func Reload(w io.Writer, r admin.ReloadResult) {
 	}
 }
 
+// Plan prints what a reload would change and what traffic would notice.
+func Plan(w io.Writer, p admin.Plan) {
+	if p.Unchanged {
+		fmt.Fprintf(w, "%s is what is in force (generation %d): a reload would do nothing\n", clean(p.Path), p.Generation)
+		return
+	}
+	fmt.Fprintf(w, "%s against generation %d\n", clean(p.Path), p.Generation)
+	for _, c := range p.Changed {
+		fmt.Fprintf(w, "  changes %s\n", clean(c))
+	}
+	if len(p.Effects) == 0 {
+		fmt.Fprintln(w, "traffic would notice nothing")
+	} else {
+		fmt.Fprintln(w, "traffic would notice")
+	}
+	for _, e := range p.Effects {
+		fmt.Fprintf(w, "  %s: %s\n", clean(e.Subject), clean(e.Text))
+	}
+	for _, d := range p.Warnings {
+		fmt.Fprintf(w, "warning: %s\n", clean(d.String()))
+	}
+}
+
 // Certificates prints one line for each, and under it what is wrong and when it is tried again.
 func Certificates(w io.Writer, list []admin.Certificate, now time.Time) {
 	if len(list) == 0 {
