@@ -44,5 +44,7 @@ func Begin(to, by string, weights map[string]uint32, o Options) (State, error) {
 	if o.Pace == PaceEvidence && len(o.Steps) > 2 {
 		o.Steps = slices.Delete(o.Steps, 1, len(o.Steps)-1) // what comes in between is found on the way
 	}
-	return State{To: to, By: by, Started: time.Now().UTC(), Options: o, Base: maps.Clone(weights), Progress: Progress{Phase: Running}}, nil
+	s := State{To: to, By: by, Started: time.Now().UTC(), Options: o, Base: maps.Clone(weights), Progress: Progress{Phase: Running}}
+	s.Timeline = s.noted(s.Started)
+	return s, nil
 }

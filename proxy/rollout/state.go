@@ -99,6 +99,9 @@ type State struct {
 	Tally Tally `json:"tally"`
 	// Warmth is how green was warmed; nil: it was not, or not yet.
 	Warmth *Warmth `json:"warmth,omitempty"`
+	// Timeline and Curve tell afterwards how it went: nothing is decided by them.
+	Timeline []Moment `json:"timeline,omitempty"`
+	Curve    []Point  `json:"curve,omitempty"`
 }
 
 // Warmth is what asking green for what the others were asked for came to. It is no evidence: no client was there.

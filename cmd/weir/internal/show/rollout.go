@@ -37,17 +37,30 @@ func Rollout(w io.Writer, service string, r admin.Rollout) {
 	}
 }
 
+// RolloutMoment is where a rollout was at a moment that has passed.
+func RolloutMoment(service string, r admin.Rollout) string {
+	line := place(service, r)
+	if r.Reason != "" {
+		line += ": " + clean(r.Reason)
+	}
+	return line
+}
+
 // RolloutLine is a rollout in one line.
 func RolloutLine(service string, r admin.Rollout) string {
-	of := fmt.Sprintf(" of %d", len(r.Steps))
-	if r.Pace == "evidence" && !r.Over() {
-		of = "" // that is found on the way
-	}
-	line := fmt.Sprintf("service %s: rollout to %s %s, step %d%s, weight %s %%", clean(service), clean(r.To), clean(r.State), r.Step, of, r.Weight)
+	line := place(service, r)
 	if !r.Over() {
 		line += fmt.Sprintf(", %s of %s", time.Duration(r.Held).Truncate(time.Second), time.Duration(r.Hold))
 	}
 	return line + ", started by " + clean(r.By)
+}
+
+func place(service string, r admin.Rollout) string {
+	of := fmt.Sprintf(" of %d", len(r.Steps))
+	if r.Pace == "evidence" && !r.Over() {
+		of = "" // that is found on the way
+	}
+	return fmt.Sprintf("service %s: rollout to %s %s, step %d%s, weight %s %%", clean(service), clean(r.To), clean(r.State), r.Step, of, r.Weight)
 }
 
 // evidence is read beside its threshold: as a number, not as a power of ten.
