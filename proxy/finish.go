@@ -22,6 +22,9 @@ func (x *Exchange) finish() {
 		if x.service != nil && x.service.Trial != nil {
 			x.credit(now)
 		}
+		if x.service != nil && x.service.Recent != nil {
+			x.remember(now)
+		}
 	}
 	if x.failed() {
 		x.noteFailure(now)

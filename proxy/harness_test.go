@@ -62,6 +62,7 @@ type edgeOptions struct {
 	from         netip.Addr      // valid: every connection is said to be this address's
 	certificates func() *edgetls.Store
 	trial        *proxy.Trial
+	recent       *proxy.Recent
 }
 
 func defaults(addresses ...string) edgeOptions {
@@ -110,6 +111,7 @@ func newEdge(t testing.TB, o edgeOptions) *edge {
 		shares = append(shares, balancer.Share{Name: name, Weight: o.weights[i]})
 	}
 	s.Split, s.Shares, s.Trial = balancer.NewSplit([]byte("secret"), 1, shares), shares, o.trial
+	s.Recent = o.recent
 	e.service = s
 	table, err := route.New([]route.Rule{{Name: "all", Kind: route.Prefix, Path: "/"}})
 	if err != nil {

@@ -75,6 +75,7 @@ type Service struct {
 	Testers         []Tester            // nil: none
 	Hold            *Hold               // in which requests wait while the service is paused; nil: it is not
 	Trial           *Trial              // nil: no group is on trial
+	Recent          *Recent             // nil: nobody is to be warmed by what is asked for
 	Mirror          Mirror              // nil: no request is asked again
 }
 

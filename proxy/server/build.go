@@ -86,6 +86,9 @@ func (g *generation) service(s *Server, c *configs.Service, old *generation) *pr
 			Baseline: counters.groups[name].baseline,
 		})
 	}
+	if len(names) > 1 && c.Rollout.Prewarm > 0 {
+		service.Recent = counters.remembers()
+	}
 	g.assign(s, service, c)
 	return service
 }
