@@ -232,7 +232,7 @@ func TestDialErrorsAreClassified(t *testing.T) {
 		timeout       time.Duration
 		kind          upstream.DialKind
 	}{
-		{"refused", refused(t), time.Second, upstream.DialRefused},
+		{"refused", refused(t), limit, upstream.DialRefused},
 		{"timeout", "127.0.0.1:1", time.Nanosecond, upstream.DialTimeout},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -238,7 +238,7 @@ func TestNamesFollowTheirRecords(t *testing.T) {
 	s := newNameServer(t)
 	s.set("api.example", "A 1 127.0.0.1", "AAAA 1 ::1")
 	events := newRecord()
-	r := newRegistry(t, upstream.Options{Events: events.events(), Resolver: s.resolver(t, "", "options attempts:1 timeout:1\n")})
+	r := newRegistry(t, upstream.Options{Events: events.events(), Resolver: s.resolver(t, "", "options attempts:1 timeout:30\n")})
 	p := acquire(t, r, upstream.PoolOptions{Targets: []upstream.Target{{DNS: "api.example:" + port, Weight: 1}}})
 	waitKnown(t, p)
 	four, six := "127.0.0.1:"+port, "[::1]:"+port

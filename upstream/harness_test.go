@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/valor-ivx/weir/proxy/porttest"
 	"github.com/valor-ivx/weir/upstream"
 )
 
@@ -179,14 +180,5 @@ func silentServer(t testing.TB) (address string, accepted <-chan net.Conn) {
 	return l.Addr().String(), conns
 }
 
-// refused is an address where nobody listens any more.
-func refused(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	_ = l.Close()
-	return address
-}
+// refused is an address where nobody listens as long as the test lasts.
+func refused(t testing.TB) string { return porttest.Reserve(t) }

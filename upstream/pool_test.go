@@ -228,11 +228,13 @@ func TestWhenNoneIsHealthy(t *testing.T) {
 func TestHangingTargetIsKnownAfterOneTimeout(t *testing.T) {
 	address, _ := silentServer(t)
 	r := newRegistry(t, upstream.Options{})
-	p := acquire(t, r, upstream.PoolOptions{Targets: targets(address), Health: &upstream.HealthOptions{Path: "/", Timeout: 50 * time.Millisecond}})
-	defer p.Release()
-	if s := p.Snapshot()[0]; s.State != upstream.Unknown {
+	patient := acquire(t, r, upstream.PoolOptions{Targets: targets(address), Health: &upstream.HealthOptions{Path: "/", Timeout: limit}})
+	if s := patient.Snapshot()[0]; s.State != upstream.Unknown {
 		t.Errorf("before the first answer the state is %v", s.State)
 	}
+	patient.Release()
+	p := acquire(t, r, upstream.PoolOptions{Targets: targets(address), Health: &upstream.HealthOptions{Path: "/", Timeout: 50 * time.Millisecond}})
+	defer p.Release()
 	waitKnown(t, p)
 	if s := p.Snapshot()[0]; s.State != upstream.Unhealthy {
 		t.Errorf("after the timeout the state is %v", s.State)

@@ -152,11 +152,14 @@ func (e *edge) unmendable(t *testing.T, c conf, generation int) {
 		if s := e.status(); s.Generation != uint64(generation) || len(s.Listeners) != 1 {
 			t.Errorf("%s: generation %d with %d listeners", bad.name, s.Generation, len(s.Listeners))
 		}
-		if l, err := net.Listen("tcp", free); err != nil {
-			t.Errorf("%s: the listener that was opened before the failure is still open: %v", bad.name, err)
-		} else {
-			_ = l.Close()
-		}
+		// Waited for, because the file watch tries the file once more, and holds the port while it does.
+		eventually(t, time.Minute, bad.name+": the listener that was opened before the failure is closed", func() bool {
+			l, err := net.Listen("tcp", free)
+			if err == nil {
+				_ = l.Close()
+			}
+			return err == nil
+		})
 	}
 }
 

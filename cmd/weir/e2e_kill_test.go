@@ -82,10 +82,13 @@ func TestE2EKill(t *testing.T) {
 		n, requests, time.Duration(traffic.longest.Load()).Round(time.Millisecond), slowest.Round(10*time.Millisecond))
 }
 
+// patientHealth takes a target that hangs for dead after no less than four seconds: long enough for the first requests to get there before.
+const patientHealth = "health = { path = \"/ready\", interval = \"4s\", timeout = \"4s\", rise = 1, fall = 1 }\n"
+
 // TestE2EHang stops blue without closing anything: requests on it end at response_timeout, later ones do not go there.
 func TestE2EHang(t *testing.T) {
 	t.Parallel()
-	k := twoProcesses(t, quickHealth+hanging)
+	k := twoProcesses(t, patientHealth+hanging)
 	address := k.address("http")
 	before := dialKept(t, address) // so that connections to blue exist
 	for range 20 {

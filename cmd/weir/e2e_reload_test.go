@@ -104,11 +104,9 @@ func (r *reloading) arrived(next int, way string) {
 	var s admin.Status
 	eventually(r.t, 10*time.Second, "the reload by "+way+" is in force", func() bool {
 		s = r.status()
-		return len(s.Listeners) == 2+next && s.Config.LastReload != nil // what is in force shows a moment before what came of the reload
+		// What is in force shows a moment before what came of the reload, and what came of the one before may be the refusal of a file that was being written.
+		return len(s.Listeners) == 2+next && s.Config.LastReload != nil && s.Config.LastReload.OK
 	})
-	if !s.Config.LastReload.OK {
-		r.t.Fatalf("reload by %s: %+v", way, s.Config.LastReload)
-	}
 	r.now, r.gen = next, s.Generation
 }
 
@@ -156,11 +154,12 @@ func TestE2EReloadUnderLoad(t *testing.T) {
 	if _, _, err := kept.do("GET", "/kept", ""); err != nil {
 		t.Errorf("the TLS connection of before: %v", err)
 	}
-	left := e2eFiles(t, r.process)
-	if left > files+8 { // resting upstream connections come and go
-		t.Errorf("%d open files after %d reloads, %d after 20", left, n, files)
-	}
 	requests := traffic.stop()
+	left := 0
+	eventually(t, time.Minute, "no more open files than after 20 reloads, but for resting upstream connections, which come and go", func() bool {
+		left = e2eFiles(t, r.process)
+		return left <= files+8
+	})
 	seen, frames := events.finish("the event stream"), socket.finish("the WebSocket")
 	if ok := r.metric("weir_config_last_reload_successful"); ok != "1" {
 		t.Errorf("weir_config_last_reload_successful %s", ok)

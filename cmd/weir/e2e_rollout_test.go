@@ -26,7 +26,7 @@ func TestE2ERolloutKill(t *testing.T) {
 	e.call(200, "POST", "/v1/services/api/rollout", `{"to":"green"}`, "X-Weir-Operator", "ann")
 	for range count(3, 20) {
 		e.signal(syscall.SIGKILL)
-		e.wait(5 * time.Second)
+		e.wait(40 * time.Second)
 		e = launch(t, e.dir, e.config)
 		e.ready()
 		eventually(t, 20*time.Second, "the rollout goes on at its step", func() bool { return now().Step == 1 })
@@ -42,7 +42,7 @@ func TestE2ERolloutKill(t *testing.T) {
 	}
 	e.must("rollout", "api", "abort")
 	e.signal(syscall.SIGKILL)
-	e.wait(5 * time.Second)
+	e.wait(40 * time.Second)
 	e = launch(t, e.dir, e.config)
 	e.ready()
 	if r := now(); r.State != "aborted" || e.status().Services[0].Weights()["blue"] != 10000 {

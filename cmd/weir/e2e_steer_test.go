@@ -26,7 +26,7 @@ func TestE2EOrdersKill(t *testing.T) {
 		} {
 			e.call(http.StatusOK, "POST", "/v1/services/api/"+o.verb, o.body, "Weir-Operator", "ann")
 			e.signal(syscall.SIGKILL)
-			e.wait(5 * time.Second)
+			e.wait(40 * time.Second)
 			e = launch(t, e.dir, e.config)
 			e.ready()
 			e.overlaySaid(t, "service api: "+o.said)

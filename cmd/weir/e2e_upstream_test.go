@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,7 +20,17 @@ func newSecureAPI(t *testing.T, dir, colour string) (address string) {
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "VALOR_ENV=demo", "VALOR_ADDRESS="+address, "VALOR_COLOR="+colour, "VALOR_DATABASE=file:"+filepath.Join(dir, colour+".db"),
 		"VALOR_JWT_SECRET="+strings.Repeat("s", 64), "VALOR_TLS_CERT="+filepath.Join(dir, "api.pem"), "VALOR_TLS_KEY="+filepath.Join(dir, "api.pem"))
-	start(t, cmd)
+	p := start(t, cmd)
+	eventually(t, 20*time.Second, colour+" listens", func() bool { // or the next check of a first one that fails is half a minute later
+		if !p.running() {
+			t.Fatalf("%s ended: %s%s", colour, p.out.String(), p.errs.String())
+		}
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err == nil
+	})
 	return address
 }
 

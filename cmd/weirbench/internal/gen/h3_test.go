@@ -75,8 +75,6 @@ func TestH3IsCounted(t *testing.T) {
 }
 
 func TestH3ReportsWhatIsNoMeasure(t *testing.T) {
-	gone := httptest.NewServer(nil) // TCP only
-	defer gone.Close()
 	for name, c := range map[string]struct {
 		addr netip.AddrPort
 		says string
@@ -87,7 +85,7 @@ func TestH3ReportsWhatIsNoMeasure(t *testing.T) {
 			w.Header().Set("Content-Length", "9")
 			panic(http.ErrAbortHandler)
 		}), "by HTTP/3"},
-		"no QUIC": {addrOf(gone), "by HTTP/3"},
+		"no QUIC": {nobody(t), "by HTTP/3"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := gen.StartH3(t.Context(), c.addr, "/", 2, 2)

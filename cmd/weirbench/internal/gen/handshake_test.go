@@ -73,8 +73,6 @@ func TestHandshakesReportWhatIsNoMeasure(t *testing.T) {
 		io.WriteString(w, "hel")
 		w.(http.Flusher).Flush()
 	}), false)
-	gone := httptest.NewServer(nil)
-	gone.Close()
 	for name, c := range map[string]struct {
 		addr netip.AddrPort
 		says string
@@ -83,7 +81,7 @@ func TestHandshakesReportWhatIsNoMeasure(t *testing.T) {
 		"no TLS":     {addrOf(plain), "TLS"},
 		"TLS 1.2":    {addrOf(old), "protocol version"},
 		"no length":  {addrOf(chunked), "no Content-Length"},
-		"gone":       {addrOf(gone), "refused"},
+		"gone":       {nobody(t), "refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := gen.StartHandshakes(t.Context(), c.addr, "/", 2)

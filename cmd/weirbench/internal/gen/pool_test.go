@@ -2,6 +2,8 @@ package gen_test
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -50,14 +52,19 @@ func TestDialRefusesOtherMachines(t *testing.T) {
 	}
 }
 
-func TestDialSaysWhoDoesNotListen(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// nobody is an address where nobody listens. The port may be dealt out again, but not with this address, which is nobody else's.
+func nobody(t *testing.T) netip.AddrPort {
+	t.Helper()
+	l, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 64+rand.IntN(128), rand.IntN(256), 1+rand.IntN(254)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := netip.MustParseAddrPort(l.Addr().String())
-	l.Close()
-	_, err = gen.Dial(t.Context(), gen.Target{Addr: addr, Conns: 3})
+	defer l.Close()
+	return netip.MustParseAddrPort(l.Addr().String())
+}
+
+func TestDialSaysWhoDoesNotListen(t *testing.T) {
+	_, err := gen.Dial(t.Context(), gen.Target{Addr: nobody(t), Conns: 3})
 	if err == nil || !strings.Contains(err.Error(), "connection 1 of 3") {
 		t.Errorf("Dial = %v", err)
 	}

@@ -17,6 +17,9 @@ const (
 	// timeout is how long one request may take; an edge under overload must have answered by then,
 	// if only to refuse.
 	timeout = 10 * time.Second
+	// late is for how long after the end requests are still sent that were due before it: the pacer knows when there are none left, and this ends an attack on an edge
+	// that cannot keep up. Without it a generator that stood still for the last moment would leave out what was due then. An overload is not to be kept up with, and ends on time.
+	late = 10 * time.Second
 	// workers bound the requests in flight, and with them sockets and memory, of both sides.
 	workers = 2000
 	// probeWorkers and probeFor find the capacity that overload exceeds: a closed loop, like compare's.
@@ -54,7 +57,11 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		plot.Downsample(plotPoints))
 	stairs := Stairs(steps)
 	var begin time.Time
-	err = run{targets: targets, pacer: stairs, length: stairs.Total()}.attack(ctx, func(hit *vegeta.Result) error {
+	length := stairs.Total()
+	if o.Profile != "overload" {
+		length += late
+	}
+	err = run{targets: targets, pacer: stairs, length: length}.attack(ctx, func(hit *vegeta.Result) error {
 		if begin.IsZero() {
 			begin = hit.Timestamp // results come in the order they end; the first hit was sent at about zero
 		}

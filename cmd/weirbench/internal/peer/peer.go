@@ -6,6 +6,7 @@ package peer
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -91,14 +92,18 @@ func Binary(n Name, weir string) (string, error) {
 	}
 }
 
-// FreeAddr returns a loopback address nobody listens on at the moment.
+// FreeAddr returns a loopback address nobody listens on at the moment. Its port is from below those that the kernel deals out by itself (ip_local_port_range begins at
+// 32768), so that none of the thousands of connections that are made until somebody binds it takes it.
 func FreeAddr() (netip.AddrPort, error) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("find a free port: %w", err)
+	var err error
+	for range 100 {
+		addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(10000+rand.IntN(20000)))
+		var l net.Listener
+		if l, err = net.Listen("tcp4", addr.String()); err == nil {
+			return addr, l.Close()
+		}
 	}
-	defer l.Close()
-	return netip.ParseAddrPort(l.Addr().String())
+	return netip.AddrPort{}, fmt.Errorf("find a free port: %w", err)
 }
 
 func writeConfig(dir, name, text string) (string, error) {
