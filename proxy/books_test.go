@@ -100,7 +100,7 @@ func (e *edge) audit() {
 		e.t.Errorf("%d requests counted, %d logged", counted, e.books.count)
 	}
 	if b := e.service.Breaker; b != nil {
-		if s := b.Status(e.now()); s.InFlight != 0 || s.Queued != [upstream.Priorities]int{} {
+		if s := b.Status(e.registry.Now()); s.InFlight != 0 || s.Queued != [upstream.Priorities]int{} {
 			e.t.Errorf("breaker after the end: %+v", s)
 		}
 	}

@@ -32,7 +32,6 @@ type edge struct {
 	books    *books // nil when the access log is off
 	sink     *observe.Sink
 	from     netip.Addr // of edgeOptions
-	now      func() int64
 }
 
 type edgeOptions struct {
@@ -58,7 +57,6 @@ type edgeOptions struct {
 	bots         []string        // of low priority
 	clock        func(now int64) // called with every reading of the clock; may panic
 	ahead        *atomic.Int64   // ns that the clock is ahead of the world's, by which sockets time out; nil: it is not
-	still        bool            // the clock stands: to the proxy nobody has waited for long, however long the machine takes
 	from         netip.Addr      // valid: every connection is said to be this address's
 	certificates func() *edgetls.Store
 	trial        *proxy.Trial
@@ -125,14 +123,9 @@ func newEdge(t testing.TB, o edgeOptions) *edge {
 		snap.Access = observe.NewAccessLog(observe.JSON, e.sink)
 	}
 	now := e.registry.Now
-	if o.still {
-		at := now()
-		now = func() int64 { return at }
-	}
-	e.now = now
 	if o.clock != nil {
 		now = func() int64 {
-			n := e.now()
+			n := e.registry.Now()
 			o.clock(n)
 			return n
 		}
