@@ -55,8 +55,8 @@ e2e: build ## scenarios against the shipped binary, small counts
 acceptance: build ## the same with the full counts; writes docs/acceptance.md
 	WEIR_ACCEPTANCE=1 go test -count=1 -timeout 60m -run 'E2E' ./cmd/weir/...
 
-screenshots: ## the dashboard as Chromium shows it (make deps), into docs/img
-	WEIR_SCREENSHOTS=$(CURDIR)/docs/img go test -count=1 -timeout 10m -run 'E2EDashboard$$' ./cmd/weir
+screenshots: ## the dashboard and the front end as Chromium shows them (make deps), into docs/img
+	WEIR_SCREENSHOTS=$(CURDIR)/docs/img go test -count=1 -timeout 10m -run 'E2E(Dashboard|Web)$$' ./cmd/weir
 
 bench: build ## side by side with nginx and HAProxy (make deps), writes docs/benchmarks.md; some only: BENCHFLAGS='-scenarios h2-get,handshake'
 	cd cmd/weirbench && CGO_ENABLED=0 go build -trimpath -o ../../bin/weirbench .
@@ -68,7 +68,7 @@ load: build ## steady, spike and overload against the demo; reports in load-repo
 
 deps: ## Debian packages that some tests and the bench use
 	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq nginx-light libnginx-mod-stream haproxy wrk nghttp2-client curl redis-server libnss3-tools >/dev/null
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq nginx-light libnginx-mod-stream haproxy wrk nghttp2-client curl redis-server postgresql libnss3-tools >/dev/null
 	command -v chromium google-chrome >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
 
 docker: ## the container image (needs a Docker engine)

@@ -22,6 +22,8 @@ import (
 
 	"github.com/valor-ivx/weir/app/api"
 	"github.com/valor-ivx/weir/app/auth"
+	"github.com/valor-ivx/weir/app/collab"
+	"github.com/valor-ivx/weir/app/market"
 	"github.com/valor-ivx/weir/app/metrics"
 	"github.com/valor-ivx/weir/app/store"
 )
@@ -32,6 +34,8 @@ var ErrDrain = errors.New("drain deadline passed")
 const (
 	// drainTimeout is below the 30 s after which container platforms kill.
 	drainTimeout = 10 * time.Second
+	// goodbyeTimeout is for clients of collaboration to answer that they have heard; those that are gone do not.
+	goodbyeTimeout = 3 * time.Second
 	// idleTimeout exceeds the 60 s for which the edge keeps an idle upstream connection: the side
 	// that sends requests must be the one to close, or a request meets a closing connection.
 	idleTimeout = 90 * time.Second
@@ -49,6 +53,8 @@ type Service struct {
 	server   *http.Server
 	secure   bool
 	store    *store.Store
+	collab   *collab.Hub
+	market   *market.Service
 	log      *zap.Logger
 }
 
@@ -63,56 +69,82 @@ func Open(ctx context.Context, c Config, build string, log *zap.Logger) (_ *Serv
 	if err != nil {
 		return nil, fmt.Errorf("open service: %w", err)
 	}
-	db, err := store.Open(ctx, store.Options{Path: c.DatabasePath})
+	db, err := store.Open(ctx, storeOptions(c))
 	if err != nil {
 		return nil, fmt.Errorf("open service: %w", err)
 	}
-	var lc net.ListenConfig
-	listener, err := lc.Listen(ctx, "tcp", c.Address)
+	errorLog, err := zap.NewStdLogAt(log, zap.WarnLevel)
 	if err != nil {
 		return nil, fmt.Errorf("open service: %w", errors.Join(err, db.Close()))
+	}
+	parts, err := assemble(c, build, tokens, db, log)
+	if err != nil {
+		return nil, fmt.Errorf("open service: %w", errors.Join(err, db.Close()))
+	}
+	s := &Service{
+		secure: certificate != nil, store: db, log: log, collab: parts.Collab, market: parts.Market,
+		server: &http.Server{
+			Handler: api.New(parts), TLSConfig: certificate, ErrorLog: errorLog,
+			ReadHeaderTimeout: headTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+			IdleTimeout: idleTimeout, MaxHeaderBytes: maxHead,
+		},
+	}
+	var lc net.ListenConfig
+	if s.listener, err = lc.Listen(ctx, "tcp", c.Address); err != nil {
+		return nil, fmt.Errorf("open service: %w", errors.Join(err, s.release()))
 	}
 	for _, w := range c.Warnings {
 		log.Warn(w)
 	}
-	errorLog, err := zap.NewStdLogAt(log, zap.WarnLevel)
-	if err != nil {
-		return nil, fmt.Errorf("open service: %w", errors.Join(err, listener.Close(), db.Close()))
-	}
-	return &Service{
-		listener: listener, secure: certificate != nil, store: db, log: log,
-		server: &http.Server{
-			Handler: handler(c, build, tokens, db, log), TLSConfig: certificate, ErrorLog: errorLog,
-			ReadHeaderTimeout: headTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
-			IdleTimeout: idleTimeout, MaxHeaderBytes: maxHead,
-		},
-	}, nil
+	return s, nil
+}
+
+// release closes what the service owns but its listener, waiting for nobody outside. What has been closed stays so.
+func (s *Service) release() error {
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	s.collab.Close(ended)
+	s.market.Close()
+	return s.store.Close()
+}
+
+func storeOptions(c Config) store.Options {
+	return store.Options{Path: c.DatabasePath, Postgres: string(c.Postgres), Conns: c.DatabaseConns, StatementTimeout: c.StatementTimeout}
 }
 
 // Addr is where the service listens, which differs from the configuration for port 0.
 func (s *Service) Addr() net.Addr { return s.listener.Addr() }
 
 // Serve answers until ctx ends, then lets running requests finish for drainTimeout and closes the
-// store. Its one goroutine ends with the server. It returns ErrDrain when requests had to be cut.
+// store. Its goroutines end before it does. It returns ErrDrain when requests had to be cut.
 func (s *Service) Serve(ctx context.Context) error {
 	served := make(chan error, 1)
 	go func() { served <- s.accept() }()
 	s.log.Info("listening", zap.Stringer("address", s.Addr()), zap.Bool("tls", s.secure))
 	select {
 	case err := <-served:
-		return fmt.Errorf("serve: %w", errors.Join(err, s.store.Close()))
+		return fmt.Errorf("serve: %w", errors.Join(err, s.release()))
 	case <-ctx.Done():
 	}
 	s.log.Info("draining", zap.Duration("deadline", drainTimeout))
 	// Not derived from ctx, which has just ended.
 	drain, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
+	// At once with the requests: the server does not know connections that it has handed over.
+	parted := make(chan struct{})
+	go func() {
+		defer close(parted)
+		goodbye, cancel := context.WithTimeout(drain, goodbyeTimeout)
+		defer cancel()
+		s.collab.Close(goodbye)
+	}()
 	err := s.server.Shutdown(drain)
+	<-parted
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = errors.Join(ErrDrain, s.server.Close())
 	}
 	<-served
-	if err := errors.Join(err, s.store.Close()); err != nil {
+	if err := errors.Join(err, s.release()); err != nil {
 		return fmt.Errorf("stop: %w", err)
 	}
 	s.log.Info("stopped")
@@ -126,15 +158,25 @@ func (s *Service) accept() error {
 	return s.server.Serve(s.listener)
 }
 
-func handler(c Config, build string, tokens *auth.Tokens, db *store.Store, log *zap.Logger) http.Handler {
-	return api.New(api.Options{
+// assemble makes the parts of the handler. Its Collab and Market are the caller's to close.
+func assemble(c Config, build string, tokens *auth.Tokens, db *store.Store, log *zap.Logger) (api.Options, error) {
+	o := api.Options{
 		Build: build, Color: c.Color, Demo: c.Demo, Tokens: tokens, Store: db, Log: log, Now: time.Now,
 		Fault: api.Fault{Errors: c.FaultErrors, Latency: c.FaultLatency, Random: rand.Float64},
 		Metrics: metrics.New(metrics.Options{Version: build, Color: c.Color, Pools: func() []metrics.Pool {
-			p := db.Pools()
-			return []metrics.Pool{{Name: "write", Stats: p.Write}, {Name: "read", Stats: p.Read}}
+			var pools []metrics.Pool
+			for _, p := range db.Pools() {
+				pools = append(pools, metrics.Pool(p))
+			}
+			return pools
 		}, Sessions: func() float64 { return sessions(db) }}),
-	})
+	}
+	var err error
+	if o.Market, err = figures(c, o.Metrics, log); err != nil {
+		return api.Options{}, err
+	}
+	o.Collab = collab.New(collab.Options{Store: db.Documents(), Metrics: o.Metrics.Sockets, Log: log, Now: o.Now, Limits: collab.Defaults()})
+	return o, nil
 }
 
 // sessions counts logins for a scrape, which must not wait for a database that does not answer.

@@ -13,14 +13,20 @@ import (
 // Config is everything the environment says. It is a value; Load makes valid ones.
 type Config struct {
 	Address string // host:port to listen on
-	// DatabasePath is the SQLite file.
-	DatabasePath string
+	// DatabasePath is the SQLite file; "" when Postgres is set, which is the connection string of a PostgreSQL database and may have a password.
+	DatabasePath     string
+	Postgres         Secret
+	DatabaseConns    int           // 0: the store's default
+	StatementTimeout time.Duration // 0: the store's default
 	// Secret signs access tokens. It is never logged.
 	Secret  Secret
 	Color   string
 	Demo    bool
 	TLSCert string // both or neither
 	TLSKey  string
+
+	ProviderURL string // of figures; "" for those that are shipped
+	ProviderKey Secret
 
 	FaultErrors  float64 // share of requests to fail, demo only
 	FaultLatency time.Duration
@@ -74,33 +80,50 @@ func Load(getenv func(string) string) (Config, error) {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		fail("VALOR_TLS_CERT and VALOR_TLS_KEY: set both or neither")
 	}
-	var err error
-	if c.DatabasePath, err = databasePath(env("VALOR_DATABASE", "file:valor.db")); err != nil {
-		errs = append(errs, err)
-	}
+	errs = append(errs, c.loadDatabase(env("VALOR_DATABASE", "file:valor.db"), getenv("VALOR_DATABASE_CONNECTIONS"), getenv("VALOR_DATABASE_TIMEOUT")))
 	if err := cacheSupported(env("VALOR_CACHE", "memory")); err != nil {
 		errs = append(errs, err)
 	}
 	errs = append(errs, c.loadSecret(getenv("VALOR_JWT_SECRET")),
-		c.loadFault(getenv("VALOR_FAULT_ERRORS"), getenv("VALOR_FAULT_LATENCY")))
+		c.loadFault(getenv("VALOR_FAULT_ERRORS"), getenv("VALOR_FAULT_LATENCY")),
+		c.loadProvider(getenv("VALOR_PROVIDER_URL"), getenv("VALOR_PROVIDER_KEY")))
 	if err := errors.Join(errs...); err != nil {
 		return Config{}, err
 	}
 	return c, nil
 }
 
-func databasePath(v string) (string, error) {
+func (c *Config) loadDatabase(v, conns, timeout string) error {
+	var errs []error
 	if path, ok := strings.CutPrefix(v, "file:"); ok {
 		// The pragmas are ours: parameters would be silently void, so they are refused.
 		if path == "" || strings.ContainsAny(path, "?#") || strings.HasPrefix(path, ":memory:") {
-			return "", fmt.Errorf("VALOR_DATABASE: %q is not file:PATH with a plain path", v)
+			errs = append(errs, fmt.Errorf("VALOR_DATABASE: %q is not file:PATH with a plain path", v))
 		}
-		return path, nil
+		c.DatabasePath = path
+		if timeout != "" {
+			errs = append(errs, errors.New("VALOR_DATABASE_TIMEOUT: only with a postgres://… database"))
+		}
+	} else if strings.HasPrefix(v, "postgres://") || strings.HasPrefix(v, "postgresql://") {
+		c.Postgres = Secret(v)
+	} else {
+		errs = append(errs, errors.New("VALOR_DATABASE: the value is neither file:PATH nor postgres://…")) // it is not shown: it may be a connection string
 	}
-	if strings.HasPrefix(v, "postgres://") || strings.HasPrefix(v, "postgresql://") {
-		return "", errors.New("VALOR_DATABASE: postgres is not supported yet, use file:PATH")
+	if conns != "" {
+		n, err := strconv.Atoi(conns)
+		if err != nil || n < 1 || n > 1000 {
+			errs = append(errs, fmt.Errorf("VALOR_DATABASE_CONNECTIONS: %q is not a number from 1 to 1000", conns))
+		}
+		c.DatabaseConns = n
 	}
-	return "", errors.New("VALOR_DATABASE: the value is not file:PATH")
+	if timeout != "" {
+		d, err := time.ParseDuration(timeout)
+		if err != nil || d < 10*time.Millisecond || d > writeTimeout {
+			errs = append(errs, fmt.Errorf("VALOR_DATABASE_TIMEOUT: %q is not a time from 10ms to %v", timeout, writeTimeout))
+		}
+		c.StatementTimeout = d
+	}
+	return errors.Join(errs...)
 }
 
 func cacheSupported(v string) error {

@@ -45,6 +45,17 @@ func TestEverythingSet(t *testing.T) {
 	}
 }
 
+func TestPostgres(t *testing.T) {
+	const dsn = "postgres://u:hunter2@db/valor?sslmode=verify-full"
+	c, err := load("VALOR_ENV=demo", "VALOR_DATABASE="+dsn, "VALOR_DATABASE_CONNECTIONS=50", "VALOR_DATABASE_TIMEOUT=2s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(c.Postgres) != dsn || c.DatabasePath != "" || c.DatabaseConns != 50 || c.StatementTimeout != 2*time.Second || strings.Contains(fmt.Sprintf("%+v %#v", c, c), "hunter2") {
+		t.Errorf("%+v", c)
+	}
+}
+
 func TestDemoGeneratesASecretAndSaysSo(t *testing.T) {
 	a, err := load("VALOR_ENV=demo")
 	b, err2 := load("VALOR_ENV=demo")
@@ -62,9 +73,10 @@ func TestBadEnvironment(t *testing.T) {
 		{"VALOR_JWT_SECRET=short", "VALOR_JWT_SECRET: needs 32 bytes or more"},
 		{"VALOR_ENV=Demo", `VALOR_ENV: "Demo" is neither production nor demo`},
 		{"VALOR_ADDRESS=5002", `VALOR_ADDRESS: "5002" is not host:port`},
-		{"VALOR_DATABASE=postgres://u:hunter2@h/db", "VALOR_DATABASE: postgres is not supported yet, use file:PATH"},
-		{"VALOR_DATABASE=mysql://u:hunter2@h/db", "VALOR_DATABASE: the value is not file:PATH"},
-		{"VALOR_DATABASE=valor.db", "VALOR_DATABASE: the value is not file:PATH"},
+		{"VALOR_DATABASE=mysql://u:hunter2@h/db", "VALOR_DATABASE: the value is neither file:PATH nor postgres://…"},
+		{"VALOR_DATABASE=valor.db", "VALOR_DATABASE: the value is neither file:PATH nor postgres://…"},
+		{"VALOR_DATABASE_CONNECTIONS=0", `VALOR_DATABASE_CONNECTIONS: "0" is not a number from 1 to 1000`},
+		{"VALOR_DATABASE_TIMEOUT=5s", "VALOR_DATABASE_TIMEOUT: only with a postgres://… database"},
 		{"VALOR_DATABASE=file:", "VALOR_DATABASE: \"file:\" is not file:PATH with a plain path"},
 		{"VALOR_DATABASE=file::memory:", "is not file:PATH with a plain path"},
 		{"VALOR_DATABASE=file:x.db?_pragma=journal_mode(OFF)", "is not file:PATH with a plain path"},
@@ -83,6 +95,11 @@ func TestBadEnvironment(t *testing.T) {
 		_, err := load(pairs...)
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: %v, want %s", c.env, err, c.want)
+		}
+	}
+	for _, bad := range []string{"5", "1ms", "2m", "x"} {
+		if _, err := load("VALOR_ENV=demo", "VALOR_DATABASE=postgres://h/db", "VALOR_DATABASE_TIMEOUT="+bad); err == nil {
+			t.Errorf("VALOR_DATABASE_TIMEOUT=%s was accepted", bad)
 		}
 	}
 	for _, bad := range []string{"VALOR_FAULT_ERRORS=2", "VALOR_FAULT_ERRORS=NaN", "VALOR_FAULT_ERRORS=5%",

@@ -20,6 +20,9 @@ func (c checker) service(s *Service) {
 		c.breaker(s.Breaker, joinKey(path, "breaker"))
 	}
 	c.rollout(&s.Rollout, joinKey(path, "rollout"))
+	if s.Shadow != nil {
+		c.shadow(s, joinKey(path, "shadow"))
+	}
 	c.transport(s, path)
 	if groups := joinKey(path, "group"); len(s.Groups) == 0 {
 		if !c.bad(path) {

@@ -24,6 +24,9 @@ func derive(cfg *Config, r *report, f *files) {
 		if len(s.Groups) == 1 && !r.pos.has(joinKey(joinKey(group, s.Groups[0].Name), "weight")) {
 			s.Groups[0].Weight = WeightFull
 		}
+		if o := s.Shadow; o != nil && o.From == "" {
+			o.From = onlyOther(s.Groups, o.To)
+		}
 	}
 	for i := range cfg.Limits {
 		if l := &cfg.Limits[i]; !r.pos.has(joinKey(joinKey("limit", l.Name), "burst")) {

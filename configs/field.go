@@ -113,6 +113,10 @@ func setText(v reflect.Value, text string) error {
 	if p, ok := v.Addr().Interface().(textParser); ok {
 		return p.parseText(text)
 	}
+	if p, ok := v.Addr().Interface().(numberParser); ok {
+		n, err := strconv.ParseFloat(text, 64)
+		return errors.Join(err, p.parseNumber(n))
+	}
 	if isDuration(v.Type()) {
 		d, err := time.ParseDuration(text)
 		v.SetInt(int64(d))

@@ -27,7 +27,7 @@ var sections = []struct{ typ, heading string }{
 	{"Admin", "[admin]"}, {"Log", "[log]"}, {"ClientIP", "[client_ip]"}, {"Cluster", "[cluster]"}, {"TLS", "[tls]"}, {"Certificate", "[[tls.certificate]]"}, {"ClientAuth", "[[tls.client_auth]]"}, {"ACME", "[tls.acme]"},
 	{"ACMECA", "[[tls.acme.ca]]"}, {"ACMEDNS", "[tls.acme.dns]"}, {"OnDemand", "[tls.on_demand]"}, {"ECH", "[tls.ech]"},
 	{"Listener", "[[listener]]"}, {"Headers", "[headers.NAME]"}, {"Limit", "[limit.NAME]"}, {"AccessList", "[access.NAME]"}, {"Auth", "[auth.NAME]"}, {"AuthAllow", "allow = { … }"}, {"WAF", "[waf.NAME]"}, {"Service", "[service.NAME]"}, {"UpstreamTLS", "[service.NAME.tls]"}, {"Health", "[service.NAME.health]"},
-	{"Ejection", "[service.NAME.ejection]"}, {"Retry", "[service.NAME.retry]"}, {"Hedge", "[service.NAME.hedge]"}, {"AdaptiveConcurrency", "[service.NAME.adaptive_concurrency]"}, {"Breaker", "[service.NAME.breaker]"},
+	{"Ejection", "[service.NAME.ejection]"}, {"Retry", "[service.NAME.retry]"}, {"Hedge", "[service.NAME.hedge]"}, {"AdaptiveConcurrency", "[service.NAME.adaptive_concurrency]"}, {"Shadow", "[service.NAME.shadow]"}, {"Breaker", "[service.NAME.breaker]"},
 	{"Rollout", "[service.NAME.rollout]"},
 	{"Group", "[service.NAME.group.GROUP]"}, {"Match", "[service.NAME.group.GROUP.match]"}, {"Target", "targets = [{ … }]"}, {"Route", "[[route]]"},
 	{"RouteFiles", "[route.files]"},

@@ -56,6 +56,8 @@ type Service struct {
 	Breaker *Breaker `toml:"breaker"`
 	// How traffic is moved to a new group by weir rollout, and what moves it back.
 	Rollout Rollout `toml:"rollout"`
+	// What another group would have answered, and where that differs. Default: nothing is asked twice.
+	Shadow *Shadow `toml:"shadow"`
 	// One table per group, [service.NAME.group.GROUP].
 	Groups []Group `toml:"group"` // sorted by name, at least one
 }

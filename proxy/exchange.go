@@ -69,6 +69,9 @@ type Exchange struct {
 	reportOn   string          // the policy that the request is a browser's report on; "": it is none
 	scratchKey []byte          // what a limit counts by
 
+	mirror Mirror // that is given the request at its end; nil: none
+	said   []byte // our lines of a request that is
+
 	scratch []byte // canonical path when it differs from the received one
 	lines   []byte // header lines of our own, being put together
 }
@@ -138,7 +141,7 @@ func (x *Exchange) begin(c *client, down downstream) {
 	x.deadline, x.headAt, x.attempts, x.status = 0, 0, 0, 0
 	x.reason, x.cause, x.began, x.broken, x.tunneled, x.eventStream, x.sent = ReasonNone, nil, false, false, false, false, 0
 	x.ours, x.counted, x.rpc, x.socket.stream, x.nonce.made = false, false, rpc{}, nil, false
-	x.path, x.lines, x.user, x.reportOn = nil, x.lines[:0], guarded{}, ""
+	x.path, x.lines, x.user, x.reportOn, x.mirror = nil, x.lines[:0], guarded{}, "", nil
 	x.identify()
 	x.open = true
 	c.listener.Metrics.RequestBegin()

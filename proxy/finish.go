@@ -32,6 +32,9 @@ func (x *Exchange) finish() {
 	if x.inspection != nil {
 		x.endInspection()
 	}
+	if x.mirror != nil {
+		x.reflect()
+	}
 	x.open = false
 	l.Metrics.RequestEnd()
 	x.peer = nil // a resting exchange keeps no old peer alive

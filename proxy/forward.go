@@ -74,6 +74,9 @@ func (x *Exchange) prepare() {
 		b = x.appendHandshake(b)
 	}
 	x.lines = b
+	if m := x.service.Mirror; m != nil {
+		x.sample(m)
+	}
 	if !x.upload.begun {
 		x.upload.begin(x)
 	}

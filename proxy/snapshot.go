@@ -74,6 +74,7 @@ type Service struct {
 	Testers         []Tester            // nil: none
 	Hold            *Hold               // in which requests wait while the service is paused; nil: it is not
 	Trial           *Trial              // nil: no group is on trial
+	Mirror          Mirror              // nil: no request is asked again
 }
 
 // Group is one colour of a service.

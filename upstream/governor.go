@@ -91,6 +91,11 @@ func (g *governor) release() {
 // Governed reports a peer whose requests are limited: what Pick has counted ends with Settle.
 func (p *Peer) Governed() bool { return p.governor != nil }
 
+// Full reports a peer that has as many requests to work on as it can now. It counts nothing.
+func (p *Peer) Full() bool {
+	return p.governor != nil && p.governor.inFlight.Load() >= p.governor.limit.Load()
+}
+
 // Settle ends what a peer works on for an attempt, at its response head or at its failure, whichever comes first: what follows takes the client's time. Done follows
 // at the attempt's end. Only for a peer that is Governed.
 func (p *Peer) Settle(now int64, o Outcome) {

@@ -15,6 +15,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/valor-ivx/weir/app/auth"
+	"github.com/valor-ivx/weir/app/collab"
+	"github.com/valor-ivx/weir/app/market"
 	"github.com/valor-ivx/weir/app/metrics"
 	"github.com/valor-ivx/weir/app/store"
 	"github.com/valor-ivx/weir/app/strictjson"
@@ -29,6 +31,8 @@ type Options struct {
 	Color   string // shown by /api/health and X-Valor-Color; "" sends no header
 	Demo    bool   // lets the endpoints that need a user work for the demo user
 	Tokens  *auth.Tokens
+	Collab  *collab.Hub
+	Market  *market.Service
 	Fault   Fault
 	Store   *store.Store
 	Metrics *metrics.Metrics
@@ -40,12 +44,14 @@ type Options struct {
 func New(o Options) http.Handler {
 	routes := &routeList{ServeMux: http.NewServeMux()}
 	routes.HandleFunc("GET /metrics", o.Metrics.Handler().ServeHTTP)
-	describe(humago.New(routes, config()), &service{
+	s := &service{
 		Options: o,
 		dcf:     strictjson.New[dcfRequest](),
 		run:     strictjson.New[createRunRequest](),
-		heavy:   newHeavy(), accounts: newAccounts(o.Tokens),
-	})
+		heavy:   newHeavy(), accounts: newAccounts(o.Tokens), documents: newDocuments(),
+	}
+	describe(humago.New(routes, config()), s)
+	routes.HandleFunc("GET "+collaborationPath, s.collaborate)
 	return newShell(o, routes)
 }
 
@@ -55,8 +61,9 @@ type service struct {
 	dcf strictjson.Decoder[dcfRequest]
 	run strictjson.Decoder[createRunRequest]
 
-	heavy    heavy // what takes milliseconds and more
-	accounts accounts
+	heavy     heavy // what takes milliseconds and more
+	accounts  accounts
+	documents documents
 }
 
 // config leaves out what huma's default adds to bodies ($schema) and paths (/docs, /schemas).
@@ -96,13 +103,16 @@ func describe(a huma.API, s *service) {
 
 	describeComputations(a, s)
 	describeAccounts(a, s)
+	describeCollaboration(a)
+	describeMarket(a, s)
+	describeScenarios(a, s)
+	describeDealRuns(a, s)
+	describeNotes(a, s)
+	describeAudit(a, s)
 
 	owned := func(op huma.Operation) huma.Operation {
-		op.RejectUnknownQueryParameters = true
 		op.Tags = []string{"runs"}
-		op.Errors = append(op.Errors, 401, 404, 500)
-		op.Middlewares, op.Security = huma.Middlewares{s.needsUser}, bearer()
-		return op
+		return s.owned(op)
 	}
 	huma.Register(a, owned(body(huma.Operation{
 		OperationID: "createRun", Method: http.MethodPost, Path: "/api/runs", Summary: "Save a run",

@@ -22,6 +22,8 @@ import (
 
 	"github.com/valor-ivx/weir/app/api"
 	"github.com/valor-ivx/weir/app/auth"
+	"github.com/valor-ivx/weir/app/collab"
+	"github.com/valor-ivx/weir/app/market"
 	"github.com/valor-ivx/weir/app/metrics"
 	"github.com/valor-ivx/weir/app/store"
 )
@@ -54,13 +56,28 @@ func start(t testing.TB, edit func(*api.Options)) *server {
 	}
 	o := api.Options{Tokens: tokens, Build: "v1.2.3", Color: "blue", Demo: true, Store: db, Log: zap.New(core), Now: s.now,
 		Metrics: metrics.New(metrics.Options{Version: "v1.2.3", Color: "blue", Pools: func() []metrics.Pool {
-			return []metrics.Pool{{Name: "write", Stats: db.Pools().Write}}
+			return []metrics.Pool{metrics.Pool(db.Pools()[0])}
 		}})}
+	o.Collab = collab.New(collab.Options{Store: db.Documents(), Metrics: o.Metrics.Sockets, Log: o.Log, Now: o.Now, Limits: collab.Defaults()})
+	fixtures, err := market.NewFixtures()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Market, err = market.New(market.Options{Provider: fixtures, Metrics: o.Metrics.Market, Log: o.Log, Now: o.Now}); err != nil {
+		t.Fatal(err)
+	}
 	if edit != nil {
 		edit(&o)
 	}
 	s.Server = httptest.NewServer(api.New(o))
-	t.Cleanup(func() { s.Server.Close(); db.Close() })
+	t.Cleanup(func() {
+		ended, cancel := context.WithCancel(context.Background())
+		cancel()
+		o.Collab.Close(ended)
+		o.Market.Close()
+		s.Server.Close()
+		db.Close()
+	})
 	return s
 }
 

@@ -220,7 +220,7 @@ func (s *service) logIn(ctx context.Context, in *accountInput) (*accountOutput, 
 	}
 	session, token, err := s.newSession(u)
 	if err == nil {
-		err = s.Store.CreateSession(ctx, session)
+		err = s.Store.CreateSession(ctx, u.Owner(), session)
 	}
 	if err != nil {
 		return nil, s.internal(ctx, err)
@@ -283,7 +283,7 @@ func (s *service) logOut(ctx context.Context, in *accountInput) (*messageOutput,
 	if issues := s.accounts.refresh.Decode(in.Payload.bytes, &r); len(issues) > 0 {
 		return nil, invalid(issues)
 	}
-	if err := s.Store.EndSession(ctx, auth.RefreshHash(r.RefreshToken)); err != nil {
+	if err := s.Store.EndSession(ctx, auth.RefreshHash(r.RefreshToken), s.Now()); err != nil {
 		return nil, s.internal(ctx, err)
 	}
 	out := &messageOutput{}

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/valor-ivx/weir/app/metrics"
+	"github.com/valor-ivx/weir/app/store"
 )
 
 // shell is what every request passes: request id, colour, fault, route, one log line, one count.
@@ -46,7 +47,7 @@ func (s *shell) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store") // no answer here is for anyone but its caller
 	}
 	out := &answer{ResponseWriter: w}
-	r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
+	r = r.WithContext(store.WithRequest(context.WithValue(r.Context(), requestIDKey{}, id), id))
 	// Deferred, because an aborted answer leaves by a panic and has to be counted too.
 	defer func() { s.finish(out, r, id, s.Now().Sub(began)) }()
 	s.serve(out, r, id)
@@ -146,7 +147,7 @@ type answer struct {
 }
 
 func (a *answer) WriteHeader(code int) {
-	if a.code == 0 && code >= 200 {
+	if a.code == 0 && (code >= 200 || code == http.StatusSwitchingProtocols) { // after which there is no other
 		a.code = code
 	}
 	a.ResponseWriter.WriteHeader(code)

@@ -80,22 +80,28 @@ func (t *Tokens) Access(who Identity, now time.Time) (string, error) {
 
 // Parse is who a token speaks for, or ErrExpired or ErrInvalid.
 func (t *Tokens) Parse(token string, now time.Time) (Identity, error) {
+	who, _, err := t.ParseUntil(token, now)
+	return who, err
+}
+
+// ParseUntil is Parse with when the token ends, for what goes on after the request that showed it.
+func (t *Tokens) ParseUntil(token string, now time.Time) (Identity, time.Time, error) {
 	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.HS256})
 	if err != nil {
-		return Identity{}, ErrInvalid
+		return Identity{}, time.Time{}, ErrInvalid
 	}
 	payload, err := signed.Verify(t.key)
 	var c claims
 	if err != nil || json.Unmarshal(payload, &c) != nil || c.Issuer != issuer || c.Type != typeAccess || c.Subject == "" || c.Tenant == "" {
-		return Identity{}, ErrInvalid
+		return Identity{}, time.Time{}, ErrInvalid
 	}
 	if now.Add(leeway).Before(time.Unix(c.Issued, 0)) {
-		return Identity{}, ErrInvalid
+		return Identity{}, time.Time{}, ErrInvalid
 	}
 	if now.After(time.Unix(c.Expires, 0).Add(leeway)) {
-		return Identity{}, ErrExpired
+		return Identity{}, time.Time{}, ErrExpired
 	}
-	return Identity{c.Subject, c.Tenant}, nil
+	return Identity{c.Subject, c.Tenant}, time.Unix(c.Expires, 0), nil
 }
 
 // NewRefresh is a token that means nothing but that its hash is stored.

@@ -36,6 +36,9 @@ type Metrics struct {
 
 	Logins Logins
 
+	Sockets *Sockets
+	Market  *Market
+
 	computations *prometheus.CounterVec
 
 	registry *prometheus.Registry
@@ -47,7 +50,7 @@ type Metrics struct {
 // New builds the registry. It panics on a duplicate name, which only a change of this file can cause.
 func New(o Options) *Metrics {
 	r := prometheus.NewRegistry()
-	m := &Metrics{registry: r}
+	m := &Metrics{registry: r, Sockets: newSockets(r), Market: newMarket(r)}
 	r.MustRegister(collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), poolCollector(o.Pools))
 
@@ -109,7 +112,7 @@ func (m *Metrics) Began() { m.inFlight.Inc() }
 
 // Route is the resolved children of one route.
 type Route struct {
-	classes  [6]prometheus.Counter // index 2 is 2xx; 0 and 1 stay nil
+	classes  [6]prometheus.Counter // index 2 is 2xx; 0 stays nil
 	duration prometheus.Observer
 	inFlight prometheus.Gauge
 }
@@ -117,7 +120,7 @@ type Route struct {
 // Route resolves, and thereby creates at zero, the series of one route.
 func (m *Metrics) Route(method, pattern string) *Route {
 	r := &Route{duration: m.duration.WithLabelValues(method, pattern), inFlight: m.inFlight}
-	for class, name := range [6]string{2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx"} {
+	for class, name := range [6]string{1: "1xx", 2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx"} {
 		if name != "" {
 			r.classes[class] = m.requests.WithLabelValues(method, pattern, name)
 		}
@@ -125,13 +128,18 @@ func (m *Metrics) Route(method, pattern string) *Route {
 	return r
 }
 
-// Done counts one finished request. A code outside 200..599 counts as 5xx: it is our mistake.
+// Done counts one finished request. A code outside 200..599 counts as 5xx: it is our mistake, but for 101, the life of a connection, which says nothing about
+// how long answers take.
 func (r *Route) Done(code int, took time.Duration) {
+	r.inFlight.Dec()
+	if code == http.StatusSwitchingProtocols {
+		r.classes[1].Inc()
+		return
+	}
 	class := code / 100
 	if class < 2 || class > 5 {
 		class = 5
 	}
 	r.classes[class].Inc()
 	r.duration.Observe(took.Seconds())
-	r.inFlight.Dec()
 }

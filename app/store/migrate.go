@@ -14,10 +14,10 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-//go:embed migrations/*.sql
+//go:embed migrations
 var migrations embed.FS
 
-// migrate brings the schema up to date while holding an exclusive lock on a file beside the
+// migrateSQLite brings the schema up to date while holding an exclusive lock on a file beside the
 // database. SQLite's own locks are not enough for two processes that start together: turning an
 // empty file into a WAL database answers "locked" without waiting for busy_timeout, and goose reads
 // the version before it begins the transaction that changes it. The kernel drops the lock with the
@@ -25,19 +25,27 @@ var migrations embed.FS
 //
 // A schema newer than this binary is left alone: while green is rolled out, blue may restart on the
 // schema green brought. Migrations therefore only add, and drop one release later.
-func migrate(ctx context.Context, path string, db *sql.DB) (err error) {
+func migrateSQLite(ctx context.Context, path string, db *sql.DB) (err error) {
 	unlock, err := lockFile(ctx, path+".lock")
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
 
-	dir, err := fs.Sub(migrations, "migrations")
+	return up(ctx, db, "sqlite")
+}
+
+// up runs the migrations of one dialect that the database does not have yet.
+func up(ctx context.Context, db *sql.DB, name string) error {
+	dir, err := fs.Sub(migrations, "migrations/"+name)
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, dir,
-		goose.WithDisableGlobalRegistry(true))
+	kind := goose.DialectSQLite3
+	if name == "postgres" {
+		kind = goose.DialectPostgres
+	}
+	provider, err := goose.NewProvider(kind, db, dir, goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}

@@ -20,39 +20,41 @@ func dsn(path string) string {
 
 // Any page of any order and search equals the same cut of a list sorted in memory.
 func TestPagesMatchAListSortedInMemory(t *testing.T) {
-	s := open(t, database(t))
-	tickers := []string{"AAPL", "MSFT", "A", "AA", "BRK.B", "100%", "A_L"}
-	var all []store.Run
-	for i := range 61 {
-		r := store.Run{ID: fmt.Sprint("run", i), Ticker: tickers[i*i%len(tickers)],
-			Inputs: json.RawMessage(fmt.Sprint(i)), CreatedAt: at(i * 7 % 20)} // times repeat
-		if err := s.CreateRun(t.Context(), ann, r); err != nil {
-			t.Fatal(err)
+	each(t, func(t *testing.T, db store.Options) {
+		s := open(t, db)
+		tickers := []string{"AAPL", "MSFT", "A", "AA", "BRK.B", "100%", "A_L"}
+		var all []store.Run
+		for i := range 61 {
+			r := store.Run{ID: fmt.Sprint("run", i), Ticker: tickers[i*i%len(tickers)],
+				Inputs: json.RawMessage(fmt.Sprint(i)), CreatedAt: at(i * 7 % 20)} // times repeat
+			if err := s.CreateRun(t.Context(), ann, r); err != nil {
+				t.Fatal(err)
+			}
+			create(t, s, bob, i, "AAPL")
+			all = append(all, r)
 		}
-		create(t, s, bob, i, "AAPL")
-		all = append(all, r)
-	}
-	rapid.Check(t, func(t *rapid.T) {
-		q := store.RunQuery{
-			Order:     rapid.SampledFrom([]store.RunOrder{store.ByCreation, store.ByTicker}).Draw(t, "order"),
-			Ascending: rapid.Bool().Draw(t, "ascending"),
-			Offset:    rapid.Int64Range(0, 70).Draw(t, "offset"),
-			Limit:     rapid.Int64Range(1, 30).Draw(t, "limit"),
-			Ticker:    rapid.SampledFrom([]string{"", "A", "AA", "L", ".", "%", "_", "ZZ", "'"}).Draw(t, "ticker"),
-		}
-		page, err := s.Runs(t.Context(), ann, q)
-		if err != nil {
-			t.Fatal(err)
-		}
-		want := expected(all, q)
-		if page.Total != int64(len(want)) {
-			t.Fatalf("total %d, want %d", page.Total, len(want))
-		}
-		want = want[min(q.Offset, int64(len(want))):]
-		want = want[:min(q.Limit, int64(len(want)))]
-		if got := ids(page.Runs); !slices.Equal(got, ids(want)) {
-			t.Fatalf("%+v:\ngot  %v\nwant %v", q, got, ids(want))
-		}
+		rapid.Check(t, func(t *rapid.T) {
+			q := store.RunQuery{
+				Order:     rapid.SampledFrom([]store.RunOrder{store.ByCreation, store.ByTicker}).Draw(t, "order"),
+				Ascending: rapid.Bool().Draw(t, "ascending"),
+				Offset:    rapid.Int64Range(0, 70).Draw(t, "offset"),
+				Limit:     rapid.Int64Range(1, 30).Draw(t, "limit"),
+				Ticker:    rapid.SampledFrom([]string{"", "A", "AA", "L", ".", "%", "_", "ZZ", "'"}).Draw(t, "ticker"),
+			}
+			page, err := s.Runs(t.Context(), ann, q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := expected(all, q)
+			if page.Total != int64(len(want)) {
+				t.Fatalf("total %d, want %d", page.Total, len(want))
+			}
+			want = want[min(q.Offset, int64(len(want))):]
+			want = want[:min(q.Limit, int64(len(want)))]
+			if got := ids(page.Runs); !slices.Equal(got, ids(want)) {
+				t.Fatalf("%+v:\ngot  %v\nwant %v", q, got, ids(want))
+			}
+		})
 	})
 }
 
@@ -83,14 +85,55 @@ func ids(runs []store.Run) []string {
 	return out
 }
 
+// From any run of a list, the page after it and the page before it are the same cuts as in memory, and say truly whether there is more.
+func TestPagesBesideARun(t *testing.T) {
+	each(t, func(t *testing.T, db store.Options) {
+		s := open(t, db)
+		var all []store.Run
+		for i := range 40 {
+			all = append(all, create(t, s, ann, i*11%9, []string{"AAPL", "A", "MSFT"}[i%3], fmt.Sprint("x", i)))
+			create(t, s, eve, i, "AAPL")
+		}
+		rapid.Check(t, func(t *rapid.T) {
+			q := store.RunQuery{
+				Order:     rapid.SampledFrom([]store.RunOrder{store.ByCreation, store.ByTicker}).Draw(t, "order"),
+				Ascending: rapid.Bool().Draw(t, "ascending"), Before: rapid.Bool().Draw(t, "before"),
+				Limit: rapid.Int64Range(1, 15).Draw(t, "limit"), Ticker: rapid.SampledFrom([]string{"", "A", "ZZ"}).Draw(t, "ticker"),
+			}
+			whole, err := s.Runs(t.Context(), ann, store.RunQuery{Order: q.Order, Ascending: q.Ascending, Ticker: q.Ticker, Limit: 100})
+			if err != nil || len(whole.Runs) != len(expected(all, q)) {
+				t.Fatalf("%d runs, %v", len(whole.Runs), err)
+			}
+			if len(whole.Runs) == 0 {
+				return
+			}
+			i := rapid.IntRange(0, len(whole.Runs)-1).Draw(t, "from")
+			from := whole.Runs[i].Place(q.Order)
+			q.From = &from
+			got, err := s.Runs(t.Context(), ann, q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			first, end := i+1, min(i+1+int(q.Limit), len(whole.Runs))
+			if q.Before {
+				first, end = max(0, i-int(q.Limit)), i
+			}
+			if !slices.Equal(ids(got.Runs), ids(whole.Runs[first:end])) || got.Total != whole.Total ||
+				got.Earlier != (first > 0) || got.Later != (end < len(whole.Runs)) {
+				t.Fatalf("%+v from %d: %v, earlier %v, later %v, total %d; want %v", q, i, ids(got.Runs), got.Earlier, got.Later, got.Total, ids(whole.Runs[first:end]))
+			}
+		})
+	})
+}
+
 const manyRuns = 100_000
 
 // many fills a database with runs of one owner over 500 tickers, around 600 bytes each.
 func many(t testing.TB) *store.Store {
 	t.Helper()
 	path := database(t)
-	s := open(t, path)
-	db := rawDB(t, path)
+	s := open(t, store.Options{Path: path})
+	db := rawDB(t, store.Options{Path: path})
 	exec(t, db, `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < ?)
 		INSERT INTO runs (run_id, tenant_id, user_id, ticker, inputs, created_at)
 		SELECT 'run'||i, 't1', 'ann', 'TK'||(i*7919%500), '{"pad":"'||hex(zeroblob(300))||'"}', i FROM n`, manyRuns)
@@ -106,6 +149,8 @@ var deepQueries = []struct {
 	{"first", store.RunQuery{Limit: 20}},
 	{"first of 100", store.RunQuery{Limit: 100}},
 	{"by ticker", store.RunQuery{Limit: 20, Order: store.ByTicker}},
+	{"middle by place", store.RunQuery{Limit: 20, From: &store.Place{Time: manyRuns / 2, Seq: manyRuns / 2}}},
+	{"middle by place and ticker", store.RunQuery{Limit: 20, From: &store.Place{Text: "TK300", Time: manyRuns / 2, Seq: manyRuns / 2}, Order: store.ByTicker}},
 	{"middle", store.RunQuery{Limit: 20, Offset: manyRuns / 2}},
 	{"middle by ticker", store.RunQuery{Limit: 20, Offset: manyRuns / 2, Order: store.ByTicker, Ascending: true}},
 	{"last", store.RunQuery{Limit: 20, Offset: manyRuns - 20}},
@@ -126,14 +171,14 @@ func TestPagesNeverScanTheTable(t *testing.T) {
 	}
 	for index, qs := range queries {
 		path := database(t)
-		s := open(t, path)
+		s := open(t, store.Options{Path: path})
 		create(t, s, ann, 1, "AAPL")
 		for _, q := range qs {
 			if page, err := s.Runs(t.Context(), ann, q); err != nil || len(page.Runs) != 1 {
 				t.Errorf("%+v with %s: %v, %v", q, index, page, err)
 			}
 		}
-		exec(t, rawDB(t, path), `DROP INDEX `+index)
+		exec(t, rawDB(t, store.Options{Path: path}), `DROP INDEX `+index)
 		for _, q := range qs {
 			if _, err := s.Runs(t.Context(), ann, q); err == nil {
 				t.Errorf("%+v without %s: answered by a scan", q, index)
@@ -156,7 +201,7 @@ func BenchmarkRuns(b *testing.B) {
 }
 
 func BenchmarkCreateRun(b *testing.B) {
-	s := open(b, database(b))
+	s := open(b, store.Options{Path: database(b)})
 	for n := 0; b.Loop(); n++ {
 		create(b, s, ann, n, "AAPL")
 	}

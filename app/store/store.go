@@ -1,8 +1,10 @@
-// Package store keeps what the API service must not lose: runs, in one SQLite database file that
-// several processes (the blue and the green instance) may share.
+// Package store keeps what the API service must not lose: accounts, runs, scenarios and other records, notes with their versions, and who wrote them. It keeps
+// them in one SQLite file, which several processes (the blue and the green instance) may share, or in a PostgreSQL database.
+//
+// There is one implementation: what is said to a database is the same text for both, but for the few words in dialect.
 //
 // Every query is scoped by an Owner, tenant and user; there is no call that reads across owners.
-// A write that returned nil survives the death of the process. It survives a power cut only up to
+// A write that returned nil survives the death of the process. In SQLite it survives a power cut only up to
 // the last checkpoint: synchronous=NORMAL in WAL mode trades the tail of the log for one fsync less
 // a commit, and never the integrity of the file.
 //
@@ -15,106 +17,169 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
-	"path/filepath"
-	"runtime"
-	"strconv"
-	"strings"
+	"slices"
 	"time"
-
-	_ "modernc.org/sqlite" // registers the database/sql driver "sqlite"
 )
 
 // ErrNotFound says that the owner has no such record, whether or not somebody else has.
 var ErrNotFound = errors.New("not found")
 
-// busyTimeout is how long a writer waits for the other process. A write holds the lock for well
-// under a millisecond, so seconds of waiting mean a stuck neighbour, not load.
-const busyTimeout = 5 * time.Second
+// ConflictError says that what was to be changed is not, or no longer, at the version that the writer has seen.
+type ConflictError struct {
+	Version int64 // where it is; 0: it is not there
+}
+
+// Error implements error.
+func (e *ConflictError) Error() string { return fmt.Sprintf("it is at version %d", e.Version) }
 
 // Options says where the database is.
 type Options struct {
-	// Path of the database file; it is created when absent. Beside it live -wal, -shm and .lock.
+	// Path of the SQLite file; it is created when absent. Beside it live -wal, -shm and .lock.
 	Path string
-	// Readers bounds the read connections; 0 means four, or one per CPU when that is more.
-	Readers int
+	// Postgres is a connection string (postgres://…), instead of Path.
+	Postgres string
+	// Conns bounds the connections; of SQLite, those that read. 0 means four, or one per CPU when that is more, for SQLite, and 20 for PostgreSQL.
+	Conns int
+	// StatementTimeout ends statements in PostgreSQL that take longer, and with half of it those that wait for a lock; 0 means 5 s. SQLite's end with the request.
+	StatementTimeout time.Duration
 }
 
 // Store is a resource: Close it. It is safe for concurrent use and starts no goroutine of its own.
 type Store struct {
-	// write has one connection: SQLite has one writer, and queueing in Go is fair where SQLite's
+	dialect
+	// write has one connection for SQLite: it has one writer, and queueing in Go is fair where SQLite's
 	// busy retry is not.
 	write *sql.DB
-	// read connections are query_only: a write through the wrong pool is an error, not a surprise.
+	// read connections to SQLite are query_only: a write through the wrong pool is an error, not a surprise. For PostgreSQL it is the same pool as write.
 	read *sql.DB
 }
 
-// Open opens the file, creating it and bringing its schema up to date first. Processes that start
-// at the same moment on the same file take turns.
-func Open(ctx context.Context, o Options) (*Store, error) {
-	if o.Path == "" || strings.HasPrefix(o.Path, ":memory:") {
-		return nil, fmt.Errorf("open store: path %q is not a file", o.Path)
-	}
-	path, err := filepath.Abs(o.Path)
-	if err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
-	}
-	write, err := openPool(path, 1, "journal_mode(WAL)", url.Values{"_txlock": {"immediate"}})
-	if err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
-	}
-	if err := migrate(ctx, path, write); err != nil {
-		return nil, fmt.Errorf("open store: %w", errors.Join(err, write.Close()))
-	}
-	readers := o.Readers
-	if readers <= 0 {
-		readers = max(4, runtime.GOMAXPROCS(0))
-	}
-	read, err := openPool(path, readers, "query_only(1)", url.Values{})
-	if err != nil {
-		return nil, fmt.Errorf("open store: %w", errors.Join(err, write.Close()))
-	}
-	return &Store{write: write, read: read}, nil
+// dialect is where the two databases differ in what is said to them.
+type dialect struct {
+	name string
+	// contains is the function that finds its second argument in its first.
+	contains string
+	// hints says that the query's index can be required by name: without it the query is an error, not a scan.
+	hints bool
+	// again reports whether a transaction was undone only because of others that ran at the same time.
+	again func(error) bool
 }
 
-// Close waits for running statements and closes both pools.
+// Open opens the database, creating a file and bringing the schema up to date first. Processes that start
+// at the same moment on the same database take turns.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	open := openSQLite
+	if o.Postgres != "" {
+		open = openPostgres
+	}
+	s, err := open(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	return s, nil
+}
+
+// Close waits for running statements and closes the pools.
 func (s *Store) Close() error {
+	if s.read == s.write {
+		return s.write.Close()
+	}
 	return errors.Join(s.read.Close(), s.write.Close())
 }
 
 // Ping reports whether the database answers: it reads one index entry.
 func (s *Store) Ping(ctx context.Context) error {
 	var n int
-	err := s.read.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM runs LIMIT 1)`).Scan(&n)
+	err := s.read.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM runs LIMIT 1) AS any_run`).Scan(&n)
 	if err != nil {
 		return fmt.Errorf("ping store: %w", err)
 	}
 	return nil
 }
 
-// Pools is the state of the two connection pools.
-type Pools struct{ Write, Read sql.DBStats }
-
-// Pools returns a copy of the counters.
-func (s *Store) Pools() Pools {
-	return Pools{Write: s.write.Stats(), Read: s.read.Stats()}
+// Pool is the state of a connection pool.
+type Pool struct {
+	Name  string // write and read; or postgres
+	Stats sql.DBStats
 }
 
-// openPool opens nothing yet: database/sql connects on first use.
-func openPool(path string, conns int, pragma string, q url.Values) (*sql.DB, error) {
-	q["_pragma"] = []string{
-		// First, so that the pragmas after it wait for a lock instead of failing.
-		"busy_timeout(" + strconv.FormatInt(busyTimeout.Milliseconds(), 10) + ")",
-		pragma,
-		"synchronous(NORMAL)",
-		"foreign_keys(1)",
+// Pools returns a copy of the counters.
+func (s *Store) Pools() []Pool {
+	if s.read == s.write {
+		return []Pool{{s.name, s.write.Stats()}}
 	}
-	dsn := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}
-	db, err := sql.Open("sqlite", dsn.String())
+	return []Pool{{"write", s.write.Stats()}, {"read", s.read.Stats()}}
+}
+
+// tries is how often a transaction is begun that others undo. Each of them lets at least one of the others through.
+const tries = 8
+
+// change runs do in a transaction, and again if others undid it. When it returns nil what was written is durable against the death of this process.
+func (s *Store) change(ctx context.Context, what string, do func(*sql.Tx) error) (err error) {
+	for range tries {
+		if err = s.transact(ctx, do); err == nil {
+			return nil
+		}
+		if !s.again(err) {
+			break
+		}
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+func (s *Store) transact(ctx context.Context, do func(*sql.Tx) error) error {
+	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
-		return nil, fmt.Errorf("open pool: %w", err)
+		return err
 	}
-	db.SetMaxOpenConns(conns)
-	db.SetMaxIdleConns(conns) // opening a connection runs the pragmas again: keep them
-	return db, nil
+	if err := do(tx); err != nil {
+		// A context that ended has rolled back already.
+		if undo := tx.Rollback(); !errors.Is(undo, sql.ErrTxDone) {
+			err = errors.Join(err, undo)
+		}
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+// snapshot begins to read: both databases then answer every query from the same moment.
+func (s *Store) snapshot(ctx context.Context) (*sql.Tx, error) {
+	return s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead})
+}
+
+// row is *sql.Row and *sql.Rows.
+type row interface{ Scan(dest ...any) error }
+
+// collect scans every row and closes them.
+func collect[T any](rows *sql.Rows, scan func(row) (T, error)) (list []T, err error) {
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, v)
+	}
+	return list, rows.Err()
+}
+
+// Place is where an entry stands in a list: what the list is sorted by.
+type Place struct {
+	Text string // ticker or subject; not looked at in the order of time
+	Time int64  // microseconds since 1970
+	Seq  int64
+}
+
+// cut trims what was read beyond limit to know whether there is more, and turns round what was read from the other end.
+func cut[T any](list []T, limit int64, turned bool) (_ []T, more bool) {
+	if int64(len(list)) > limit {
+		list, more = list[:limit], true
+	}
+	if turned {
+		slices.Reverse(list)
+	}
+	return list, more
 }

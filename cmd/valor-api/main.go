@@ -5,7 +5,9 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -33,10 +35,33 @@ func main() {
 		os.Exit(run())
 	case len(os.Args) == 2 && os.Args[1] == "version":
 		fmt.Println("valor-api", buildVersion())
+	case os.Args[1] == "web":
+		os.Exit(writeWeb(os.Args[2:]))
 	default:
-		fmt.Fprintln(os.Stderr, "usage: valor-api [version]")
-		os.Exit(exitUsage)
+		os.Exit(usage())
 	}
+}
+
+func usage() int {
+	fmt.Fprintln(os.Stderr, "usage: valor-api [version | web --out DIR]")
+	return exitUsage
+}
+
+// writeWeb writes the front end to the folder of --out.
+func writeWeb(args []string) int {
+	flags := flag.NewFlagSet("web", flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // our own usage says it
+	dir := flags.String("out", "", "")
+	if err := flags.Parse(args); err != nil || flags.NArg() > 0 || *dir == "" {
+		return usage()
+	}
+	n, err := app.WriteWeb(*dir)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return exitFailed
+	}
+	fmt.Printf("%d files in %s\n", n, *dir)
+	return exitOK
 }
 
 func run() int {

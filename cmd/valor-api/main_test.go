@@ -12,13 +12,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/valor-ivx/weir/app/store"
 )
 
 // built is the path of the binary under test, written once by TestMain.
@@ -40,7 +36,12 @@ func buildAndRun(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
 		return 1
 	}
-	return m.Run()
+	code := m.Run()
+	if err := stopPostgres(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
 }
 
 // instance is one running process.
@@ -157,12 +158,34 @@ func TestVersionAndUsage(t *testing.T) {
 	}
 }
 
+func TestWebWritesTheFrontEnd(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "web")
+	out, err := exec.Command(built, "web", "--out", dir).CombinedOutput()
+	if err != nil || !strings.HasSuffix(string(out), " files in "+dir+"\n") {
+		t.Fatalf("%v: %s", err, out)
+	}
+	index, err := os.ReadFile(filepath.Join(dir, "index.html"))
+	if err != nil || !strings.Contains(string(index), "<title>Valor IVX</title>") {
+		t.Errorf("%v: %s", err, index)
+	}
+	for _, args := range [][]string{{"web"}, {"web", "--out"}, {"web", "--out", ""}, {"web", dir}, {"web", "--out", dir, "more"}} {
+		var exit *exec.ExitError
+		if err := exec.Command(built, args...).Run(); !errors.As(err, &exit) || exit.ExitCode() != 2 {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+	var exit *exec.ExitError
+	if out, err := exec.Command(built, "web", "--out", filepath.Join(dir, "index.html")).CombinedOutput(); !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), "write web tree") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
 func TestBadEnvironmentEndsWithEveryReason(t *testing.T) {
 	cmd := exec.Command(built)
-	cmd.Env = []string{"VALOR_DATABASE=postgres://h/db", "VALOR_ENV=production"}
+	cmd.Env = []string{"VALOR_DATABASE=oracle://h/db", "VALOR_ENV=production"}
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), "postgres is not supported yet") ||
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), "VALOR_DATABASE: the value is neither") ||
 		!strings.Contains(string(out), "VALOR_JWT_SECRET") {
 		t.Errorf("%v: %s", err, out)
 	}
@@ -171,106 +194,28 @@ func TestBadEnvironmentEndsWithEveryReason(t *testing.T) {
 // Blue and green start at the same moment on a file that does not exist yet, as the demo does.
 func TestTwoProcessesStartTogether(t *testing.T) {
 	for round := range 20 {
-		database := filepath.Join(t.TempDir(), "shared.db")
-		blue := launch(t, database, "VALOR_COLOR=blue")
-		green := launch(t, database, "VALOR_COLOR=green")
-		for _, i := range []*instance{blue, green} {
-			i.await()
-			if _, err := i.save("AAPL"); err != nil {
-				t.Fatalf("round %d: %v", round, err)
-			}
-		}
-		code, list, err := get(blue.url + "/api/runs")
-		if err != nil || code != 200 || !strings.Contains(list, `"total":2`) {
-			t.Fatalf("round %d: %d %s, %v", round, code, list, err)
-		}
-		for _, i := range []*instance{blue, green} {
-			if code := i.end(syscall.SIGTERM); code != 0 {
-				t.Fatalf("round %d: exit %d: %s", round, code, strings.Join(i.logs, "\n"))
-			}
-		}
+		startTogether(t, round, databases{path: filepath.Join(t.TempDir(), "shared.db")})
 	}
 }
 
-// Both colours write to one file; blue is killed in the middle of it. Whatever was acknowledged is
-// still there, the counts agree with the rows, and green never stops.
-func TestKillLosesNoAcknowledgedRun(t *testing.T) {
-	const writers, before, after = 4, 200, 200
-	database := filepath.Join(t.TempDir(), "shared.db")
-	blue := start(t, database, "VALOR_COLOR=blue")
-	green := start(t, database, "VALOR_COLOR=green")
-
-	var acknowledged atomic.Int64
-	var mu sync.Mutex // guards ids
-	var ids []string
-	kill, enough := make(chan struct{}), make(chan struct{})
-	write := func(i *instance, n int) error {
-		for {
-			select {
-			case <-enough:
-				return nil
-			default:
-			}
-			id, err := i.save(fmt.Sprintf("T%d", n))
-			if err != nil {
-				return err
-			}
-			mu.Lock()
-			ids = append(ids, id)
-			mu.Unlock()
-			switch acknowledged.Add(1) {
-			case before:
-				close(kill)
-			case before + after:
-				close(enough)
-			}
-		}
-	}
-	var wg sync.WaitGroup
-	greenErrors := make([]error, writers)
-	for n := range writers {
-		wg.Go(func() { _ = write(blue, n) }) // blue's writers end by its death
-		wg.Go(func() { greenErrors[n] = write(green, n) })
-	}
-	<-kill
-	if err := blue.cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	wg.Wait()
-	if err := errors.Join(greenErrors...); err != nil {
-		t.Fatalf("green stumbled over blue's death: %v", err)
-	}
-	if err := green.cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	<-green.exited
-	checkRuns(t, database, ids)
-}
-
-// checkRuns reads the file after the death of both processes.
-func checkRuns(t *testing.T, database string, ids []string) {
+func startTogether(t *testing.T, round int, d databases) {
 	t.Helper()
-	s, err := store.Open(t.Context(), store.Options{Path: database})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	owner := store.Owner{Tenant: "demo", User: "demo"}
-	for _, id := range ids {
-		if _, err := s.Run(t.Context(), owner, id); err != nil {
-			t.Errorf("acknowledged run %s: %v", id, err)
+	blue := launch(t, d.path, append(d.env(), "VALOR_COLOR=blue")...)
+	green := launch(t, d.path, append(d.env(), "VALOR_COLOR=green")...)
+	for _, i := range []*instance{blue, green} {
+		i.await()
+		if _, err := i.save("AAPL"); err != nil {
+			t.Fatalf("round %d: %v", round, err)
 		}
 	}
-	listed := 0
-	page := store.RunPage{Total: 1}
-	for offset := int64(0); offset < page.Total; offset += 100 {
-		if page, err = s.Runs(t.Context(), owner, store.RunQuery{Limit: 100, Offset: offset}); err != nil {
-			t.Fatal(err)
-		}
-		listed += len(page.Runs)
+	code, list, err := get(blue.url + "/api/runs")
+	if err != nil || code != 200 || !strings.Contains(list, `"total":2`) {
+		t.Fatalf("round %d: %d %s, %v", round, code, list, err)
 	}
-	if listed < len(ids) || int64(listed) != page.Total {
-		t.Errorf("%d runs listed, %d counted, %d acknowledged", listed, page.Total, len(ids))
+	for _, i := range []*instance{blue, green} {
+		if code := i.end(syscall.SIGTERM); code != 0 {
+			t.Fatalf("round %d: exit %d: %s", round, code, strings.Join(i.logs, "\n"))
+		}
 	}
 }
 

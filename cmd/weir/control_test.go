@@ -27,6 +27,7 @@ type fakeControl struct {
 	order   admin.Order // the last one
 	by      string
 	rollout *admin.Rollout
+	shadow  *admin.Shadow // nil: none
 }
 
 var since = time.Date(2026, 11, 22, 12, 0, 0, 0, time.Local)
@@ -46,6 +47,9 @@ func (f *fakeControl) service() admin.Service {
 		g.ObservedShare = &share
 		s.Groups = append(s.Groups, g)
 	}
+	if d := f.shadow; d != nil {
+		s.Shadow = &admin.ShadowBrief{From: d.From, To: d.To, Share: d.Share, State: d.State, Reason: d.Reason, Compared: d.Compared, Differing: d.Differing, Places: d.Places}
+	}
 	by, _, _ := strings.Cut(f.by, "@")
 	mark := &admin.Mark{State: map[admin.Verb]string{admin.Drain: "draining", admin.Evict: "evicted"}[f.order.Verb], Since: since, By: by}
 	switch o := f.order; {
@@ -56,6 +60,9 @@ func (f *fakeControl) service() admin.Service {
 		s.Groups[1].Targets[0].Mark = mark
 	case o.Group == "green":
 		s.Groups[1].Mark, s.Groups[1].State = mark, mark.State
+	}
+	if f.has("well") {
+		return s
 	}
 	s.Groups[1].Targets = append(s.Groups[1].Targets, admin.Target{Address: "127.0.0.1:5004", State: "unhealthy", LastError: "connection \x1b[31mrefused"})
 	return s

@@ -38,10 +38,13 @@ type reply struct {
 // patience bounds every wait for the browser: a guard, no measure.
 const patience = 90 * time.Second
 
-// openTab starts a browser with a home of its own and opens an empty page in it.
-func openTab(t *testing.T) *tab {
+// openTab starts a browser with a home of its own, which trusts the CAs of these files and of no other, and opens an empty page in it.
+func openTab(t *testing.T, authorities ...string) *tab {
 	t.Helper()
 	b := newBrowser(t, chromium(t))
+	for _, file := range authorities {
+		b.trust(file)
+	}
 	fromUs, toBrowser := pipe(t)
 	fromBrowser, toUs := pipe(t)
 	cmd := exec.Command(b.program, append(b.flags(), "--remote-debugging-pipe", "about:blank")...)
@@ -91,6 +94,8 @@ func (tb *tab) listen(from *os.File) {
 			ID     int
 			Method string
 			Params struct {
+				Type             string
+				Args             []struct{ Value, Description any }
 				Request          struct{ URL string }
 				ExceptionDetails struct {
 					Text      string
@@ -115,6 +120,10 @@ func (tb *tab) listen(from *os.File) {
 		case "Runtime.exceptionThrown":
 			d := m.Params.ExceptionDetails
 			tb.faults = append(tb.faults, d.Text+" "+d.Exception.Description)
+		case "Runtime.consoleAPICalled":
+			if m.Params.Type == "error" || m.Params.Type == "assert" {
+				tb.faults = append(tb.faults, fmt.Sprintf("console: %v", m.Params.Args))
+			}
 		case "Log.entryAdded":
 			if e := m.Params.Entry; e.Level == "error" && e.Source != "network" { // a refused request is the network's, and what the page is tested with
 				tb.faults = append(tb.faults, e.Source+": "+e.Text)
@@ -360,7 +369,7 @@ func (tb *tab) clean(origin string) {
 			tb.t.Errorf("the page asked for %s", url)
 		}
 	}
-	if !slices.Contains(tb.requests, origin+"/page/app.js") {
+	if !slices.ContainsFunc(tb.requests, func(url string) bool { return strings.HasSuffix(url, ".js") }) {
 		tb.t.Errorf("requests are not seen: %q", tb.requests)
 	}
 }

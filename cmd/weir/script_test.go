@@ -34,7 +34,7 @@ func TestScripts(t *testing.T) {
 }
 
 func setup(env *testscript.Env) error {
-	control := &fakeControl{dir: env.WorkDir, version: 1, weights: admin.Weights{"blue": 10000, "green": 0}}
+	control := &fakeControl{dir: env.WorkDir, version: 1, weights: admin.Weights{"blue": 10000, "green": 0}, shadow: newShadow()}
 	socket, err := net.Listen("unix", filepath.Join(env.WorkDir, "admin.sock"))
 	if err != nil {
 		return err

@@ -85,6 +85,10 @@ func (a *api) routes(metrics http.Handler) http.Handler {
 			"POST":   a.write("start rollout", a.startRollout),
 			"DELETE": a.write("abort rollout", a.tellRollout(RolloutAbort)),
 		},
+		"/v1/services/{s}/shadow": {
+			"GET":    a.read(a.shadow),
+			"DELETE": a.write("reset shadow", a.resetShadow),
+		},
 		"/v1/services/{s}/rollout/pause":   {"POST": a.write("pause rollout", a.tellRollout(RolloutPause))},
 		"/v1/services/{s}/rollout/resume":  {"POST": a.write("resume rollout", a.tellRollout(RolloutResume))},
 		"/v1/services/{s}/rollout/promote": {"POST": a.write("promote rollout", a.tellRollout(RolloutPromote))},

@@ -39,6 +39,10 @@ type Control interface {
 	StartRollout(ctx context.Context, service string, q RolloutRequest, c Change) (before, after Service, err error)
 	// TellRollout pauses, resumes or ends the one under way; after its end it is a *BusyError.
 	TellRollout(ctx context.Context, service string, cmd RolloutCommand, c Change) (before, after Service, err error)
+	// Shadow is what a service's shadow has found, ErrNoShadow if it has none.
+	Shadow(service string) (Shadow, error)
+	// ResetShadow makes it count anew.
+	ResetShadow(ctx context.Context, service string, c Change) (before, after Shadow, err error)
 	// Reload reads the configuration again and waits until it is in force or refused. A refused one is an
 	// *InvalidError whose details carry positions. Change.Match is held against Status.Config.Version.
 	Reload(ctx context.Context, c Change) (ReloadResult, error)

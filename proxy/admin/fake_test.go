@@ -19,6 +19,7 @@ type fakeControl struct {
 	weights admin.Weights
 	overlay *admin.Overlay
 	rollout *admin.Rollout
+	shadow  *admin.Shadow
 	asked   admin.RolloutRequest
 	version int
 

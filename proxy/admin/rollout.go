@@ -71,6 +71,29 @@ type Rollout struct {
 	Started time.Time    `json:"started"`
 	By      string       `json:"by"`
 	Ended   *time.Time   `json:"ended,omitempty"`
+	// Timeline are its changes and Curve its evidence over time, at most some 100 points: in answers about the rollout alone, not where it is shown with its service.
+	Timeline []RolloutMoment `json:"timeline,omitempty"`
+	Curve    []RolloutPoint  `json:"curve,omitempty"`
+}
+
+// RolloutMoment is a change of a rollout: its start, a step, a pause, its end. The counts are all until then.
+type RolloutMoment struct {
+	At     time.Time    `json:"at"`
+	State  string       `json:"state"`
+	Step   int          `json:"step"`
+	Weight Weight       `json:"weight"`
+	Reason string       `json:"reason,omitempty"`
+	Green  RolloutCount `json:"green"`
+	Others RolloutCount `json:"others"`
+}
+
+// RolloutPoint is the evidence at a moment. EvidenceLog is its decimal logarithm: 0 says nothing, the threshold's rolls back.
+type RolloutPoint struct {
+	At          time.Time `json:"at"`
+	EvidenceLog float64   `json:"evidence_log10"`
+	Weight      Weight    `json:"weight"`
+	Requests    uint64    `json:"requests"` // of the group
+	Failed      uint64    `json:"failed"`
 }
 
 // Over reports a state that nothing follows.

@@ -18,6 +18,8 @@ type Service struct {
 	Pause *PauseState `json:"pause,omitempty"`
 	// Rollout is the last one, under way or over; absent before the first.
 	Rollout *Rollout `json:"rollout,omitempty"`
+	// Shadow is absent for a service that no other group is compared with.
+	Shadow *ShadowBrief `json:"shadow,omitempty"`
 	// Overlay is absent while the file's weights are in force and nothing was set at run time.
 	Overlay *Overlay `json:"overlay,omitempty"`
 }

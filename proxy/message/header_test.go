@@ -19,7 +19,7 @@ var known = map[string]message.ID{
 	"X-Forwarded-For": message.XForwardedFor, "X-Forwarded-Proto": message.XForwardedProto, "X-Forwarded-Host": message.XForwardedHost, "X-Forwarded-Port": message.XForwardedPort,
 	"X-Real-IP": message.XRealIP, "Client-Cert": message.ClientCert, "Client-Cert-Chain": message.ClientCertChain,
 	"X-Client-Cert-Subject": message.XClientCertSubject, "X-Client-Cert-Fingerprint": message.XClientCertFingerprint, "X-Request-ID": message.XRequestID, "Retry-After": message.RetryAfter,
-	"Early-Data": message.EarlyData, "Alt-Svc": message.AltSvc,
+	"Early-Data": message.EarlyData, "X-Weir-Shadow": message.XWeirShadow, "Alt-Svc": message.AltSvc,
 }
 
 // TestIDOf: every known name is found in any case and with underscores, and nothing that differs from it in one byte is taken for it.

@@ -39,6 +39,7 @@ const (
 	XClientCertSubject
 	XClientCertFingerprint
 	EarlyData
+	XWeirShadow
 	XRequestID
 	RetryAfter
 	AltSvc
@@ -47,7 +48,7 @@ const (
 // HopByHop reports whether the field belongs to one connection only.
 func (id ID) HopByHop() bool { return id >= Connection && id <= Upgrade }
 
-// Identity reports whether the field says who the client is. Requests are forwarded without them: a client can write anything there, so the proxy writes its own.
+// Identity reports whether the field says who the client is, or whether there is one. Requests are forwarded without them: a client can write anything there, so the proxy writes its own.
 func (id ID) Identity() bool { return id >= Forwarded && id <= XRequestID }
 
 // IDOf finds the ID of a name, without case. An underscore counts as a hyphen: CGI-style backends fold both to the same variable, so
@@ -71,7 +72,7 @@ func IDOf[T ~[]byte | ~string](name T) ID {
 	case 12:
 		return pick(match(name, "content-type", ContentType), match(name, "x-request-id", XRequestID))
 	case 13:
-		return match(name, "authorization", Authorization)
+		return pick(match(name, "authorization", Authorization), match(name, "x-weir-shadow", XWeirShadow))
 	case 14:
 		return match(name, "content-length", ContentLength)
 	case 15:

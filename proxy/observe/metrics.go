@@ -50,6 +50,7 @@ type Metrics struct {
 	queue       queueVecs
 	pauses      *pauseCollector
 	rollout     rolloutVecs
+	shadow      *shadowCollector
 	onDemand    *prometheus.CounterVec
 	csp         *cspReports
 	waf         *wafVecs
@@ -103,6 +104,7 @@ func NewMetrics(b Build) *Metrics {
 		queue:       newQueueVecs(),
 		pauses:      newPauseCollector(),
 		rollout:     newRolloutVecs(),
+		shadow:      newShadowCollector(),
 		onDemand:    newOnDemand(),
 		csp:         newCSPReports(),
 		waf:         newWAFVecs(),
@@ -159,7 +161,7 @@ func (m *Metrics) register(b Build) {
 	m.registry.MustRegister(m.guards, m.concurrency)
 	m.registry.MustRegister(m.queue.collectors()...)
 	m.registry.MustRegister(m.rollout.collectors()...)
-	m.registry.MustRegister(m.onDemand, m.csp.total, m.waf, m.pauses)
+	m.registry.MustRegister(m.onDemand, m.csp.total, m.waf, m.pauses, m.shadow)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 

@@ -45,6 +45,9 @@ func populated() *observe.Metrics {
 		return []observe.QueueStat{{Service: "api", InFlight: 5, Waiting: []int{6}}}
 	})
 	m.SetPauseStats(func() []observe.PauseStat { return []observe.PauseStat{{Service: "api", Paused: true, Waiting: 2}} })
+	m.SetShadowStats(func() []observe.ShadowStat {
+		return []observe.ShadowStat{{Service: "api", Results: map[string]uint64{"same": 4}, Asked: map[string]uint64{"green": 4}, Places: 1}}
+	})
 	m.Group("api", "blue")
 	m.Upstream("api", "blue", "10.0.0.1:5002", "consecutive")
 	m.SetClusterStat(func() (observe.ClusterStat, bool) { return observe.ClusterStat{Up: true, Replicas: 2}, true })

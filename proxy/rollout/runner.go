@@ -86,6 +86,7 @@ func (r *Runner) Accept(p Progress) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.machine.Accept(p)
+	r.machine.state.Timeline = r.machine.state.noted(time.Now())
 }
 
 func (r *Runner) run() {
@@ -109,6 +110,7 @@ func (r *Runner) look() (over bool) {
 	before := r.machine.state.Tally.Limits
 	next, due := r.machine.Step(now, sample)
 	limits := r.machine.state.Tally.Limits
+	r.machine.trace(time.Now(), due && next.Phase.Over())
 	if due && !moves(r.machine.state.Progress, next) {
 		r.machine.Accept(next)
 		due = false
@@ -147,6 +149,7 @@ func (r *Runner) due() (State, bool) {
 		next.Ended = time.Now().UTC()
 	}
 	s.Progress = next
+	s.Timeline = s.noted(time.Now())
 	return s, true
 }
 
@@ -204,6 +207,7 @@ func (r *Runner) Told(c Command, by string) (State, error) {
 	if s.Phase.Over() {
 		s.Ended = time.Now().UTC()
 	}
+	s.Timeline = s.noted(time.Now())
 	return s, nil
 }
 
@@ -214,6 +218,7 @@ func (r *Runner) Dropped(reason string) State {
 	s := r.machine.State()
 	if !s.Phase.Over() {
 		s.Phase, s.Reason, s.Ended = Aborted, reason, time.Now().UTC()
+		s.Timeline = s.noted(time.Now())
 	}
 	return s
 }

@@ -122,8 +122,33 @@ func TestRunnerPromotes(t *testing.T) {
 		if d.stores < 10 {
 			t.Errorf("stored %d times in ten minutes", d.stores)
 		}
+		told(t, v, d.stored)
 		d.runner.Close()
 	})
+}
+
+// told holds a promoted rollout's history: a moment for each step, stored as it is shown, and a curve that does not grow with time.
+func told(t *testing.T, v rollout.View, stored rollout.State) {
+	t.Helper()
+	if len(v.Timeline) != 2+len(v.Options.Steps) || len(stored.Timeline) != len(v.Timeline) {
+		t.Errorf("%d moments, %d stored, of %d steps", len(v.Timeline), len(stored.Timeline), len(v.Options.Steps))
+	}
+	for i, m := range v.Timeline {
+		switch last := i == len(v.Timeline)-1; {
+		case m.Step != min(i, len(v.Options.Steps)) || last != (m.Phase == rollout.Promoted):
+			t.Errorf("moment %d: %+v", i, m)
+		case i > 0 && (m.At.Before(v.Timeline[i-1].At) || m.Green.Requests < v.Timeline[i-1].Green.Requests):
+			t.Errorf("moment %d is earlier than the one before: %+v", i, m)
+		}
+	}
+	if n := len(v.Curve); n < 50 || n > 130 || v.Curve[n-1].At.Sub(v.Curve[0].At) < v.Options.Bake {
+		t.Errorf("a curve of %d points", n)
+	}
+	for i := 1; i < len(v.Curve); i++ {
+		if !v.Curve[i].At.After(v.Curve[i-1].At) || v.Curve[i].Green.Requests < v.Curve[i-1].Green.Requests {
+			t.Errorf("point %d: %+v after %+v", i, v.Curve[i], v.Curve[i-1])
+		}
+	}
 }
 
 // A disk that is full stops a rollout from going on, and never one from going back.

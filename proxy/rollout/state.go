@@ -94,6 +94,9 @@ type State struct {
 	Base map[string]uint32 `json:"base"`
 	Progress
 	Tally Tally `json:"tally"`
+	// Timeline and Curve tell afterwards how it went: nothing is decided by them.
+	Timeline []Moment `json:"timeline,omitempty"`
+	Curve    []Point  `json:"curve,omitempty"`
 }
 
 // Check refuses a stored state that cannot be gone on with.

@@ -18,6 +18,7 @@ func (g *generation) build(s *Server, old *generation) {
 		g.services[cfg.Services[i].Name] = g.service(s, &cfg.Services[i], old)
 	}
 	s.letGo(g)
+	s.closeShadows(cfg)
 	snap := &proxy.Snapshot{Generation: g.number, Table: g.plan.table}
 	if g.logs = s.logs.Load(); g.logs != nil {
 		snap.Access = g.logs.access
@@ -72,6 +73,7 @@ func (g *generation) service(s *Server, c *configs.Service, old *generation) *pr
 	}
 	s.bound(service, g.plan.config, c)
 	s.hedged(service, c)
+	service.Mirror = s.mirrorOf(c)
 	_ = s.metrics.Rollout(c.Name, rollout.Causes()...) // at 0 from the first scrape
 	if void == "" {
 		service.Trial = counters.trial

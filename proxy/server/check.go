@@ -40,7 +40,7 @@ func Check(path string, w io.Writer) bool {
 	if err != nil {
 		return refuse(w, err)
 	}
-	for _, warning := range slices.Concat(p.table.Shadowed(), limitWarnings(cfg), presetWarnings(cfg, time.Now()), transportWarnings(cfg, time.Now()), crowdWarnings(cfg, openFilesLimit()), guardWarnings(cfg), reportWarnings(cfg), wafWarnings(cfg), store.Warnings(), authWarnings) {
+	for _, warning := range slices.Concat(p.table.Shadowed(), limitWarnings(cfg), presetWarnings(cfg, time.Now()), transportWarnings(cfg, time.Now()), crowdWarnings(cfg, openFilesLimit()), guardWarnings(cfg), reportWarnings(cfg), wafWarnings(cfg), shadowWarnings(cfg), store.Warnings(), authWarnings) {
 		_, _ = fmt.Fprintf(w, "%s: warning: %s\n", path, warning)
 	}
 	for _, line := range append(acmeNote(cfg), overlayLines(cfg)...) {

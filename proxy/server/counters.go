@@ -90,6 +90,7 @@ func (s *Server) exportStats() {
 	s.metrics.SetPauseStats(s.pauseStats)
 	s.metrics.SetClusterStat(s.clusterStat)
 	s.metrics.SetConcurrencyStats(s.concurrencyStats)
+	s.metrics.SetShadowStats(s.shadowStats)
 	s.metrics.SetRolloutStats(rollout.Phases(), s.rolloutStats)
 	s.countStreams()
 }

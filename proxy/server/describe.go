@@ -55,7 +55,7 @@ func (s *Server) describe(g *generation, name string) admin.Service {
 		r := describeRollout(&v)
 		d.Rollout = &r
 	}
-	d.Breaker = describeBreaker(service, s.registry.Now())
+	d.Breaker, d.Shadow = describeBreaker(service, s.registry.Now()), s.shadowBrief(name)
 	for i := range service.Groups {
 		d.Groups = append(d.Groups, g.describeGroup(service, i))
 	}

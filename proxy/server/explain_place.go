@@ -66,5 +66,6 @@ func (e *explanation) forwards(outcome string) {
 	s := e.route.Service
 	e.step("forward", fmt.Sprintf("up to %d tries", s.Tries), "connect %s, response %s; only what is safe to repeat is repeated", s.ConnectTimeout, s.ResponseTimeout)
 	e.hedge()
+	e.shadow()
 	e.end("%s", outcome)
 }

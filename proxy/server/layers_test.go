@@ -25,7 +25,7 @@ var levels = []struct {
 }
 
 // testSupport are shared by the tests of several packages. They are packages because no _test file can be imported; nothing that is built imports them.
-var testSupport = []string{"tls/pebbletest", "proxy/porttest"}
+var testSupport = []string{"tls/pebbletest", "proxy/porttest", "app/pgtest"}
 
 // families are packages whose parts below them are theirs alone: nobody else imports those, and they count as the family's level. Inside a family imports
 // are free; the compiler refuses cycles.

@@ -21,7 +21,7 @@ func (c control) Rollout(name string) (admin.Rollout, error) {
 		return admin.Rollout{}, admin.ErrNotFound
 	}
 	if v, ok := c.s.view(g, name); ok {
-		return describeRollout(&v), nil
+		return told(&v), nil
 	}
 	return admin.Rollout{}, admin.ErrNoRollout
 }

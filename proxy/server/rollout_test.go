@@ -205,8 +205,14 @@ func TestRolloutGoesBack(t *testing.T) {
 			t.Errorf("metrics lack %s", want)
 		}
 	}
-	if d := s.status().Services[0]; d.Epoch != 2 || d.Rollout == nil || d.Rollout.State != "rolled_back" {
+	if d := s.status().Services[0]; d.Epoch != 2 || d.Rollout == nil || d.Rollout.State != "rolled_back" || d.Rollout.Curve != nil {
 		t.Errorf("%+v", d)
+	}
+	if n := len(r.Timeline); n != 3 || r.Timeline[1].Weight != 500 || r.Timeline[2].State != "rolled_back" || r.Timeline[2].Green.Failed == 0 {
+		t.Errorf("timeline %+v", r.Timeline)
+	}
+	if last := r.Curve[len(r.Curve)-1]; last.EvidenceLog < 3 || last.Failed == 0 {
+		t.Errorf("the curve ends with %+v", last)
 	}
 	s.start("") // over is over: the next one may begin
 	s.awaits("under way again", func(r admin.Rollout) bool { return r.State == "running" || r.State == "holding" })

@@ -34,6 +34,22 @@ func describeRollout(v *rollout.View) admin.Rollout {
 	return d
 }
 
+// told is a rollout with how it went.
+func told(v *rollout.View) admin.Rollout {
+	d := describeRollout(v)
+	for _, m := range v.Timeline {
+		d.Timeline = append(d.Timeline, admin.RolloutMoment{
+			At: m.At, State: string(m.Phase), Step: m.Step, Weight: admin.Weight(m.Weight), Reason: m.Reason, Green: admin.RolloutCount(m.Green), Others: admin.RolloutCount(m.Others),
+		})
+	}
+	for _, p := range v.Curve {
+		d.Curve = append(d.Curve, admin.RolloutPoint{
+			At: p.At, EvidenceLog: math.Round(p.Log/math.Ln10*1000) / 1000, Weight: admin.Weight(p.Weight), Requests: p.Green.Requests, Failed: p.Green.Failed,
+		})
+	}
+	return d
+}
+
 // rolloutStats is what scrapes ask for.
 func (s *Server) rolloutStats() (list []observe.RolloutStat) {
 	g := s.current.Load()

@@ -84,6 +84,7 @@ type Server struct {
 	runtime   overlay
 	outgoing  []outgoing
 	rollouts  rollouts     // written under mu
+	shadows   shadows      // written under mu
 	windows   shareWindows // the housekeeper's
 	aside     string       // why the overlay file was set aside at start; never written after
 
@@ -235,6 +236,7 @@ func (s *Server) release() {
 	for _, r := range s.rollouts.all() {
 		r.runner.Close()
 	}
+	s.shadows.close()
 	s.stopQUIC()
 	if s.turns != nil {
 		s.turns.close()

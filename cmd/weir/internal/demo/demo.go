@@ -59,6 +59,9 @@ func Run(ctx context.Context, o Options) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	if err := writeWeb(ctx, o); err != nil {
+		return 0, err
+	}
 	return serve(ctx, o, p)
 }
 
@@ -88,6 +91,7 @@ func banner(o Options, p prepared, n *nursery) {
 		at = " --admin " + o.Admin
 	}
 	fmt.Fprintf(w, "\nweir demo\n")
+	fmt.Fprintf(w, "  open       http://%s/  to value companies: the front end, served from %s\n", o.HTTP, filepath.Join(o.Dir, webFolder))
 	fmt.Fprintf(w, "  edge       http://%s  https://%s\n", o.HTTP, o.HTTPS)
 	fmt.Fprintf(w, "  dashboard  http://%s\n", o.Admin)
 	for _, c := range n.children {

@@ -107,6 +107,9 @@ func TestBothColoursServeOneSecretAndDatabase(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
+		if _, err := os.Stat(filepath.Join(o.Dir, "web", "index.html")); err != nil {
+			t.Errorf("the front end: %v", err)
+		}
 		for _, want := range []string{o.HTTP, o.HTTPS, o.Admin, o.Blue, o.Green, `cert = "ca/leaf-`} {
 			if !strings.Contains(string(b), want) {
 				t.Errorf("the configuration lacks %s", want)
@@ -131,7 +134,7 @@ func TestBothColoursServeOneSecretAndDatabase(t *testing.T) {
 		t.Errorf("secret file: %v %v", st, err)
 	}
 	for _, want := range []string{
-		"curl -i http://" + o.HTTP + "/api/health\n", "bin/weir weights --admin " + o.Admin + " api blue=50 green=50\n",
+		"open       http://" + o.HTTP + "/ ", "curl -i http://" + o.HTTP + "/api/health\n", "bin/weir weights --admin " + o.Admin + " api blue=50 green=50\n",
 		"curl -i --cacert '" + o.Dir + "/ca/root.pem' https://" + o.HTTPS + "/api/health\n", "pid " + blue[4] + ",",
 	} {
 		if !strings.Contains(out.String(), want) {
@@ -297,6 +300,15 @@ func TestColourThatCannotStartShowsItsLog(t *testing.T) {
 	if c, err := net.Dial("tcp", o.Blue); err == nil {
 		_ = c.Close()
 		t.Error("blue was left behind")
+	}
+}
+
+func TestFrontEndThatCannotBeWrittenIsSaid(t *testing.T) {
+	o, _, _ := options(t)
+	t.Setenv("WEIR_TEST_BREAK", "web")
+	o.Serve = func(string, func()) int { t.Error("served"); return 0 }
+	if _, err := demo.Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "write front end") || !strings.Contains(err.Error(), "no room left on the disk") {
+		t.Fatal(err)
 	}
 }
 

@@ -2,12 +2,14 @@ package demo_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,6 +20,8 @@ import (
 // TestMain lets this binary be the API (started by the demo, which sets VALOR_COLOR) and a demo to be killed.
 func TestMain(m *testing.M) {
 	switch {
+	case len(os.Args) == 4 && os.Args[1] == "web":
+		os.Exit(fakeWeb(os.Args[3]))
 	case os.Getenv("VALOR_COLOR") != "":
 		os.Exit(fakeAPI())
 	case os.Getenv("WEIR_TEST_DEMO_DIR") != "":
@@ -25,6 +29,19 @@ func TestMain(m *testing.M) {
 	default:
 		os.Exit(m.Run())
 	}
+}
+
+// fakeWeb writes a front end.
+func fakeWeb(dir string) int {
+	if os.Getenv("WEIR_TEST_BREAK") == "web" {
+		fmt.Println("no room left on the disk")
+		return 7
+	}
+	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, "index.html"), []byte("<!doctype html>"), 0o644)); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	return 0
 }
 
 // fakeAPI answers readiness and says what it was given.

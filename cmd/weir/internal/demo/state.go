@@ -170,10 +170,31 @@ remove = ["Strict-Transport-Security"]
 cert = "{{.Cert}}"
 key = "{{.Key}}"
 
+[headers.web]                # the pages need nothing but themselves; what they show is text, and a script that made markup of it would be stopped
+preset = "strict"
+content_security_policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+remove = ["Strict-Transport-Security"]
+
 [[route]]
 name = "api"
-path = "/"
+path = "/api"
 service = "api"
+
+[[route]]
+name = "live"                # WebSockets
+path = "/ws"
+service = "api"
+
+[[route]]
+name = "openapi"
+path = "=/openapi.json"
+service = "api"
+
+[[route]]                    # the front end, in the folder that "valor-api web --out web" writes
+name = "web"
+path = "/"
+files = { root = "web", fallback = "index.html" }
+headers = "web"
 
 [service.api]
 health = { path = "/api/readiness", interval = "1s", timeout = "1s", rise = 2, fall = 2 }

@@ -31,13 +31,26 @@ func Rollout(w io.Writer, service string, r admin.Rollout) {
 	}
 }
 
+// RolloutMoment is where a rollout was at a moment that has passed.
+func RolloutMoment(service string, r admin.Rollout) string {
+	line := place(service, r)
+	if r.Reason != "" {
+		line += ": " + clean(r.Reason)
+	}
+	return line
+}
+
 // RolloutLine is a rollout in one line.
 func RolloutLine(service string, r admin.Rollout) string {
-	line := fmt.Sprintf("service %s: rollout to %s %s, step %d of %d, weight %s %%", clean(service), clean(r.To), clean(r.State), r.Step, len(r.Steps), r.Weight)
+	line := place(service, r)
 	if !r.Over() {
 		line += fmt.Sprintf(", %s of %s", time.Duration(r.Held).Truncate(time.Second), time.Duration(r.Hold))
 	}
 	return line + ", started by " + clean(r.By)
+}
+
+func place(service string, r admin.Rollout) string {
+	return fmt.Sprintf("service %s: rollout to %s %s, step %d of %d, weight %s %%", clean(service), clean(r.To), clean(r.State), r.Step, len(r.Steps), r.Weight)
 }
 
 // evidence is read beside its threshold: as a number, not as a power of ten.

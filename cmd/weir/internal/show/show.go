@@ -37,6 +37,7 @@ func Status(w io.Writer, s admin.Status, now time.Time) {
 			Rollout(w, sv.Name, *sv.Rollout)
 		}
 		breaker(w, sv)
+		shadow(w, sv)
 	}
 	if a := s.Config.LastReload; a != nil && !a.OK {
 		fmt.Fprintf(w, "last reload (%s, %s) was refused, the configuration before it is in force:\n", clean(a.Trigger), stamp(a.At))
@@ -289,6 +290,9 @@ func latency(t admin.Target) string {
 }
 
 func stamp(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
+
+// Clean is text from the network as it may reach a terminal: without control characters.
+func Clean(s string) string { return clean(s) }
 
 // clean drops control characters, among them those that move a terminal's cursor or change its colours.
 func clean(s string) string {
