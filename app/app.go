@@ -7,7 +7,6 @@ package app
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -52,16 +52,18 @@ type Service struct {
 	listener net.Listener
 	server   *http.Server
 	secure   bool
-	store    *store.Store
+	keepers  keepers
 	collab   *collab.Hub
 	market   *market.Service
 	log      *zap.Logger
+	delay    time.Duration
+	stopping atomic.Bool // set once, by Serve; every request reads it
 }
 
 // Open does everything that can fail: the database with its migrations, the certificate, the
 // listener, which is last because from then on clients can connect.
 func Open(ctx context.Context, c Config, build string, log *zap.Logger) (_ *Service, err error) {
-	certificate, err := loadCertificate(c)
+	certificate, err := loadCertificate(c, log)
 	if err != nil {
 		return nil, fmt.Errorf("open service: %w", err)
 	}
@@ -69,26 +71,28 @@ func Open(ctx context.Context, c Config, build string, log *zap.Logger) (_ *Serv
 	if err != nil {
 		return nil, fmt.Errorf("open service: %w", err)
 	}
-	db, err := store.Open(ctx, storeOptions(c))
+	kept, err := openKeepers(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("open service: %w", err)
 	}
 	errorLog, err := zap.NewStdLogAt(log, zap.WarnLevel)
 	if err != nil {
-		return nil, fmt.Errorf("open service: %w", errors.Join(err, db.Close()))
+		return nil, fmt.Errorf("open service: %w", errors.Join(err, kept.Close()))
 	}
-	parts, err := assemble(c, build, tokens, db, log)
+	parts, err := assemble(c, build, tokens, kept, log)
 	if err != nil {
-		return nil, fmt.Errorf("open service: %w", errors.Join(err, db.Close()))
+		return nil, fmt.Errorf("open service: %w", errors.Join(err, kept.Close()))
 	}
 	s := &Service{
-		secure: certificate != nil, store: db, log: log, collab: parts.Collab, market: parts.Market,
+		secure: certificate != nil, keepers: kept, log: log, collab: parts.Collab, market: parts.Market, delay: c.DrainDelay,
 		server: &http.Server{
-			Handler: api.New(parts), TLSConfig: certificate, ErrorLog: errorLog,
+			TLSConfig: certificate, ErrorLog: errorLog,
 			ReadHeaderTimeout: headTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 			IdleTimeout: idleTimeout, MaxHeaderBytes: maxHead,
 		},
 	}
+	parts.Stopping = s.stopping.Load
+	s.server.Handler = api.New(parts)
 	var lc net.ListenConfig
 	if s.listener, err = lc.Listen(ctx, "tcp", c.Address); err != nil {
 		return nil, fmt.Errorf("open service: %w", errors.Join(err, s.release()))
@@ -105,17 +109,13 @@ func (s *Service) release() error {
 	cancel()
 	s.collab.Close(ended)
 	s.market.Close()
-	return s.store.Close()
-}
-
-func storeOptions(c Config) store.Options {
-	return store.Options{Path: c.DatabasePath, Postgres: string(c.Postgres), Conns: c.DatabaseConns, StatementTimeout: c.StatementTimeout}
+	return s.keepers.Close()
 }
 
 // Addr is where the service listens, which differs from the configuration for port 0.
 func (s *Service) Addr() net.Addr { return s.listener.Addr() }
 
-// Serve answers until ctx ends, then lets running requests finish for drainTimeout and closes the
+// Serve answers until ctx ends and for the configured delay after that, in which it says that it is not ready, then lets running requests finish for drainTimeout and closes the
 // store. Its goroutines end before it does. It returns ErrDrain when requests had to be cut.
 func (s *Service) Serve(ctx context.Context) error {
 	served := make(chan error, 1)
@@ -125,6 +125,13 @@ func (s *Service) Serve(ctx context.Context) error {
 	case err := <-served:
 		return fmt.Errorf("serve: %w", errors.Join(err, s.release()))
 	case <-ctx.Done():
+	}
+	s.stopping.Store(true)
+	s.log.Info("not ready any more", zap.Duration("for", s.delay))
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve: %w", errors.Join(err, s.release()))
+	case <-time.After(s.delay):
 	}
 	s.log.Info("draining", zap.Duration("deadline", drainTimeout))
 	// Not derived from ctx, which has just ended.
@@ -159,23 +166,18 @@ func (s *Service) accept() error {
 }
 
 // assemble makes the parts of the handler. Its Collab and Market are the caller's to close.
-func assemble(c Config, build string, tokens *auth.Tokens, db *store.Store, log *zap.Logger) (api.Options, error) {
+func assemble(c Config, build string, tokens *auth.Tokens, kept keepers, log *zap.Logger) (api.Options, error) {
 	o := api.Options{
-		Build: build, Color: c.Color, Demo: c.Demo, Tokens: tokens, Store: db, Log: log, Now: time.Now,
+		Build: build, Color: c.Color, Demo: c.Demo, Tokens: tokens, Store: kept.db, Cache: kept.cache(c), Log: log, Now: time.Now,
 		Fault: api.Fault{Errors: c.FaultErrors, Latency: c.FaultLatency, Random: rand.Float64},
-		Metrics: metrics.New(metrics.Options{Version: build, Color: c.Color, Pools: func() []metrics.Pool {
-			var pools []metrics.Pool
-			for _, p := range db.Pools() {
-				pools = append(pools, metrics.Pool(p))
-			}
-			return pools
-		}, Sessions: func() float64 { return sessions(db) }}),
+		Metrics: metrics.New(metrics.Options{Version: build, Color: c.Color, Pools: kept.pools, Cache: kept.stats,
+			Sessions: func() float64 { return sessions(kept.db) }}),
 	}
 	var err error
 	if o.Market, err = figures(c, o.Metrics, log); err != nil {
 		return api.Options{}, err
 	}
-	o.Collab = collab.New(collab.Options{Store: db.Documents(), Metrics: o.Metrics.Sockets, Log: log, Now: o.Now, Limits: collab.Defaults()})
+	o.Collab = collab.New(collab.Options{Store: kept.db.Documents(), Metrics: o.Metrics.Sockets, Log: log, Now: o.Now, Limits: collab.Defaults()})
 	return o, nil
 }
 
@@ -188,17 +190,6 @@ func sessions(db *store.Store) float64 {
 		return math.NaN()
 	}
 	return float64(n)
-}
-
-func loadCertificate(c Config) (*tls.Config, error) {
-	if c.TLSCert == "" {
-		return nil, nil
-	}
-	pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
-	if err != nil {
-		return nil, fmt.Errorf("load certificate: %w", err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }
 
 // NewLogger writes one JSON object a line. color is on every line, so that the interleaved output

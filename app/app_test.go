@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -97,6 +98,44 @@ func TestKeepAlive(t *testing.T) {
 			t.Fatalf("request %d: %v, close %v, %v", i, res.Status, res.Close, err)
 		}
 		res.Body.Close()
+	}
+}
+
+// TestCacheIsCounted: what is asked twice is answered from the cache and shows in the metrics; a Redis that is away costs nothing but a count.
+func TestCacheIsCounted(t *testing.T) {
+	for cache, want := range map[string][]string{
+		"memory":                     {"valor_cache_hits_total 2", "valor_cache_misses_total 1", "valor_cache_errors_total 0", "valor_cache_evictions_total 0", "valor_cache_hit_ratio 0.6666666666666666"},
+		"off":                        {"valor_cache_hits_total 0", "valor_cache_misses_total 0", "valor_cache_hit_ratio 0"},
+		"unix:///nonexistent/r.sock": {"valor_cache_hits_total 0", "valor_cache_misses_total 3", "valor_cache_hit_ratio 0"},
+	} {
+		address, stop := serve(t, demo(t, "VALOR_CACHE="+cache))
+		for range 3 {
+			res, err := http.Post("http://"+address+"/api/dcf/sensitivity", "application/json", strings.NewReader("{}"))
+			if err != nil || res.StatusCode != http.StatusOK {
+				t.Fatal(cache, res, err)
+			}
+			res.Body.Close()
+		}
+		res, err := http.Get("http://" + address + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range want {
+			if !strings.Contains(string(text), "\n"+line+"\n") {
+				t.Errorf("%s: the metrics lack %s", cache, line)
+			}
+		}
+		if strings.HasPrefix(cache, "unix") && strings.Contains(string(text), "\nvalor_cache_errors_total 0\n") {
+			t.Error("lookups that failed are not counted")
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -18,12 +18,19 @@ type Config struct {
 	Postgres         Secret
 	DatabaseConns    int           // 0: the store's default
 	StatementTimeout time.Duration // 0: the store's default
+	// CacheRedis is the URL of a Redis and may have a password; "": answers are kept in CacheBytes of memory, or not at all when that is 0.
+	CacheRedis Secret
+	CacheBytes int64
+	CacheTTL   time.Duration
 	// Secret signs access tokens. It is never logged.
 	Secret  Secret
 	Color   string
 	Demo    bool
 	TLSCert string // both or neither
 	TLSKey  string
+
+	// DrainDelay is how long the service goes on after it was told to stop, while it says that it is not ready.
+	DrainDelay time.Duration
 
 	ProviderURL string // of figures; "" for those that are shipped
 	ProviderKey Secret
@@ -80,17 +87,22 @@ func Load(getenv func(string) string) (Config, error) {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		fail("VALOR_TLS_CERT and VALOR_TLS_KEY: set both or neither")
 	}
-	errs = append(errs, c.loadDatabase(env("VALOR_DATABASE", "file:valor.db"), getenv("VALOR_DATABASE_CONNECTIONS"), getenv("VALOR_DATABASE_TIMEOUT")))
-	if err := cacheSupported(env("VALOR_CACHE", "memory")); err != nil {
-		errs = append(errs, err)
-	}
+	errs = append(errs, c.loadDatabase(databaseOf(getenv), getenv("VALOR_DATABASE_CONNECTIONS"), getenv("VALOR_DATABASE_TIMEOUT")))
+	errs = append(errs, c.loadCache(env("VALOR_CACHE", "memory"), getenv("VALOR_CACHE_SIZE"), env("VALOR_CACHE_TTL", "5m")))
 	errs = append(errs, c.loadSecret(getenv("VALOR_JWT_SECRET")),
 		c.loadFault(getenv("VALOR_FAULT_ERRORS"), getenv("VALOR_FAULT_LATENCY")),
-		c.loadProvider(getenv("VALOR_PROVIDER_URL"), getenv("VALOR_PROVIDER_KEY")))
+		c.loadDrain(getenv("VALOR_DRAIN_DELAY")), c.loadProvider(getenv("VALOR_PROVIDER_URL"), getenv("VALOR_PROVIDER_KEY")))
 	if err := errors.Join(errs...); err != nil {
 		return Config{}, err
 	}
 	return c, nil
+}
+
+func databaseOf(getenv func(string) string) string {
+	if v := getenv("VALOR_DATABASE"); v != "" {
+		return v
+	}
+	return "file:valor.db"
 }
 
 func (c *Config) loadDatabase(v, conns, timeout string) error {
@@ -126,14 +138,40 @@ func (c *Config) loadDatabase(v, conns, timeout string) error {
 	return errors.Join(errs...)
 }
 
-func cacheSupported(v string) error {
+const (
+	defaultCacheMiB = 64
+	maxCacheMiB     = 1 << 20
+)
+
+func (c *Config) loadCache(v, size, ttl string) error {
+	var errs []error
+	scheme, _, _ := strings.Cut(v, "://")
 	switch {
 	case v == "memory":
-		return nil
-	case strings.HasPrefix(v, "redis://"), strings.HasPrefix(v, "rediss://"):
-		return errors.New("VALOR_CACHE: redis is not supported yet, use memory")
+		c.CacheBytes = defaultCacheMiB << 20
+	case v == "off":
+	case scheme != v && (scheme == "redis" || scheme == "rediss" || scheme == "unix"):
+		c.CacheRedis = Secret(v)
+	default:
+		errs = append(errs, errors.New("VALOR_CACHE: the value is none of memory, off, redis://…, rediss://… and unix://…")) // not shown: it may be a URL with a password
 	}
-	return errors.New("VALOR_CACHE: the value is not memory")
+	if size != "" {
+		digits, ok := strings.CutSuffix(size, "MiB")
+		n, err := strconv.ParseInt(digits, 10, 64)
+		switch {
+		case v != "memory":
+			errs = append(errs, errors.New("VALOR_CACHE_SIZE: only with VALOR_CACHE=memory; a Redis has its own maxmemory"))
+		case !ok || err != nil || n < 1 || n > maxCacheMiB:
+			errs = append(errs, fmt.Errorf("VALOR_CACHE_SIZE: %q is not a size from 1MiB to %dMiB", size, maxCacheMiB))
+		}
+		c.CacheBytes = n << 20
+	}
+	d, err := time.ParseDuration(ttl)
+	if err != nil || d < time.Second || d > 30*24*time.Hour {
+		errs = append(errs, fmt.Errorf("VALOR_CACHE_TTL: %q is not a time from 1s to 720h", ttl))
+	}
+	c.CacheTTL = d
+	return errors.Join(errs...)
 }
 
 func (c *Config) loadSecret(v string) error {

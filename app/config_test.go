@@ -56,6 +56,25 @@ func TestPostgres(t *testing.T) {
 	}
 }
 
+func TestCache(t *testing.T) {
+	for value, want := range map[string]struct {
+		redis string
+		bytes int64
+	}{"": {"", 64 << 20}, "memory": {"", 64 << 20}, "off": {}, "redis://:hunter2@h/1": {"redis://:hunter2@h/1", 0}, "unix:///run/redis.sock": {"unix:///run/redis.sock", 0}} {
+		c, err := load("VALOR_ENV=demo", "VALOR_CACHE="+value)
+		if err != nil || string(c.CacheRedis) != want.redis || c.CacheBytes != want.bytes || c.CacheTTL != 5*time.Minute || strings.Contains(fmt.Sprintf("%+v %#v", c, c), "hunter2") {
+			t.Errorf("%s: %+v, %v", value, c, err)
+		}
+	}
+	c, err := load("VALOR_ENV=demo", "VALOR_CACHE_SIZE=3MiB", "VALOR_CACHE_TTL=1h")
+	if err != nil || c.CacheBytes != 3<<20 || c.CacheTTL != time.Hour {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if _, err := load("VALOR_ENV=demo", "VALOR_CACHE=off", "VALOR_CACHE_SIZE=3MiB"); err == nil {
+		t.Error("a size of no cache was accepted")
+	}
+}
+
 func TestDemoGeneratesASecretAndSaysSo(t *testing.T) {
 	a, err := load("VALOR_ENV=demo")
 	b, err2 := load("VALOR_ENV=demo")
@@ -80,8 +99,11 @@ func TestBadEnvironment(t *testing.T) {
 		{"VALOR_DATABASE=file:", "VALOR_DATABASE: \"file:\" is not file:PATH with a plain path"},
 		{"VALOR_DATABASE=file::memory:", "is not file:PATH with a plain path"},
 		{"VALOR_DATABASE=file:x.db?_pragma=journal_mode(OFF)", "is not file:PATH with a plain path"},
-		{"VALOR_CACHE=redis://:hunter2@h:6379", "VALOR_CACHE: redis is not supported yet, use memory"},
-		{"VALOR_CACHE=disk", "VALOR_CACHE: the value is not memory"},
+		{"VALOR_CACHE=http://:hunter2@h:6379", "VALOR_CACHE: the value is none of memory, off, redis://…, rediss://… and unix://…"},
+		{"VALOR_CACHE=redis", "VALOR_CACHE: the value is none of memory"},
+		{"VALOR_CACHE_TTL=0s", `VALOR_CACHE_TTL: "0s" is not a time from 1s to 720h`},
+		{"VALOR_CACHE_SIZE=64", `VALOR_CACHE_SIZE: "64" is not a size from 1MiB to 1048576MiB`},
+		{"VALOR_CACHE_SIZE=0MiB", `VALOR_CACHE_SIZE: "0MiB" is not a size`},
 		{"VALOR_COLOR=Blue\n", "VALOR_COLOR:"},
 		{"VALOR_COLOR=" + strings.Repeat("b", 33), "VALOR_COLOR:"},
 		{"VALOR_TLS_CERT=c.pem", "VALOR_TLS_CERT and VALOR_TLS_KEY: set both or neither"},

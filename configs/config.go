@@ -7,6 +7,7 @@ import "time"
 type Config struct {
 	Admin       Admin        `toml:"admin"`
 	Log         Log          `toml:"log"`
+	Recorder    Recorder     `toml:"recorder"`
 	ClientIP    *ClientIP    `toml:"client_ip"` // nil: no proxy is trusted
 	Cluster     *Cluster     `toml:"cluster"`   // nil: this process alone
 	TLS         TLS          `toml:"tls"`

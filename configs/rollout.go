@@ -6,11 +6,17 @@ import "time"
 type Rollout struct {
 	// The new group's weights in percent, rising, the last one 100.
 	Steps []Weight `toml:"steps" default:"1,5,25,50,100"`
+	// What the next weight is: "steps" takes the next of the list. "evidence" begins with the first and then takes the largest at which the new group,
+	// were it as bad as what it has served so far can hide, would not exceed max_harm within hold: ten times the one before at most, up to half of the traffic; then 100, when the same holds for bake.
+	Pace string `toml:"pace" default:"steps" enum:"steps|evidence"`
 	// Least time at each step but the last. A step ends when this has passed and the new group has served enough requests to have shown what
 	// is wrong with it (min_effect); until then the rollout is holding.
 	Hold time.Duration `toml:"hold" default:"1m" min:"0s" max:"720h"`
 	// Least time at 100 % before the rollout is over. Until then the others are kept and everything can go back.
 	Bake time.Duration `toml:"bake" default:"5m" min:"0s" max:"720h"`
+	// Longest time before the first step in which the new group is asked for pages that the others were asked for lately, so that its caches are warm when clients come: 50
+	// requests a second at most. Pages are kept of GETs without query, cookie and credentials only. "0s" keeps none and asks for none.
+	Prewarm time.Duration `toml:"prewarm" default:"10s" min:"0s" max:"10m"`
 	// Time from the first step on in which requests are no evidence, for groups that start cold. They count for max_harm.
 	WarmUp time.Duration `toml:"warm_up" default:"0s" min:"0s" max:"24h"`
 	// How many times as often as the others' requests those of the new group may fail.

@@ -134,9 +134,9 @@ func TestTimeouts(t *testing.T) {
 	}{
 		{"response head", "", func(o *edgeOptions) { o.response = 100 * time.Millisecond }, 504, "http_response_timeout", true, true, true},
 		{"half a head", "HTTP/1.1 200 OK\r\nX", func(o *edgeOptions) { o.response = 100 * time.Millisecond }, 504, "http_response_timeout", true, true, true},
-		{"total, before the head", "", func(o *edgeOptions) { o.timeout = 100 * time.Millisecond }, 504, "total_timeout", true, true, true},
-		{"idle in a body", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe", func(o *edgeOptions) { o.idle = 100 * time.Millisecond }, 200, "http_response_timeout", true, true, false},
-		{"idle in a splice", "HTTP/1.1 200 OK\r\nContent-Length: 500000\r\n\r\nhe", func(o *edgeOptions) { o.idle = 100 * time.Millisecond }, 200, "http_response_timeout", true, true, false},
+		{"total, before the head", "", func(o *edgeOptions) { o.timeout = 2 * time.Second }, 504, "total_timeout", true, true, true},
+		{"idle in a body", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe", func(o *edgeOptions) { o.idle = 2 * time.Second }, 200, "http_response_timeout", true, true, false},
+		{"idle in a splice", "HTTP/1.1 200 OK\r\nContent-Length: 500000\r\n\r\nhe", func(o *edgeOptions) { o.idle = 2 * time.Second }, 200, "http_response_timeout", true, true, false},
 		{"total in a body", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe", func(o *edgeOptions) { o.timeout = 2 * time.Second }, 200, "total_timeout", true, true, false},
 		{"total in a splice", "HTTP/1.1 200 OK\r\nContent-Length: 500000\r\n\r\nhe", func(o *edgeOptions) { o.timeout = 2 * time.Second }, 200, "total_timeout", true, true, false},
 	} {

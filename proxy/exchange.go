@@ -59,7 +59,9 @@ type Exchange struct {
 	renewRelay  func(now time.Time) // attempt's, bound once: a method value made per request is an allocation
 	upload      upload
 	socket      webSocket
-	entry       observe.Entry // scratch for finish
+	entry       observe.Entry    // scratch for finish
+	recorded    observe.Recorded // likewise
+	lane        uint32           // of the Recorder
 
 	file       served          // of a route with files
 	refusal    refusal         // of a 429

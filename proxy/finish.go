@@ -22,12 +22,18 @@ func (x *Exchange) finish() {
 		if x.service != nil && x.service.Trial != nil {
 			x.credit(now)
 		}
+		if x.service != nil && x.service.Recent != nil {
+			x.remember(now)
+		}
 	}
 	if x.failed() {
 		x.noteFailure(now)
 	}
 	if x.snap.Access != nil {
 		x.log(now, elapsed)
+	}
+	if x.snap.Recorder != nil {
+		x.record(now, elapsed)
 	}
 	if x.inspection != nil {
 		x.endInspection()

@@ -89,8 +89,9 @@ type attempt struct {
 	group *Group
 	conn  upside
 	began int64
-	open  bool // the peer counts it as in flight
-	held  bool // the peer counts it as worked on
+	ready int64 // when it had its connection; 0: when it began
+	open  bool  // the peer counts it as in flight
+	held  bool  // the peer counts it as worked on
 	// hedgeAt is when a second attempt is to be made beside this one, ns; 0: never.
 	hedgeAt int64
 
@@ -172,6 +173,7 @@ func (t *attempt) dial() *Error {
 	}
 	now := x.proxy.options.Now()
 	if err == nil {
+		t.ready = now
 		if fresh {
 			t.group.Metrics.Connect(time.Duration(now - from))
 		}
@@ -295,7 +297,7 @@ func (t *attempt) exchange() *Error {
 func (t *attempt) say() {
 	x := t.x
 	t.conn.Begin()
-	t.conn.AwaitWrite(x.proxy.wall(t.began), x.service.IdleTimeout)
+	t.conn.AwaitWrite(x.proxy.wall(max(t.began, t.ready)), x.service.IdleTimeout) // what connecting took is no part of the time to write
 	own := x.lines
 	if len(x.req.Host) == 0 { // HTTP/1.0 may leave it out, HTTP/1.1 may not
 		own = append(own, "Host: "+t.peer.Address()+"\r\n"...)

@@ -64,12 +64,12 @@ func TestGRPCErrors(t *testing.T) {
 		}, grpc: "14", status: http.StatusTooManyRequests, reason: "rate_limited"},
 		{name: "nobody listens", prepare: func(o *edgeOptions) { o.groups["blue"] = []string{deadAddress(t)} }, grpc: "14", status: http.StatusBadGateway, reason: "connection_refused", blamed: 1},
 		{name: "no answer", prepare: func(o *edgeOptions) { o.groups["blue"] = []string{dead.address} }, grpc: "14", status: http.StatusBadGateway, reason: "http_protocol_error", blamed: 1},
-		{name: "late", prepare: func(o *edgeOptions) { o.response = 400 * time.Millisecond }, grpc: "14", status: http.StatusGatewayTimeout, reason: "http_response_timeout", blamed: 1},
-		{name: "the route's time is over", prepare: func(o *edgeOptions) { o.timeout = 400 * time.Millisecond }, grpc: "4", status: http.StatusGatewayTimeout, reason: "total_timeout", blamed: 1},
-		{name: "the client's deadline", fields: []string{"Grpc-Timeout", "400m"}, grpc: "4", status: http.StatusGatewayTimeout, reason: "client_deadline"},
-		{name: "the earlier of the two, the client's", fields: []string{"Grpc-Timeout", "400000u"}, prepare: func(o *edgeOptions) { o.timeout = time.Hour }, grpc: "4", status: http.StatusGatewayTimeout, reason: "client_deadline"},
-		{name: "the earlier of the two, the route's", fields: []string{"Grpc-Timeout", "99999999H"}, prepare: func(o *edgeOptions) { o.timeout = 400 * time.Millisecond }, grpc: "4", status: http.StatusGatewayTimeout, reason: "total_timeout", blamed: 1},
-		{name: "a deadline that is none", fields: []string{"Grpc-Timeout", "1x"}, prepare: func(o *edgeOptions) { o.timeout = 400 * time.Millisecond }, grpc: "4", status: http.StatusGatewayTimeout, reason: "total_timeout", blamed: 1},
+		{name: "late", prepare: func(o *edgeOptions) { o.response = 2 * time.Second }, grpc: "14", status: http.StatusGatewayTimeout, reason: "http_response_timeout", blamed: 1},
+		{name: "the route's time is over", prepare: func(o *edgeOptions) { o.timeout = 2 * time.Second }, grpc: "4", status: http.StatusGatewayTimeout, reason: "total_timeout", blamed: 1},
+		{name: "the client's deadline", fields: []string{"Grpc-Timeout", "2S"}, grpc: "4", status: http.StatusGatewayTimeout, reason: "client_deadline"},
+		{name: "the earlier of the two, the client's", fields: []string{"Grpc-Timeout", "2000000u"}, prepare: func(o *edgeOptions) { o.timeout = time.Hour }, grpc: "4", status: http.StatusGatewayTimeout, reason: "client_deadline"},
+		{name: "the earlier of the two, the route's", fields: []string{"Grpc-Timeout", "99999999H"}, prepare: func(o *edgeOptions) { o.timeout = 2 * time.Second }, grpc: "4", status: http.StatusGatewayTimeout, reason: "total_timeout", blamed: 1},
+		{name: "a deadline that is none", fields: []string{"Grpc-Timeout", "1x"}, prepare: func(o *edgeOptions) { o.timeout = 2 * time.Second }, grpc: "4", status: http.StatusGatewayTimeout, reason: "total_timeout", blamed: 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -60,6 +60,7 @@ type edgeOptions struct {
 	from         netip.Addr      // valid: every connection is said to be this address's
 	certificates func() *edgetls.Store
 	trial        *proxy.Trial
+	recent       *proxy.Recent
 }
 
 func defaults(addresses ...string) edgeOptions {
@@ -108,13 +109,14 @@ func newEdge(t testing.TB, o edgeOptions) *edge {
 		shares = append(shares, balancer.Share{Name: name, Weight: o.weights[i]})
 	}
 	s.Split, s.Shares, s.Trial = balancer.NewSplit([]byte("secret"), 1, shares), shares, o.trial
+	s.Recent = o.recent
 	e.service = s
 	table, err := route.New([]route.Rule{{Name: "all", Kind: route.Prefix, Path: "/"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	e.route = proxy.Route{Name: "all", Service: s, MaxBody: o.maxBody, Timeout: o.timeout, Priority: o.priority, Metrics: []*observe.Route{e.metrics.Route("http", "all")}}
-	snap := &proxy.Snapshot{Generation: 1, Table: table, Routes: []proxy.Route{e.route},
+	snap := &proxy.Snapshot{Generation: 1, Table: table, Routes: []proxy.Route{e.route}, Recorder: observe.NewRecorder(observe.RecorderOptions{Requests: 64, Slow: time.Nanosecond}),
 		Unrouted: proxy.Route{Name: "-", MaxBody: -1, Metrics: []*observe.Route{e.metrics.Route("http", "-")}}}
 	if !o.quiet {
 		e.books, e.sink = newBooks(t)

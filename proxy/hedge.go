@@ -180,7 +180,8 @@ func (h *hedge) connect() *Error {
 			h.fault = outcome
 			return e
 		}
-		t.group.Metrics.Connect(time.Duration(x.proxy.options.Now() - from))
+		t.ready = x.proxy.options.Now()
+		t.group.Metrics.Connect(time.Duration(t.ready - from))
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -65,7 +65,6 @@ func (x *Exchange) appendIdentity(b []byte) []byte {
 	b = append(b, c.address...)
 	b = append(b, "\r\n"...)
 	b = line(b, "X-Real-IP: ", x.who.address)
-	b = line(b, "X-Weir-Shadow: ", lone(h, message.XWeirShadow))
 	if scheme := lone(h, message.XForwardedProto); validScheme(scheme) {
 		b = line(b, "X-Forwarded-Proto: ", scheme)
 	} else {

@@ -19,25 +19,7 @@ import (
 // local is a proxy without any upstream: one host is routed, to a service that no request may reach.
 func local(t *testing.T, l *proxy.Listener, session *edgetls.Session, edits ...func(*proxy.Snapshot)) string {
 	t.Helper()
-	metrics := observe.NewMetrics(observe.Build{})
-	table, err := route.New([]route.Rule{{Name: "a", Hosts: []string{"a.test", "::1"}, Path: "/app"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := []*observe.Route{metrics.Route("l", "a")}
-	snap := &proxy.Snapshot{Table: table, Routes: []proxy.Route{{Name: "a", MaxBody: 1 << 20, Metrics: m}}, Unrouted: proxy.Route{Name: "-", MaxBody: -1, Metrics: m}}
-	for _, edit := range edits {
-		edit(snap)
-	}
-	begin := time.Now()
-	p := proxy.New(proxy.Options{
-		Logger: zap.NewNop(), HTTP1: defaults().http1, Now: func() int64 { return int64(time.Since(begin)) + 1 },
-		Challenge: func(host, path []byte) ([]byte, bool) {
-			token, _ := strings.CutPrefix(string(path), "/.well-known/acme-challenge/")
-			return []byte(token + ".print"), string(host) == "ours.test" && token == "tok"
-		},
-	}, snap)
-	l.Metrics = metrics.Listener("l")
+	p := localProxy(t, l, edits...)
 	socket, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -58,6 +40,31 @@ func local(t *testing.T, l *proxy.Listener, session *edgetls.Session, edits ...f
 		p.Shutdown(ctx)
 	})
 	return socket.Addr().String()
+}
+
+// localProxy is a proxy for local, and for tests that bring their own connections.
+func localProxy(t *testing.T, l *proxy.Listener, edits ...func(*proxy.Snapshot)) *proxy.Proxy {
+	t.Helper()
+	metrics := observe.NewMetrics(observe.Build{})
+	table, err := route.New([]route.Rule{{Name: "a", Hosts: []string{"a.test", "::1"}, Path: "/app"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := []*observe.Route{metrics.Route("l", "a")}
+	snap := &proxy.Snapshot{Table: table, Routes: []proxy.Route{{Name: "a", MaxBody: 1 << 20, Metrics: m}}, Unrouted: proxy.Route{Name: "-", MaxBody: -1, Metrics: m}}
+	for _, edit := range edits {
+		edit(snap)
+	}
+	begin := time.Now()
+	p := proxy.New(proxy.Options{
+		Logger: zap.NewNop(), HTTP1: defaults().http1, Now: func() int64 { return int64(time.Since(begin)) + 1 },
+		Challenge: func(host, path []byte) ([]byte, bool) {
+			token, _ := strings.CutPrefix(string(path), "/.well-known/acme-challenge/")
+			return []byte(token + ".print"), string(host) == "ours.test" && token == "tok"
+		},
+	}, snap)
+	l.Metrics = metrics.Listener("l")
+	return p
 }
 
 func TestRedirectListener(t *testing.T) {

@@ -37,7 +37,7 @@ func newWire(c net.Conn, p *peer) *wire {
 // newPeer runs serve on every connection and closes the connection when it returns.
 func newPeer(t testing.TB, serve func(*wire)) *peer {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := listenTCP()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func (w *wire) reset() {
 // dial opens a raw client connection to the edge.
 func (e *edge) dial() *wire {
 	e.t.Helper()
-	c, err := net.Dial("tcp", e.address)
+	c, err := dialTCP(e.address)
 	if err != nil {
 		e.t.Fatal(err)
 	}

@@ -46,6 +46,7 @@ type Proxy struct {
 	base     time.Time                // wall clock and monotonic reading where Now was zero; turns ns into deadlines
 
 	exchanges sync.Pool
+	lanes     atomic.Uint32 // where the next Exchange begins to record
 	bodies    sync.Pool
 
 	suspect  atomic.Pointer[netip.Addr] // written once, by the first request that finds one
@@ -91,6 +92,7 @@ type client struct {
 	verdict  atomic.Pointer[verdict] // on the host asked for last; streams share it
 
 	running *Exchange // of an HTTP/1 connection, for the goroutine's own recovery; nil between two
+	asked   bool      // a request has come on an HTTP/1 connection. The goroutine's own
 
 	idle    atomic.Int64 // since when, ns; 0: busy. Written by the connection's goroutine, read by Shutdown and MakeRoom
 	evicted atomic.Bool  // set by MakeRoom, taken back by the connection's goroutine where a request has come
@@ -156,14 +158,15 @@ func (c *client) await() bool {
 	p := c.proxy
 	now := p.options.Now()
 	c.idle.Store(now)
-	if p.draining.Load() && !c.conn.Readable() {
-		return false
+	err := http1.ErrIdle
+	if !p.draining.Load() {
+		err = c.conn.Wait(p.wall(now))
 	}
-	err := c.conn.Wait(p.wall(now))
 	c.idle.Store(0)
 	if p.draining.Load() || c.evicted.Load() {
 		err = c.resume(err)
 	}
+	c.asked = c.asked || err == nil
 	return err == nil
 }
 
@@ -173,21 +176,29 @@ func (p *Proxy) exchange() *Exchange {
 	if x == nil {
 		x = new(Exchange)
 		x.renewRelay = x.attempt.renewRelay
+		x.lane = p.lanes.Add(observe.LaneStride)
 	}
 	return x
 }
 
+// lastCall is how long a request may take to come that is on its way while its connection is about to be closed.
+const lastCall = time.Second
+
 // resume undoes an interruption of Wait, whose result is err. A request that had arrived all the same is served: its client cannot know that we were about to
-// close.
+// close. Nor can one that has just opened its connection, to whom nobody else would answer: it is given the time to say its first. One that was only told to make room is not: it may
+// be one of thousands that never say anything.
 func (c *client) resume(err error) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.evicted.Store(false)
-	if c.conn.ResumeReading() != nil {
+	lifted := c.conn.ResumeReading()
+	c.mu.Unlock()
+	switch {
+	case lifted != nil:
 		return http1.ErrIdle
-	}
-	if err != nil && c.conn.Readable() {
-		return c.conn.Wait(c.proxy.wall(c.proxy.options.Now()))
+	case err == nil:
+		return nil
+	case c.conn.Readable(), !c.asked && c.proxy.draining.Load():
+		return c.conn.WaitFor(c.proxy.wall(c.proxy.options.Now()), lastCall)
 	}
 	return err
 }

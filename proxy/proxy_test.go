@@ -24,7 +24,7 @@ func backend(t testing.TB, h http.HandlerFunc) string {
 // say sends raw bytes on a new connection and returns a reader of the answers.
 func say(t testing.TB, address, raw string) (net.Conn, *bufio.Reader) {
 	t.Helper()
-	c, err := net.Dial("tcp", address)
+	c, err := dialTCP(address)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,9 +10,9 @@ import (
 
 // TestQueueOfStreams: streams of one HTTP/2 connection wait for slots on their own: one that is reset frees its place, the others are served.
 func TestQueueOfStreams(t *testing.T) {
-	e, up, answers := held(t, long(1, 2), nil)
+	e, up, answers := held(t, long(1, 2), bots)
 	client, base := http2Client(t, e)
-	ask := func(ctx context.Context) <-chan int {
+	ask := func(ctx context.Context, agent string) <-chan int {
 		status := make(chan int, 1)
 		go func() {
 			req, err := http.NewRequestWithContext(ctx, "GET", base+"/", nil)
@@ -20,6 +20,7 @@ func TestQueueOfStreams(t *testing.T) {
 				status <- 0
 				return
 			}
+			req.Header.Set("User-Agent", agent)
 			res, err := client.Do(req)
 			if err != nil {
 				status <- 0
@@ -30,14 +31,14 @@ func TestQueueOfStreams(t *testing.T) {
 		}()
 		return status
 	}
-	first := ask(t.Context())
+	first := ask(t.Context(), "person")
 	expect(t, "first request", up.heads)
 	ctx, reset := context.WithCancel(t.Context())
-	gone := ask(ctx)
+	gone := ask(ctx, "person")
 	e.waiting(1)
-	second := ask(t.Context())
+	second := ask(t.Context(), "person")
 	e.waiting(2)
-	if status := expect(t, "third answer", ask(t.Context())); status != http.StatusServiceUnavailable {
+	if status := expect(t, "third answer", ask(t.Context(), "ExampleBot")); status != http.StatusServiceUnavailable {
 		t.Errorf("a full queue: %d", status)
 	}
 	e.logged(503, "queue_full", 0)

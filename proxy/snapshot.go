@@ -23,7 +23,8 @@ type Snapshot struct {
 	Routes     []Route // in the table's order
 	Unrouted   Route   // metrics of requests that match no route
 	Access     *observe.AccessLog
-	Trust      clientip.Trust // proxies whose word about their clients is taken
+	Recorder   *observe.Recorder // nil: off
+	Trust      clientip.Trust    // proxies whose word about their clients is taken
 	// ClientAuth says what is asked of clients' certificates, by host; nil: nothing anywhere.
 	ClientAuth *edgetls.ClientAuths
 	// Reports are where browsers report to; nil: no policy asks them to.
@@ -74,6 +75,7 @@ type Service struct {
 	Testers         []Tester            // nil: none
 	Hold            *Hold               // in which requests wait while the service is paused; nil: it is not
 	Trial           *Trial              // nil: no group is on trial
+	Recent          *Recent             // nil: nobody is to be warmed by what is asked for
 	Mirror          Mirror              // nil: no request is asked again
 }
 

@@ -210,6 +210,9 @@ func (u *upload) move(conn upside) *Error {
 		if u.slow.waited(time.Duration(now-begin), int64(n)) && !u.body.Complete() {
 			return errSlowBody
 		}
+		if u.body.Complete() {
+			u.taken.Store(true)
+		}
 		conn.Write(u.buf[u.held : u.held+n])
 		if !u.lost {
 			u.held += n
@@ -244,6 +247,7 @@ func (u *upload) spliced(err error) *Error {
 		u.t.conn.Finish(nil)
 		return nil
 	}
+	u.taken.Store(false) // renewBoth has been too hopeful
 	if u.slow.cut {
 		return errSlowBody
 	}
@@ -257,6 +261,9 @@ func (u *upload) spliced(err error) *Error {
 func (u *upload) renewBoth(now time.Time) {
 	u.t.conn.AwaitWrite(now, u.t.x.service.IdleTimeout)
 	_ = u.t.x.down.AwaitBody(now) // a closed connection shows at the next move
+	if u.plain.Ending() {
+		u.taken.Store(true)
+	}
 	if u.slow.turn(now, u.body.Received()) {
 		u.slow.cut = true
 		_ = u.t.x.down.StopReading() // the next wait is over at once

@@ -125,14 +125,15 @@ func (w *webSocket) accepted(h *message.Header) bool {
 	return ok && string(got) == base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// joinStream moves bytes between stream and upstream until both directions have ended. An end in one is passed on as an end; what breaks breaks both.
+// joinStream moves bytes between stream and upstream until both directions have ended. An end in one is passed on as an end; what breaks breaks both, but what an upstream said before it closed
+// still reaches its client (RFC 9110 §9.3.6).
 func (x *Exchange) joinStream(up ownConn) {
 	stream := x.socket.stream
 	done := make(chan struct{})
 	// Owner: this call, which waits for it below. It ends with the client's direction, at the latest when the stream is reset.
 	go func() {
 		defer close(done)
-		if pourUp(up.Conn.Conn(), stream) != nil {
+		if pourUp(up.Conn.Conn(), stream) != nil { // the client
 			up.Break() // wakes the other direction
 			stream.Cancel()
 		}
@@ -160,7 +161,7 @@ func (x *Exchange) joinStream(up ownConn) {
 	<-done
 }
 
-// pourUp moves the client's direction.
+// pourUp moves the client's direction. Its error is the client's: an upstream that takes nothing more ends by itself, once the other direction has read what it had left to say.
 func pourUp(up net.Conn, stream webSocketStream) error {
 	for {
 		p, err := stream.Next()
@@ -174,7 +175,7 @@ func pourUp(up net.Conn, stream webSocketStream) error {
 			return err
 		}
 		if _, err := up.Write(p); err != nil {
-			return err
+			return nil
 		}
 	}
 }

@@ -201,7 +201,7 @@ func TestDNS01Fails(t *testing.T) {
 		want    []string
 	}{
 		{"not propagated", func(f *feeder, _ *edgetls.DNSOptions) { f.deaf = true },
-			[]string{"the record _acme-challenge.example.test. with ", " not everywhere within 1.5s: 127.0.0.1:", " has no such record"}},
+			[]string{"the record _acme-challenge.example.test. with ", " not everywhere within 3s: 127.0.0.1:", " has no such record"}},
 		{"old value", func(f *feeder, _ *edgetls.DNSOptions) {
 			f.deaf = true
 			f.dns.AddDNSTXTRecord("_acme-challenge.example.test.", "old")
@@ -230,7 +230,7 @@ func TestDNS01Fails(t *testing.T) {
 			o := s.options(ca)
 			o.HTTPAddress, o.TLSAddress = "", ""
 			o.Limits = &edgetls.Limits{Failures: edgetls.Rate{Count: 1, Per: time.Hour}}
-			dns := edgetls.DNSOptions{Provider: edgetls.ProviderHTTPReq, Resolvers: []string{ca.Resolver}, Timeout: 1500 * time.Millisecond,
+			dns := edgetls.DNSOptions{Provider: edgetls.ProviderHTTPReq, Resolvers: []string{ca.Resolver}, Timeout: 3 * time.Second, // in which everybody has to answer; it ends with the third question
 				Settings: edgetls.DNSSettings{Endpoint: f.url + "/hook", Username: "u", Password: "p"}}
 			right := dns
 			c.arrange(f, &dns)
@@ -265,7 +265,7 @@ func TestAuthoritative(t *testing.T) {
 		return edgetls.AwaitRecord(t.Context(), []string{one.address}, false, one.port, timeout, name, "v")
 	}
 	one.set(name, "w", "v")
-	err := await(2 * time.Second) // in which both have to answer
+	err := await(5 * time.Second) // in which both have to answer
 	if err == nil || !strings.Contains(err.Error(), two.address+" has no such record") || strings.Contains(err.Error(), one.address) {
 		t.Errorf("one of two has it: %v", err)
 	}

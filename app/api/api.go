@@ -25,7 +25,7 @@ import (
 // Version is the version of the HTTP interface, not of the build.
 const Version = "1.0.0"
 
-// Options is what a handler is made of. Every field is required but Color and Fault.
+// Options is what a handler is made of. Every field is required but Color, Fault, Cache and Stopping.
 type Options struct {
 	Build   string // version of the binary, shown by /api/health
 	Color   string // shown by /api/health and X-Valor-Color; "" sends no header
@@ -35,9 +35,13 @@ type Options struct {
 	Market  *market.Service
 	Fault   Fault
 	Store   *store.Store
+	Cache   Cache // nil: every answer is computed
 	Metrics *metrics.Metrics
 	Log     *zap.Logger
 	Now     func() time.Time
+
+	// Stopping reports that no more requests are wanted: readiness says no, and connections end with their next answer. nil: never.
+	Stopping func() bool
 }
 
 // New builds the handler. It owns nothing: the store stays the caller's to close.
@@ -99,16 +103,14 @@ func describe(a huma.API, s *service) {
 		Summary: "Value a company by discounted cash flow",
 		Description: "{} or no body values the preset; each field given overrides it. null in a stage " +
 			"field takes the field away, so that the company-wide driver applies.",
+		Responses: answers[dcfBody](a, nil),
 	}), s.valueDCF)
 
 	describeComputations(a, s)
 	describeAccounts(a, s)
 	describeCollaboration(a)
 	describeMarket(a, s)
-	describeScenarios(a, s)
-	describeDealRuns(a, s)
-	describeNotes(a, s)
-	describeAudit(a, s)
+	describeDocuments(a, s)
 
 	owned := func(op huma.Operation) huma.Operation {
 		op.Tags = []string{"runs"}

@@ -18,11 +18,10 @@ import (
 type computation[R, D any] struct {
 	path, id, summary, description string
 	engine                         string // metric label
+	quick                          bool   // computed in less time than a network takes
 	preset                         R
 	compute                        func(context.Context, R) (D, error)
 }
-
-type computed[D any] struct{ Body computedBody[D] }
 
 type computedBody[D any] struct {
 	Success bool `json:"success"`
@@ -36,17 +35,21 @@ type computeInput struct {
 // register describes the operation and serves it.
 func (c computation[R, D]) register(a huma.API, s *service) {
 	decoder, counts := strictjson.New[R](), s.Metrics.Computation(c.engine)
-	huma.Register(a, c.operation(), func(ctx context.Context, in *computeInput) (*computed[D], error) {
-		request, err := c.read(decoder, counts, in)
-		if err != nil {
-			return nil, err
-		}
-		data, err := c.compute(ctx, request)
-		if err != nil {
-			return nil, s.uncomputed(ctx, counts, err)
-		}
-		counts.OK.Inc()
-		return &computed[D]{computedBody[D]{Success: true, Data: data}}, nil
+	op := c.operation()
+	op.Responses = answers[computedBody[D]](a, nil)
+	huma.Register(a, op, func(ctx context.Context, in *computeInput) (*huma.StreamResponse, error) {
+		return s.answered(ctx, question{path: c.path, body: in.Payload.bytes, quick: c.quick}, func() (any, error) {
+			request, err := c.read(decoder, counts, in)
+			if err != nil {
+				return nil, err
+			}
+			data, err := c.compute(ctx, request)
+			if err != nil {
+				return nil, s.uncomputed(ctx, counts, err)
+			}
+			counts.OK.Inc()
+			return computedBody[D]{Success: true, Data: data}, nil
+		})
 	})
 	c.document(a)
 }

@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/valor-ivx/weir/app/engine/dcf"
 )
 
@@ -15,8 +17,6 @@ type dcfRequest struct {
 type dcfInput struct {
 	Payload casePayload
 }
-
-type dcfOutput struct{ Body dcfBody }
 
 type dcfBody struct {
 	Success bool    `json:"success"`
@@ -69,7 +69,11 @@ type dcfWarning struct {
 	Message string `json:"message"`
 }
 
-func (s *service) valueDCF(_ context.Context, in *dcfInput) (*dcfOutput, error) {
+func (s *service) valueDCF(ctx context.Context, in *dcfInput) (*huma.StreamResponse, error) {
+	return s.answered(ctx, question{path: "/api/dcf", body: in.Payload.bytes, quick: true}, func() (any, error) { return s.computeDCF(in) })
+}
+
+func (s *service) computeDCF(in *dcfInput) (any, error) {
 	request := dcfRequest{CaseFields: toFields(dcf.Preset()), Compat: true}
 	if issues := s.dcf.Decode(in.Payload.bytes, &request); len(issues) > 0 {
 		s.Metrics.DCFInvalid.Inc()
@@ -81,7 +85,7 @@ func (s *service) valueDCF(_ context.Context, in *dcfInput) (*dcfOutput, error) 
 		return nil, refused
 	}
 	s.Metrics.DCFValid.Inc()
-	return &dcfOutput{dcfBody{Success: true, Data: view(request, &result)}}, nil
+	return dcfBody{Success: true, Data: view(request, &result)}, nil
 }
 
 // view slices the arrays of the result, which must stay where it is until the answer is written.

@@ -80,7 +80,7 @@ type lboData struct {
 func lboOperation() computation[lboRequest, lboData] {
 	p := lbo.Preset()
 	return computation[lboRequest, lboData]{
-		path: "/api/lbo", id: "lbo", engine: "lbo", summary: "Value a purchase with debt",
+		path: "/api/lbo", id: "lbo", engine: "lbo", quick: true, summary: "Value a purchase with debt",
 		description: "{} or no body values the preset; each field given overrides it.",
 		preset: lboRequest{p.PurchasePrice, p.EquityContribution, p.Revenue, p.EBITDAMargin, p.RevenueGrowth, p.GrowthDecay, p.Years, p.TaxRate, p.Depreciation,
 			p.Capex, p.WorkingCapital, p.Debt[0].Share, p.Debt[0].Rate, p.Debt[1].Share, p.Debt[1].Rate, p.Debt[2].Share, p.Debt[2].Rate},
@@ -166,7 +166,7 @@ func mergerOperation() computation[mergerRequest, mergerData] {
 	p := merger.Preset()
 	a, t := p.Acquirer, p.Target
 	return computation[mergerRequest, mergerData]{
-		path: "/api/ma", id: "merger", engine: "merger", summary: "What a purchase does to earnings per share",
+		path: "/api/ma", id: "merger", engine: "merger", quick: true, summary: "What a purchase does to earnings per share",
 		description: "{} or no body values the preset; each field given overrides it. compat, the default, reproduces the original, which issued shares at the acquirer's revenue a share.",
 		preset: mergerRequest{AcquirerRevenue: a.Revenue, AcquirerEBITDA: a.EBITDA, AcquirerShares: a.Shares, AcquirerNetDebt: a.NetDebt,
 			TargetRevenue: t.Revenue, TargetEBITDA: t.EBITDA, TargetShares: t.Shares, TargetNetDebt: t.NetDebt, PurchasePrice: p.PurchasePrice, Cash: p.Cash, Stock: p.Stock,

@@ -30,6 +30,14 @@ func newDocuments() documents {
 		strictjson.New[updateScenarioRequest](), strictjson.New[lboRunRequest](), strictjson.New[maRunRequest]()}
 }
 
+// describeDocuments registers what is kept beside runs, and the log of it.
+func describeDocuments(a huma.API, s *service) {
+	describeScenarios(a, s)
+	describeDealRuns(a, s)
+	describeNotes(a, s)
+	describeAudit(a, s)
+}
+
 // owned makes an operation one of somebody's: it needs to know whose.
 func (s *service) owned(op huma.Operation) huma.Operation {
 	op.RejectUnknownQueryParameters = true

@@ -28,7 +28,7 @@ func (s *service) health(context.Context, *struct{}) (*healthOutput, error) {
 }
 
 type readinessBody struct {
-	Status    string          `json:"status" enum:"ready,degraded"`
+	Status    string          `json:"status" enum:"ready,degraded,stopping"`
 	Checks    readinessChecks `json:"checks"`
 	Timestamp time.Time       `json:"timestamp"`
 }
@@ -57,6 +57,9 @@ func (s *service) readiness(ctx context.Context, _ *struct{}) (*readinessOutput,
 		out.Status, out.Body.Status = http.StatusServiceUnavailable, "degraded"
 		out.Body.Checks.DB = check{false, "does not answer"}
 	}
+	if s.Stopping != nil && s.Stopping() {
+		out.Status, out.Body.Status = http.StatusServiceUnavailable, "stopping"
+	}
 	return out, nil
 }
 
@@ -66,6 +69,6 @@ func readinessResponses(r huma.Registry) map[string]*huma.Response {
 	content := map[string]*huma.MediaType{"application/json": {Schema: schema}}
 	return map[string]*huma.Response{
 		"200": {Description: "Ready", Content: content},
-		"503": {Description: "Degraded: the database does not answer", Content: content},
+		"503": {Description: "Degraded: the database does not answer; or stopping", Content: content},
 	}
 }

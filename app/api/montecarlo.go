@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/valor-ivx/weir/app/engine/dcf"
 	"github.com/valor-ivx/weir/app/engine/montecarlo"
+	"github.com/valor-ivx/weir/app/metrics"
 	"github.com/valor-ivx/weir/app/strictjson"
 )
 
@@ -68,10 +68,7 @@ func monteCarloOperation(h heavy) monteCarlo {
 func (m monteCarlo) stream(a huma.API, s *service) {
 	decoder, counts := strictjson.New[monteCarloRequest](), s.Metrics.Computation(m.engine)
 	op := m.operation()
-	op.Responses = map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{
-		"application/json":  {Schema: a.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[computedBody[monteCarloData]](), true, "MonteCarlo")},
-		"text/event-stream": {Schema: &huma.Schema{Type: "string"}},
-	}}}
+	op.Responses = answers[computedBody[monteCarloData]](a, map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: "string"}}})
 	type input struct {
 		Payload casePayload
 		Accept  string `header:"Accept"`
@@ -81,42 +78,52 @@ func (m monteCarlo) stream(a huma.API, s *service) {
 		if err != nil {
 			return nil, err
 		}
+		// Samples are ten times the rest, and few ask for the same ones twice. Asked before check, which draws a seed where there is none.
+		q := question{path: m.path, body: in.Payload.bytes, once: request.Seed == "" || request.Samples}
 		if v := violationsOf(request.check()); v != nil { // before the answer has begun
 			counts.Invalid.Inc()
 			return nil, v
 		}
-		workers, err := m.heavy.take(ctx, cap(m.heavy))
-		if err != nil {
-			return nil, s.uncomputed(ctx, counts, err)
-		}
 		if strings.Contains(in.Accept, "text/event-stream") {
-			return &huma.StreamResponse{Body: func(out huma.Context) {
-				defer m.heavy.give(workers)
-				e := newEvents(out)
-				data, err := request.run(ctx, workers, e.progress(request.Trials))
-				if err == nil {
-					e.result(computedBody[monteCarloData]{true, data})
-					err = e.err
-				}
-				if err != nil {
-					counts.Canceled.Inc()
-					return
-				}
-				counts.OK.Inc()
-			}}, nil
+			return m.events(ctx, s, counts, request)
 		}
-		defer m.heavy.give(workers)
-		data, err := request.run(ctx, workers, nil)
-		if err != nil {
-			return nil, s.uncomputed(ctx, counts, err)
-		}
-		counts.OK.Inc()
-		return &huma.StreamResponse{Body: func(out huma.Context) {
-			out.SetHeader("Content-Type", "application/json")
-			_ = json.NewEncoder(out.BodyWriter()).Encode(computedBody[monteCarloData]{true, data}) // the head is out: nobody is left to be told
-		}}, nil
+		return s.answered(ctx, q, func() (any, error) {
+			workers, err := m.heavy.take(ctx, cap(m.heavy))
+			if err != nil {
+				return nil, s.uncomputed(ctx, counts, err)
+			}
+			defer m.heavy.give(workers)
+			data, err := request.run(ctx, workers, nil)
+			if err != nil {
+				return nil, s.uncomputed(ctx, counts, err)
+			}
+			counts.OK.Inc()
+			return computedBody[monteCarloData]{true, data}, nil
+		})
 	})
 	m.document(a)
+}
+
+// events answers with a stream of events.
+func (m monteCarlo) events(ctx context.Context, s *service, counts metrics.Computation, request monteCarloRequest) (*huma.StreamResponse, error) {
+	workers, err := m.heavy.take(ctx, cap(m.heavy))
+	if err != nil {
+		return nil, s.uncomputed(ctx, counts, err)
+	}
+	return &huma.StreamResponse{Body: func(out huma.Context) {
+		defer m.heavy.give(workers)
+		e := newEvents(out)
+		data, err := request.run(ctx, workers, e.progress(request.Trials))
+		if err == nil {
+			e.result(computedBody[monteCarloData]{true, data})
+			err = e.err
+		}
+		if err != nil {
+			counts.Canceled.Inc()
+			return
+		}
+		counts.OK.Inc()
+	}}, nil
 }
 
 func (r *monteCarloRequest) settings() montecarlo.Settings {

@@ -112,7 +112,7 @@ type timingData struct {
 func describeOptions(a huma.API, s *service) {
 	const text = "{} or no body values the preset; each field given overrides it."
 	usual := FirmFields{Time: 2, Volatility: .4, Rate: .05}
-	computation[OptionFields, blackData]{path: "/api/options/black-scholes", id: "blackScholes", engine: "black_scholes", summary: "Value a European option", description: text,
+	computation[OptionFields, blackData]{path: "/api/options/black-scholes", id: "blackScholes", engine: "black_scholes", quick: true, summary: "Value a European option", description: text,
 		preset: usualOption(), compute: func(_ context.Context, r OptionFields) (blackData, error) {
 			v, err := option.Black(r.inputs())
 			return blackData{r, worthOf(v)}, err
@@ -127,17 +127,17 @@ func describeOptions(a huma.API, s *service) {
 			v, err := option.Lattice(r.inputs(), r.Steps, r.American)
 			return latticeData{r, worthOf(v)}, err
 		}}.register(a, s)
-	computation[expansionRequest, expansionData]{path: "/api/options/expansion", id: "expansionOption", engine: "expansion", summary: "Value the right to expand", description: text,
+	computation[expansionRequest, expansionData]{path: "/api/options/expansion", id: "expansionOption", engine: "expansion", quick: true, summary: "Value the right to expand", description: text,
 		preset: expansionRequest{usual, 1e6, 5e5, 2.5}, compute: func(_ context.Context, r expansionRequest) (expansionData, error) {
 			whole, gained, err := option.Expand(option.Expansion{Value: r.Value, Cost: r.Cost, Time: r.Time, Volatility: r.Volatility, Rate: r.Rate, Multiplier: r.Multiplier})
 			return expansionData{r, worthOf(whole), worthOf(gained)}, err
 		}}.register(a, s)
-	computation[abandonmentRequest, abandonmentData]{path: "/api/options/abandonment", id: "abandonmentOption", engine: "abandonment", summary: "Value the right to abandon", description: text,
+	computation[abandonmentRequest, abandonmentData]{path: "/api/options/abandonment", id: "abandonmentOption", engine: "abandonment", quick: true, summary: "Value the right to abandon", description: text,
 		preset: abandonmentRequest{usual, 1e6, 8e5}, compute: func(_ context.Context, r abandonmentRequest) (abandonmentData, error) {
 			v, err := option.Abandon(option.Abandonment{Value: r.Value, Salvage: r.Salvage, Time: r.Time, Volatility: r.Volatility, Rate: r.Rate})
 			return abandonmentData{r, worthOf(v)}, err
 		}}.register(a, s)
-	computation[timingRequest, timingData]{path: "/api/options/timing", id: "timingOption", engine: "timing", summary: "Value the right to wait with an investment", description: text,
+	computation[timingRequest, timingData]{path: "/api/options/timing", id: "timingOption", engine: "timing", quick: true, summary: "Value the right to wait with an investment", description: text,
 		preset: timingRequest{usual, 1e6, 1e6, .05}, compute: func(ctx context.Context, r timingRequest) (timingData, error) {
 			workers, err := s.heavy.take(ctx, 1)
 			if err != nil {

@@ -51,13 +51,13 @@ const statusClientLeft = 499
 
 // internal logs what went wrong and tells the client only under which request id.
 func (s *service) internal(ctx context.Context, err error) *huma.ErrorModel {
-	id, _ := ctx.Value(requestIDKey{}).(string)
+	from := originOf(ctx)
 	if errors.Is(ctx.Err(), context.Canceled) {
-		s.Log.Info("client left", zap.String("request_id", id), zap.Error(err))
+		s.Log.Info("client left", append(from.fields(), zap.Error(err))...)
 		return problem(statusClientLeft, "the client left")
 	}
-	s.Log.Error("request failed", zap.String("request_id", id), zap.Error(err))
-	return problem(http.StatusInternalServerError, "the request could not be answered; its id is "+id)
+	s.Log.Error("request failed", append(from.fields(), zap.Error(err))...)
+	return problem(http.StatusInternalServerError, "the request could not be answered; its id is "+from.id)
 }
 
 // writeProblem writes a problem outside of huma.

@@ -44,7 +44,7 @@ type portfolioData struct {
 // describeRisk registers /api/risk and /api/portfolio.
 func describeRisk(a huma.API, s *service) {
 	computation[lossRequest, lossData]{
-		path: "/api/risk/var", id: "valueAtRisk", engine: "var", summary: "What a series of returns may lose", description: "returns is required.",
+		path: "/api/risk/var", id: "valueAtRisk", engine: "var", quick: true, summary: "What a series of returns may lose", description: "returns is required.",
 		preset: lossRequest{Returns: []float64{}, Confidence: .95, Horizon: 1},
 		compute: func(_ context.Context, r lossRequest) (lossData, error) {
 			l, err := risk.ValueAtRisk(r.Returns, r.Confidence, r.Horizon)

@@ -78,7 +78,7 @@ type solveData struct {
 
 func solveOperation() computation[solveRequest, solveData] {
 	return computation[solveRequest, solveData]{
-		path: "/api/dcf/solve", id: "dcfSolve", engine: "solve", summary: "Find the discount rate or the terminal growth for a value",
+		path: "/api/dcf/solve", id: "dcfSolve", engine: "solve", quick: true, summary: "Find the discount rate or the terminal growth for a value",
 		description: "422 when no value in its range gives the target.",
 		preset:      solveRequest{CaseFields: toFields(dcf.Preset()), Compat: true, SolveFor: string(sensitivity.WACC), Target: 12},
 		compute: func(_ context.Context, r solveRequest) (solveData, error) {

@@ -37,25 +37,28 @@ func newShell(o Options, routes *routeList) *shell {
 func (s *shell) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := s.Now()
 	s.Metrics.Began()
-	id := requestID(r)
-	w.Header().Set("X-Request-ID", id)
+	from := readOrigin(r)
+	w.Header().Set("X-Request-ID", from.id)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	if s.Color != "" {
 		w.Header().Set("X-Valor-Color", s.Color)
+	}
+	if s.Stopping != nil && s.Stopping() {
+		w.Header().Set("Connection", "close") // the next request goes elsewhere
 	}
 	if strings.HasPrefix(r.URL.Path, "/api/") {
 		w.Header().Set("Cache-Control", "no-store") // no answer here is for anyone but its caller
 	}
 	out := &answer{ResponseWriter: w}
-	r = r.WithContext(store.WithRequest(context.WithValue(r.Context(), requestIDKey{}, id), id))
+	r = r.WithContext(store.WithRequest(context.WithValue(r.Context(), originKey{}, from), from.id))
 	// Deferred, because an aborted answer leaves by a panic and has to be counted too.
-	defer func() { s.finish(out, r, id, s.Now().Sub(began)) }()
-	s.serve(out, r, id)
+	defer func() { s.finish(out, r, s.Now().Sub(began)) }()
+	s.serve(out, r)
 }
 
 // serve turns a panic into a 500, or into a cut connection when an answer was already under way:
 // a truncated body must not look whole.
-func (s *shell) serve(w *answer, r *http.Request, id string) {
+func (s *shell) serve(w *answer, r *http.Request) {
 	defer func() {
 		p := recover()
 		if p == nil {
@@ -64,7 +67,7 @@ func (s *shell) serve(w *answer, r *http.Request, id string) {
 		if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 			panic(p)
 		}
-		s.Log.Error("handler panicked", zap.String("request_id", id), zap.Any("panic", p), zap.Stack("stack"))
+		s.Log.Error("handler panicked", append(originOf(r.Context()).fields(), zap.Any("panic", p), zap.Stack("stack"))...)
 		if w.code != 0 {
 			panic(http.ErrAbortHandler)
 		}
@@ -93,7 +96,7 @@ func refuse(w *answer, r *http.Request, h http.Handler) {
 	writeProblem(w, http.StatusNotFound, "there is no such resource")
 }
 
-func (s *shell) finish(w *answer, r *http.Request, id string, took time.Duration) {
+func (s *shell) finish(w *answer, r *http.Request, took time.Duration) {
 	code := w.code
 	if code == 0 {
 		code = http.StatusInternalServerError // nothing was written: the connection was cut
@@ -109,12 +112,10 @@ func (s *shell) finish(w *answer, r *http.Request, id string, took time.Duration
 		level = zap.DebugLevel // the edge and Prometheus ask every few seconds
 	}
 	// No query string: it may hold what a user typed.
-	s.Log.Log(level, "request", zap.String("request_id", id), zap.String("method", r.Method),
+	s.Log.Log(level, "request", append(originOf(r.Context()).fields(), zap.String("method", r.Method),
 		zap.String("path", r.URL.Path), zap.String("route", r.Pattern), zap.Int("status", code),
-		zap.Int64("bytes", w.bytes), zap.Duration("duration", took), zap.String("remote", r.RemoteAddr))
+		zap.Int64("bytes", w.bytes), zap.Duration("duration", took), zap.String("remote", r.RemoteAddr))...)
 }
-
-type requestIDKey struct{}
 
 // requestID takes over the one X-Request-ID that came if it is safe to echo and log, or makes one.
 func requestID(r *http.Request) string {

@@ -23,6 +23,7 @@ type Options struct {
 	Version, Color string
 	Pools          func() []Pool
 	Sessions       func() float64 // nil: there is no such series
+	Cache          func() Cache   // nil: there are no such series
 }
 
 // Logins are the results of attempts to log in.
@@ -71,6 +72,10 @@ func New(o Options) *Metrics {
 	if o.Sessions != nil {
 		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "valor_sessions_active",
 			Help: "Logins whose refresh token is still good, of all instances on this database; NaN while it does not answer."}, o.Sessions))
+	}
+
+	if o.Cache != nil {
+		r.MustRegister(cacheCollector(o.Cache))
 	}
 
 	m.computations = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "valor_computations_total",

@@ -112,16 +112,26 @@ func (c *Cluster) Close() error {
 
 // Database makes an empty database and returns its connection string.
 func (c *Cluster) Database(ctx context.Context) (dsn string, err error) {
+	name := "test" + strconv.FormatInt(c.databases.Add(1), 10)
+	return c.dsn(name), c.exec(ctx, "CREATE DATABASE "+name)
+}
+
+// Drop removes a database that Database made, with all its connections.
+func (c *Cluster) Drop(ctx context.Context, dsn string) error {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return err
+	}
+	return c.exec(ctx, "DROP DATABASE "+config.Database+" WITH (FORCE)")
+}
+
+func (c *Cluster) exec(ctx context.Context, statement string) error {
 	conn, err := pgx.Connect(ctx, c.dsn("postgres"))
 	if err != nil {
-		return "", err
+		return err
 	}
-	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
-	name := "test" + strconv.FormatInt(c.databases.Add(1), 10)
-	if _, err := conn.Exec(ctx, "CREATE DATABASE "+name); err != nil {
-		return "", err
-	}
-	return c.dsn(name), nil
+	_, err = conn.Exec(ctx, statement)
+	return errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
 }
 
 func (c *Cluster) dsn(database string) string {

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -55,6 +56,11 @@ func postgres(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := cluster.server.Drop(context.Background(), dsn); err != nil {
+			t.Error(err)
+		}
+	})
 	return dsn
 }
 

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -56,6 +57,11 @@ func postgres(t *testing.T) databases {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := cluster.server.Drop(context.Background(), dsn); err != nil {
+			t.Error(err)
+		}
+	})
 	return databases{postgres: dsn}
 }
 

@@ -35,6 +35,8 @@ func main() {
 		os.Exit(run())
 	case len(os.Args) == 2 && os.Args[1] == "version":
 		fmt.Println("valor-api", buildVersion())
+	case len(os.Args) == 3 && os.Args[1] == "backup":
+		os.Exit(backup(os.Args[2]))
 	case os.Args[1] == "web":
 		os.Exit(writeWeb(os.Args[2:]))
 	default:
@@ -43,7 +45,7 @@ func main() {
 }
 
 func usage() int {
-	fmt.Fprintln(os.Stderr, "usage: valor-api [version | web --out DIR]")
+	fmt.Fprintln(os.Stderr, "usage: valor-api [version | backup FILE | web --out DIR]")
 	return exitUsage
 }
 
@@ -88,6 +90,18 @@ func run() int {
 		log.Error("stopped", zap.Error(err))
 		return exitFailed
 	}
+	return exitOK
+}
+
+// backup copies the database of VALOR_DATABASE, which may be in use, to a file.
+func backup(to string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := app.Backup(ctx, os.Getenv, to); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return exitFailed
+	}
+	fmt.Println("backed up to", to)
 	return exitOK
 }
 

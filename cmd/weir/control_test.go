@@ -209,6 +209,8 @@ func (f *fakeControl) Errors() admin.RequestErrors {
 	}}
 }
 
+func (f *fakeControl) Requests(admin.RequestQuery) admin.Requests { return admin.Requests{} }
+
 func (f *fakeControl) Frames(ctx context.Context, emit func(admin.Frame)) {
 	s := f.Status()
 	s.StartedAt = since

@@ -37,26 +37,29 @@ type collaborators struct {
 	token       string
 }
 
+// newAPI is the bundled API in production, on the database of the folder; it listens.
+func newAPI(t *testing.T, dir, colour string, env ...string) (string, *process) {
+	t.Helper()
+	address := freeAddress(t)
+	cmd := exec.Command(filepath.Join(programs(t), "valor-api"))
+	cmd.Dir = dir
+	cmd.Env = append(append(os.Environ(), "VALOR_ADDRESS="+address, "VALOR_COLOR="+colour, "VALOR_DATABASE=file:"+filepath.Join(dir, "shared.db"),
+		"VALOR_JWT_SECRET="+strings.Repeat("s", 64)), env...)
+	p := start(t, cmd)
+	eventually(t, 60*time.Second, colour+" listens", func() bool { return strings.Contains(p.out.String(), `"listening"`) })
+	return address, p
+}
+
 func newCollaborators(t *testing.T) *collaborators {
 	dir, ca := folder(t), openCA(t)
 	save(t, filepath.Join(dir, "pair.pem"), leafPEM(t, ca))
 	c := &collaborators{t: t, roots: x509.NewCertPool()}
-	api := func(colour string) (string, *process) {
-		address := freeAddress(t)
-		cmd := exec.Command(filepath.Join(programs(t), "valor-api"))
-		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "VALOR_ADDRESS="+address, "VALOR_COLOR="+colour, "VALOR_DATABASE=file:"+filepath.Join(dir, "shared.db"), "VALOR_JWT_SECRET="+strings.Repeat("s", 64))
-		return address, start(t, cmd)
-	}
-	blue, bp := api("blue")
-	green, gp := api("green")
+	blue, bp := newAPI(t, dir, "blue")
+	green, gp := newAPI(t, dir, "green")
 	c.blue, c.green = bp, gp
 	c.conf = newConf(dir, blue, green)
 	c.conf.listeners += "[[listener]]\nname = \"tls\"\naddress = \"127.0.0.1:0\"\ntls = true\n"
 	c.conf.tls = "[[tls.certificate]]\ncert = \"pair.pem\"\nkey = \"pair.pem\"\n"
-	eventually(t, 60*time.Second, "both colours listen", func() bool {
-		return strings.Contains(bp.out.String(), `"listening"`) && strings.Contains(gp.out.String(), `"listening"`)
-	})
 	c.edge = run(t, dir, c.conf)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)

@@ -24,8 +24,9 @@ const (
 
 // rolloutFlags are what a rollout verb can be told.
 type rolloutFlags struct {
-	to, steps            string
-	hold, bake, warmUp   time.Duration
+	to, steps, pace      string
+	hold, bake           time.Duration
+	prewarm, warmUp      time.Duration
 	tolerance, alpha     float64
 	maxHarm              int
 	minEffect            float64
@@ -60,8 +61,10 @@ func (sh *shell) rolloutVerb() *cobra.Command {
 func (o *rolloutFlags) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.to, "to", "", "start: the `GROUP` to move to (default: the only one without weight)")
 	f.StringVar(&o.steps, "steps", "", "start: weights in `PERCENT,PERCENT,…`, the last one 100 (default, as for all that follows: the service's)")
+	f.StringVar(&o.pace, "pace", "", "start: steps, or evidence for the first step and then weights as large as --max-harm allows")
 	f.DurationVar(&o.hold, "hold", 0, "start: least time at each step")
 	f.DurationVar(&o.bake, "bake", 0, "start: least time at 100 %")
+	f.DurationVar(&o.prewarm, "prewarm", 0, "start: longest time for asking the group for what others were asked for lately, before the first step")
 	f.DurationVar(&o.warmUp, "warm-up", 0, "start: time in which requests are no evidence")
 	f.Float64Var(&o.tolerance, "tolerance", 0, "start: how many times as often as the others the group may fail")
 	f.Float64Var(&o.alpha, "alpha", 0, "start: chance that a good group is rolled back")
@@ -127,8 +130,9 @@ func (o *rolloutFlags) request(f *pflag.FlagSet) (q admin.RolloutRequest, err er
 		}
 	}
 	for name, set := range map[string]func(){
+		"pace": func() { q.Pace = &o.pace },
 		"hold": func() { q.Hold = (*admin.Duration)(&o.hold) }, "bake": func() { q.Bake = (*admin.Duration)(&o.bake) },
-		"warm-up": func() { q.WarmUp = (*admin.Duration)(&o.warmUp) }, "tolerance": func() { q.Tolerance = &o.tolerance }, "alpha": func() { q.Alpha = &o.alpha },
+		"prewarm": func() { q.Prewarm = (*admin.Duration)(&o.prewarm) }, "warm-up": func() { q.WarmUp = (*admin.Duration)(&o.warmUp) }, "tolerance": func() { q.Tolerance = &o.tolerance }, "alpha": func() { q.Alpha = &o.alpha },
 		"max-harm": func() { q.MaxHarm = &o.maxHarm }, "min-effect": func() { q.MinEffect = &o.minEffect }, "latency": func() { q.Latency = &o.latency },
 	} {
 		if f.Changed(name) {

@@ -35,6 +35,9 @@ func (f *fakeControl) StartRollout(_ context.Context, _ string, q admin.RolloutR
 		Reason: "green has not served enough", Needs: 700, NeedsTime: admin.Duration(90e9), Held: admin.Duration(2e9), Hold: admin.Duration(60e9),
 		Green: admin.RolloutCount{Requests: 40, Failed: 1}, Others: admin.RolloutCount{Requests: 760, Failed: 2},
 	}
+	if q.Pace != nil {
+		f.rollout.Pace, f.rollout.Next = *q.Pace, 2000
+	}
 	if q.Hold != nil {
 		f.rollout.Hold = *q.Hold
 	}

@@ -66,6 +66,7 @@ func (a *api) routes(metrics http.Handler) http.Handler {
 		"/v1/ech":          {"GET": a.read(a.ech)},
 		"/v1/csp-reports":  {"GET": a.read(a.cspReports)},
 		"/v1/errors":       {"GET": a.read(a.errors)},
+		"/v1/requests":     {"GET": a.read(a.requests)},
 		"/v1/events":       {"GET": a.events},
 		"/v1/explain":      {"POST": a.explain},
 		"/v1/reload":       {"POST": a.write("reload", a.reload)},

@@ -60,6 +60,8 @@ type Control interface {
 	CSPReports() []CSPReport
 	// Errors are the last requests that failed.
 	Errors() RequestErrors
+	// Requests are the last requests that q asks for, the last one first.
+	Requests(q RequestQuery) Requests
 	// Frames calls emit with a frame at once and then once a second, until ctx ends. It is called once at a time, while somebody watches: what
 	// it needs to make rates of counters is its own.
 	Frames(ctx context.Context, emit func(Frame))

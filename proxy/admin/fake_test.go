@@ -183,6 +183,10 @@ func (f *fakeControl) Errors() admin.RequestErrors {
 	return admin.RequestErrors{Errors: []admin.RequestError{{Number: 1, Path: "/a", Status: 502}}}
 }
 
+func (f *fakeControl) Requests(q admin.RequestQuery) admin.Requests {
+	return admin.Requests{Requests: []admin.RequestSummary{{Path: fmt.Sprint(q)}}}
+}
+
 func (f *fakeControl) Frames(ctx context.Context, emit func(admin.Frame)) {
 	f.series <- true
 	defer func() { f.series <- false }()

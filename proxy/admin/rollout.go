@@ -47,6 +47,9 @@ type Rollout struct {
 	Step   int      `json:"step"`
 	Steps  []Weight `json:"steps"`
 	Weight Weight   `json:"weight"`
+	// Pace is "steps", or "evidence" where Steps are those gone so far and the whole. Next is the weight that would come next as things stand, 0 for none.
+	Pace string `json:"pace"`
+	Next Weight `json:"next"`
 	// Evidence is the likelihood ratio against the group, at Threshold it is rolled back.
 	Evidence  float64 `json:"evidence"`
 	Threshold float64 `json:"threshold"`
@@ -68,9 +71,11 @@ type Rollout struct {
 	SlowP99 Duration     `json:"slow_p99"`
 	Green   RolloutCount `json:"green"`
 	Others  RolloutCount `json:"others"`
-	Started time.Time    `json:"started"`
-	By      string       `json:"by"`
-	Ended   *time.Time   `json:"ended,omitempty"`
+	// Prewarm is how the group was warmed before the first step; absent where it was not, or not yet.
+	Prewarm *Prewarm   `json:"prewarm,omitempty"`
+	Started time.Time  `json:"started"`
+	By      string     `json:"by"`
+	Ended   *time.Time `json:"ended,omitempty"`
 	// Timeline are its changes and Curve its evidence over time, at most some 100 points: in answers about the rollout alone, not where it is shown with its service.
 	Timeline []RolloutMoment `json:"timeline,omitempty"`
 	Curve    []RolloutPoint  `json:"curve,omitempty"`
@@ -99,6 +104,14 @@ type RolloutPoint struct {
 // Over reports a state that nothing follows.
 func (r *Rollout) Over() bool { return r.State != "running" && r.State != "holding" }
 
+// Prewarm is what asking the group for pages that the others were asked for lately came to: how many pages, and answers and errors of all its targets. It is no evidence.
+type Prewarm struct {
+	Pages    int      `json:"pages"`
+	Requests int      `json:"requests"`
+	Failed   int      `json:"failed"`
+	Took     Duration `json:"took"`
+}
+
 // RolloutCount is what became of the requests that were assigned to one side. Errors and the slow ones are at most one per client and second, Failed is all that failed.
 type RolloutCount struct {
 	Requests uint64 `json:"requests"`
@@ -113,8 +126,10 @@ type RolloutRequest struct {
 	// To is the only group without weight when empty.
 	To        string    `json:"to,omitempty"`
 	Steps     []Weight  `json:"steps,omitempty"`
+	Pace      *string   `json:"pace,omitempty"`
 	Hold      *Duration `json:"hold,omitempty"`
 	Bake      *Duration `json:"bake,omitempty"`
+	Prewarm   *Duration `json:"prewarm,omitempty"`
 	WarmUp    *Duration `json:"warm_up,omitempty"`
 	Tolerance *float64  `json:"tolerance,omitempty"`
 	Alpha     *float64  `json:"alpha,omitempty"`

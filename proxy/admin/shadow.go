@@ -69,7 +69,12 @@ type ShadowBrief struct {
 	Compared  uint64 `json:"compared"`
 	Differing uint64 `json:"differing"`
 	Places    int    `json:"places"`
+	// First are the first of its differences that are not noise.
+	First []ShadowDifference `json:"first,omitempty"`
 }
+
+// ShadowBriefPlaces is the length of First at most.
+const ShadowBriefPlaces = 5
 
 func (a *api) shadow(r *http.Request) (answer, error) {
 	s, err := a.control.Shadow(r.PathValue("s"))

@@ -150,12 +150,21 @@ func TestAllowed(t *testing.T) {
 // TestKnownSessionAllocatesNothing: a session that was opened once is found by a hash.
 func TestKnownSessionAllocatesNothing(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
-	a := openLogin(t, nil)
+	fetched := make(chan struct{}, 1)
+	a := openLogin(t, func(o *OIDCOptions) {
+		o.Failed = func(error) {
+			select {
+			case fetched <- struct{}{}:
+			default:
+			}
+		}
+	})
 	r := page("app.test", now, sessionOf(t, a, "app.test", now, `{"sub":"ann"}`))
 	if v := a.Authenticate(r); v.Denial != nil {
 		t.Fatal(v.Denial)
 	}
-	if n := testing.AllocsPerRun(100, func() { a.Authenticate(r) }); n != 0 {
+	<-fetched // of a provider that is not there: what everybody allocates is counted. One more attempt of some hundred allocations does not show in this many runs
+	if n := testing.AllocsPerRun(5000, func() { a.Authenticate(r) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

@@ -18,6 +18,7 @@ type Body struct {
 	fields   int // limit of trailer fields
 	received int64
 	err      error // sticky: io.EOF after a complete body
+	ending   bool  // the step of a splice under way completes it
 
 	aside *[]byte // where the block of a head still in use goes when the body needs the room; nil when there is none to keep
 }
@@ -26,7 +27,7 @@ func (b *Body) reset(in *input, f message.Framing, length int64, fields int) {
 	b.in, b.framing, b.left, b.fields = in, f, length, fields
 	b.chunks = chunks{}
 	b.trailers.Reset()
-	b.received, b.err = 0, nil
+	b.received, b.err, b.ending = 0, nil, false
 	if f == message.None {
 		b.err = io.EOF
 	}

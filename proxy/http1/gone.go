@@ -15,12 +15,7 @@ func (in *input) gone() bool {
 	if in.raw != nil || in.conn == nil {
 		return in.ended()
 	}
-	beneath := input{}
-	beneath.init(socketOf(in.conn))
-	if beneath.raw == nil {
-		return false
-	}
-	switch n, failed := beneath.peek(); {
+	switch n, failed := in.peekBeneath(); {
 	case failed || n == 0:
 		return in.r == in.w
 	case n < 0:
@@ -38,6 +33,16 @@ func (in *input) gone() bool {
 		return true
 	}
 	return err != nil && !timedOut(err) && err != errFull && in.r == in.w
+}
+
+// peekBeneath is peek for who wants to know, also behind TLS, of whatever stands at the socket, be it a record that says nothing.
+func (in *input) peekBeneath() (n int, failed bool) {
+	if in.raw != nil || in.conn == nil {
+		return in.peek()
+	}
+	var beneath input
+	beneath.init(socketOf(in.conn))
+	return beneath.peek()
 }
 
 // socketOf is what a connection is made of beneath everything.

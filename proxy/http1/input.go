@@ -234,7 +234,7 @@ func (in *input) unread() bool {
 	if in.r < in.w {
 		return true
 	}
-	n, _ := in.peek()
+	n, _ := in.peekBeneath()
 	return n > 0
 }
 

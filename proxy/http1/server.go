@@ -51,10 +51,13 @@ func NewServerConn(conn net.Conn, options *ServerOptions) *ServerConn {
 var headEnd = []byte("\r\n\r\n")
 
 // Wait blocks until the first byte of another request is there, holding no buffer meanwhile. ErrIdle says that none will come.
-func (c *ServerConn) Wait(now time.Time) error {
+func (c *ServerConn) Wait(now time.Time) error { return c.WaitFor(now, c.options.IdleTimeout) }
+
+// WaitFor is Wait within d, which is greater than 0 or no bound.
+func (c *ServerConn) WaitFor(now time.Time, d time.Duration) error {
 	for c.skipEmptyLine(); c.in.r == c.in.w || c.maybeBlank(); c.skipEmptyLine() {
 		c.in.rest()
-		if c.in.within(now, c.options.IdleTimeout) != nil || c.in.fill() != nil {
+		if c.in.within(now, d) != nil || c.in.fill() != nil {
 			return ErrIdle
 		}
 	}
@@ -313,8 +316,14 @@ func (c *ServerConn) Closing() bool { return c.closing }
 // It looks at the input, so it is not for the time when another goroutine reads Body: that one learns of the end by itself.
 func (c *ServerConn) ClientGone() bool { return c.in.gone() }
 
-// Readable reports, without waiting, whether bytes, an end or an error stand at the connection.
-func (c *ServerConn) Readable() bool { return c.in.readable() }
+// Readable reports, without waiting, whether bytes, an end or an error stand at the connection. Behind TLS the bytes may turn out to be no request's.
+func (c *ServerConn) Readable() bool {
+	if c.in.r < c.in.w {
+		return true
+	}
+	n, failed := c.in.peekBeneath()
+	return n >= 0 || failed
+}
 
 // Conn is the connection itself.
 func (c *ServerConn) Conn() net.Conn { return c.conn }

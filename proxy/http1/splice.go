@@ -64,6 +64,9 @@ func splice(o *output, b *Body, renew func(now time.Time)) (bool, error) {
 	return true, o.err
 }
 
+// Ending reports, to the renew of a Splice, that the last of the body stands at the socket and is about to be moved: whoever gets it may act on it before Splice has returned.
+func (b *Body) Ending() bool { return b.ending }
+
 // mover is one splice under way.
 type mover struct {
 	o     *output
@@ -91,6 +94,7 @@ func (b *Body) step(m *mover) error {
 	if m.from.N = min(m.size, int64(n)); b.framing == message.Length {
 		m.from.N = min(m.from.N, b.left)
 	}
+	b.ending = b.framing == message.Length && m.from.N == b.left
 	begin := time.Now()
 	m.renew(begin)
 	moved, err := m.dst.ReadFrom(&m.from)

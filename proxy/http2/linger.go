@@ -16,13 +16,13 @@ const (
 // lingerTime, and WriteTimeout at most: what it says meanwhile, that it has room for more, would be that unread data.
 func (c *Conn) linger(gently bool) {
 	half, ok := c.conn.(interface{ CloseWrite() error }) // TCP and TLS both
-	begin := time.Now()
+	begin, left := time.Now(), untaken(c.conn)
 	if !ok || half.CloseWrite() != nil || c.conn.SetReadDeadline(begin.Add(lingerTime)) != nil {
 		return
 	}
 	sink := borrow(smallBlock)
 	defer giveBack(sink)
-	for total, left := 0, untaken(c.conn); total < lingerBytes; {
+	for total := 0; total < lingerBytes; {
 		n, err := c.conn.Read(sink.buf)
 		if total += n; err == nil {
 			continue

@@ -12,10 +12,10 @@ import (
 	"github.com/valor-ivx/weir/proxy/http2"
 )
 
-// patiently is a socket that tells of every read deadline in the future: once when the lingering begins, and whenever it is prolonged.
+// patiently is a socket that tells of every read deadline in the future, once when the lingering begins and whenever it is prolonged, and waits with it until it is let go on.
 type patiently struct {
 	*net.TCPConn
-	renewed chan struct{}
+	renewed, on chan struct{}
 }
 
 func (p patiently) NetConn() net.Conn { return p.TCPConn }
@@ -23,20 +23,21 @@ func (p patiently) NetConn() net.Conn { return p.TCPConn }
 func (p patiently) SetReadDeadline(t time.Time) error {
 	if t.Unix() > 1 {
 		p.renewed <- struct{}{}
+		<-p.on
 	}
 	return p.TCPConn.SetReadDeadline(t)
 }
 
 // TestDrainWaitsForSlowReader: a client that takes its last answer off the kernel, more slowly than we handed it over, has the connection for as long as that goes on: its WINDOW_UPDATEs reset nothing.
 func TestDrainWaitsForSlowReader(t *testing.T) {
-	const size = 200 << 10 // fits our kernel's buffer, not the client's
+	const size = 120 << 10 // fits our kernel's buffer, not the client's
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
 	served, ended, renewed := make(chan *http2.Conn, 1), make(chan error, 1), make(chan struct{}, 100)
-	release := make(chan struct{})
+	release, on := make(chan struct{}), make(chan struct{})
 	go func() {
 		conn, err := l.Accept()
 		if err != nil {
@@ -47,7 +48,7 @@ func TestDrainWaitsForSlowReader(t *testing.T) {
 		if err := tcp.SetWriteBuffer(2 * size); err != nil {
 			t.Error(err)
 		}
-		c := http2.New(patiently{tcp, renewed}, &http2.Options{DrainGrace: time.Hour}, func(s *http2.Stream) {
+		c := http2.New(patiently{tcp, renewed, on}, &http2.Options{DrainGrace: time.Hour}, func(s *http2.Stream) {
 			<-release
 			large(size)(s)
 		})
@@ -76,6 +77,7 @@ func TestDrainWaitsForSlowReader(t *testing.T) {
 		})
 	}
 	take(size / 3)
+	close(on)
 	select {
 	case <-renewed:
 	case err := <-ended:

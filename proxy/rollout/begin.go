@@ -41,6 +41,9 @@ func Begin(to, by string, weights map[string]uint32, o Options) (State, error) {
 	// A rollout never takes weight away on its way: steps below what green has are past.
 	first, _ := slices.BinarySearch(o.Steps, max(was, 1))
 	o.Steps = slices.Clone(o.Steps[first:])
+	if o.Pace == PaceEvidence && len(o.Steps) > 2 {
+		o.Steps = slices.Delete(o.Steps, 1, len(o.Steps)-1) // what comes in between is found on the way
+	}
 	s := State{To: to, By: by, Started: time.Now().UTC(), Options: o, Base: maps.Clone(weights), Progress: Progress{Phase: Running}}
 	s.Timeline = s.noted(s.Started)
 	return s, nil

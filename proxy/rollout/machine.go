@@ -56,6 +56,9 @@ func (m *Machine) observe(now int64, s *Sample) {
 	if m.state.Phase.Over() {
 		return
 	}
+	if m.state.cold() {
+		m.state.Warmth = s.Warmth
+	}
 	t, warm := &m.state.Tally, m.state.warm()
 	if m.state.Step > 0 {
 		t.Held += passed
@@ -119,6 +122,8 @@ func (m *Machine) decide(p *Progress) {
 		p.Phase, p.Reason = Holding, "paused by "+p.Paused
 	case !m.green:
 		p.Phase, p.Reason = Holding, m.state.To+" has no live target"
+	case m.state.cold():
+		p.Reason = m.state.To + " is asked for what the others were asked for lately, to be warm"
 	case m.state.Step == 0:
 		p.Step = 1
 	case m.state.Tally.Held >= m.hold():
@@ -134,7 +139,15 @@ func (m *Machine) advance(p *Progress) {
 	case missing > 0:
 		p.Phase, p.Reason = Holding, m.state.To+" has not served enough at this step to be judged by"
 	case m.state.Step < len(m.state.Options.Steps):
-		p.Step++
+		weight := m.next()
+		if weight == 0 {
+			p.Phase, p.Reason = Holding, fmt.Sprintf("%s could be so bad, by what it has served, that a larger weight might cost more than max_harm", m.state.To)
+			return
+		}
+		p.Step, p.Weight = p.Step+1, 0
+		if weight != m.state.Options.Steps[m.state.Step] {
+			p.Weight = weight
+		}
 	default:
 		p.Phase = Promoted
 	}
@@ -208,7 +221,7 @@ func (m *Machine) Accept(p Progress) {
 		t := &m.state.Tally
 		t.InStep, t.Judged, t.Held, t.Lost = Pair{}, 0, 0, 0
 	}
-	m.state.Progress = p
+	m.state.enter(p)
 }
 
 // State is everything, to be stored.

@@ -12,9 +12,14 @@ import (
 type Options struct {
 	// Steps are green's weights in hundredths of a percent, rising, the last one the whole.
 	Steps []uint32 `json:"steps"`
+	// Pace is what decides on the next weight: "" or PaceSteps for the next of Steps, PaceEvidence for the largest that the harm budget allows, in which case Steps are
+	// those gone so far and the whole.
+	Pace Pace `json:"pace,omitempty"`
 	// Hold is the least time at each step but the last, Bake that at the last. Both are of the monotonic clock.
 	Hold time.Duration `json:"hold"`
 	Bake time.Duration `json:"bake"`
+	// Prewarm is how long green is asked at most for what the others were asked for, before the first step; 0: it is not.
+	Prewarm time.Duration `json:"prewarm,omitempty"`
 	// WarmUp is how long after the first step began requests are no evidence yet; they do count as harm.
 	WarmUp time.Duration `json:"warm_up"`
 	// Tolerance is how many times as often as the others green may fail.
@@ -28,6 +33,15 @@ type Options struct {
 	// Latency says that slow answers are bad events of their own.
 	Latency bool `json:"latency"`
 }
+
+// Pace is how steps follow each other.
+type Pace string
+
+// The paces.
+const (
+	PaceSteps    Pace = "steps"
+	PaceEvidence Pace = "evidence"
+)
 
 // MaxSteps bounds a list of steps.
 const MaxSteps = 100
@@ -45,8 +59,10 @@ func (o *Options) Check() error {
 		before = w
 	}
 	switch {
-	case o.Hold < 0 || o.Bake < 0 || o.WarmUp < 0:
-		return errors.New("hold, bake and warm_up must not be negative")
+	case o.Pace != "" && o.Pace != PaceSteps && o.Pace != PaceEvidence:
+		return fmt.Errorf("pace %q is neither %s nor %s", o.Pace, PaceSteps, PaceEvidence)
+	case o.Hold < 0 || o.Bake < 0 || o.WarmUp < 0 || o.Prewarm < 0:
+		return errors.New("hold, bake, prewarm and warm_up must not be negative")
 	case !(o.Tolerance >= 1 && o.Tolerance <= 100):
 		return errors.New("tolerance must be 1 to 100")
 	case !(o.Alpha >= 1e-9 && o.Alpha <= 0.5):

@@ -148,7 +148,7 @@ func (r *Runner) due() (State, bool) {
 	if next.Phase.Over() {
 		next.Ended = time.Now().UTC()
 	}
-	s.Progress = next
+	s.enter(next)
 	s.Timeline = s.noted(time.Now())
 	return s, true
 }
@@ -197,7 +197,7 @@ func (r *Runner) Told(c Command, by string) (State, error) {
 		s.Paused = ""
 		s.Phase, s.Reason = Running, ""
 	case Promote:
-		s.Step = len(s.Options.Steps)
+		s.Step, s.Weight = len(s.Options.Steps), 0
 		s.Phase, s.Reason = Promoted, "promoted by "+by
 	case Abort:
 		s.Phase, s.Reason = Aborted, "aborted by "+by

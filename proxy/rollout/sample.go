@@ -44,6 +44,8 @@ type Sample struct {
 	Lots []Lot
 	// GreenLive and OthersLive say that the group, and one of the others, have a healthy target.
 	GreenLive, OthersLive bool
+	// Warmth is how green was warmed, once that is over; looked at before the first step only.
+	Warmth *Warmth
 	// Latencies is the histogram (balancer.LatencyBucket) of the others' answers since the trial began; nil once the limits are frozen.
 	Latencies []uint64
 }

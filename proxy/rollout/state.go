@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/valor-ivx/weir/balancer"
@@ -48,6 +49,8 @@ type Progress struct {
 	Phase Phase `json:"phase"`
 	// Step is the number of the step in force, from 1; 0 is the wait for green to be live.
 	Step int `json:"step"`
+	// Weight is that of the step in force where it was found on the way (PaceEvidence), in hundredths of a percent; 0 where the list of steps says it.
+	Weight uint32 `json:"weight,omitempty"`
 	// Paused is who paused it; "" for nobody.
 	Paused string `json:"paused,omitempty"`
 	// Cause and Reason say why it ended or is holding; Cause only of a rollback.
@@ -94,9 +97,25 @@ type State struct {
 	Base map[string]uint32 `json:"base"`
 	Progress
 	Tally Tally `json:"tally"`
+	// Warmth is how green was warmed; nil: it was not, or not yet.
+	Warmth *Warmth `json:"warmth,omitempty"`
 	// Timeline and Curve tell afterwards how it went: nothing is decided by them.
 	Timeline []Moment `json:"timeline,omitempty"`
 	Curve    []Point  `json:"curve,omitempty"`
+}
+
+// Warmth is what asking green for what the others were asked for came to. It is no evidence: no client was there.
+type Warmth struct {
+	// Pages is how many were known, Requests how many answers there were, from all targets, Failed how many of those were errors.
+	Pages    int           `json:"pages"`
+	Requests int           `json:"requests"`
+	Failed   int           `json:"failed"`
+	Took     time.Duration `json:"took"`
+}
+
+// cold reports a green that is still to be warmed: one that has clients already needs none of that.
+func (s *State) cold() bool {
+	return s.Step == 0 && s.Options.Prewarm > 0 && s.Warmth == nil && s.Base[s.To] == 0
 }
 
 // Check refuses a stored state that cannot be gone on with.
@@ -134,6 +153,14 @@ func (s *State) Share() uint32 {
 		return s.Base[s.To]
 	}
 	return s.Options.Steps[s.Step-1]
+}
+
+// enter puts a progress in the place of the state's own. A step whose weight was found on the way becomes one of the list.
+func (s *State) enter(p Progress) {
+	if at := p.Step - 1; p.Step > s.Step && p.Weight > 0 && s.Options.Steps[at] != p.Weight {
+		s.Options.Steps = slices.Insert(slices.Clone(s.Options.Steps), at, p.Weight)
+	}
+	s.Progress = p
 }
 
 // Weights are those that the state wants in force: green's share, and the rest for the others as they shared it before. They sum to the whole exactly.

@@ -14,7 +14,10 @@ import (
 )
 
 // stored is a state as it comes back from a file.
-func stored(t testing.TB, s rollout.State) (again rollout.State) {
+func stored(t interface {
+	Helper()
+	Fatal(args ...any)
+}, s rollout.State) (again rollout.State) {
 	t.Helper()
 	b, err := json.Marshal(s)
 	if err != nil {

@@ -16,6 +16,8 @@ type View struct {
 	Harm float64
 	// Hold is the least time in the step, of which State.Tally.Held has passed.
 	Hold time.Duration
+	// Next is the weight of the next step, as it would be now; 0 where there is none, or where the harm budget allows none yet.
+	Next uint32
 	// Needs is how many requests green has yet to serve at this step, -1 when no number will do, and NeedsTime how long that takes as fast as they have come at this
 	// step; 0 while that is not known.
 	Needs     float64
@@ -30,7 +32,7 @@ func (m *Machine) View() View {
 	harm := m.harm()
 	v := View{
 		State: m.State(), Evidence: math.Min(mostEvidence, math.Exp(m.judge.log())), Threshold: 1 / m.state.Options.Alpha,
-		Harm: harm.Events, Hold: m.hold(),
+		Harm: harm.Events, Hold: m.hold(), Next: m.next(),
 	}
 	if m.state.Phase.Over() {
 		return v

@@ -38,7 +38,7 @@ func TestACMEWildcard(t *testing.T) {
 		}
 	}
 	acme := "challenges = [\"tls-alpn-01\", \"dns-01\"]\n[tls.acme.dns]\nprovider = \"httpreq\"\nendpoint = \"" + hook.URL + "\"\nusername = \"u\"\n" +
-		"password = \"${file:password}\"\nresolvers = [\"" + i.ca.Resolver + "\"]\npropagation_timeout = \"10s\"\n"
+		"password = \"${file:password}\"\nresolvers = [\"" + i.ca.Resolver + "\"]\npropagation_timeout = \"60s\"\n"
 	tell("wrong")
 	i.write(acme, "*.example.test", "one.other.test")
 	i.run()

@@ -126,7 +126,7 @@ func (i *instance) run() {
 	ready := make(chan struct{})
 	go func() {
 		i.exit <- server.Run(context.Background(), server.Options{
-			ConfigPath: i.file, DrainTimeout: 5 * time.Second, Stdout: i.output, Stderr: i.output,
+			ConfigPath: i.file, DrainTimeout: 60 * time.Second, Stdout: i.output, Stderr: i.output,
 			Ready: func(*server.Server) { close(ready) },
 		}, i.signals)
 	}()

@@ -26,7 +26,7 @@ func (g *generation) build(s *Server, old *generation) {
 	if cfg.ClientIP != nil {
 		snap.Trust = trustedProxies(cfg.ClientIP.TrustedProxies)
 	}
-	snap.ClientAuth = g.plan.auths
+	snap.ClientAuth, snap.Recorder = g.plan.auths, s.recorderOf(cfg.Recorder)
 	policies, shields := s.policies(cfg), s.shields(g.wafs)
 	for _, r := range cfg.Routes {
 		snap.Routes = append(snap.Routes, proxy.Route{
@@ -85,6 +85,9 @@ func (g *generation) service(s *Server, c *configs.Service, old *generation) *pr
 			Name: name, Pool: g.pools[poolKey{c.Name, name}], Metrics: m, Assigned: &counters.groups[name].assigned,
 			Baseline: counters.groups[name].baseline,
 		})
+	}
+	if len(names) > 1 && c.Rollout.Prewarm > 0 {
+		service.Recent = counters.remembers()
 	}
 	g.assign(s, service, c)
 	return service

@@ -18,6 +18,8 @@ type serviceCounters struct {
 	budget *upstream.RetryBudget
 	ratio  float64 // of budget
 
+	recent *proxy.Recent // what was asked for lately, to warm groups by; nil until the service has two groups
+
 	hold  *proxy.Hold  // nil until the service is paused; then it stays, for those that wait in it
 	trial *proxy.Trial // of the requests that are assigned now; nil while no group is on trial; under mu
 
@@ -30,6 +32,14 @@ type serviceCounters struct {
 type groupCounters struct {
 	assigned atomic.Uint64
 	baseline uint64 // assigned when the weights were last set or changed; under Server.mu
+}
+
+// remembers is the service's memory of what was asked for.
+func (c *serviceCounters) remembers() *proxy.Recent {
+	if c.recent == nil {
+		c.recent = proxy.NewRecent(rememberEvery)
+	}
+	return c.recent
 }
 
 // minRetries is the floor of every retry budget, in retries per second: a service too quiet to earn any may still lose a connection.

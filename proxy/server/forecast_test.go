@@ -26,6 +26,9 @@ func TestPlan(t *testing.T) {
 	r := run(t, dir, configText(dir, 75, 64, false, []string{blue.address}, green.address))
 	defer r.stop()
 	r.client.get(t)
+	eventually(t, "nothing is in flight any more", func() bool { // a client has its answer before that
+		return !slices.ContainsFunc(r.status().Services[0].Groups, func(g admin.Group) bool { return g.Targets[0].InFlight > 0 })
+	})
 	r.call(http.StatusOK, "PUT", "/v1/services/api/weights", `{"blue":60,"green":40}`)
 	next := filepath.Join(dir, "next.toml")
 	plan := func(text string) (p admin.Plan) {

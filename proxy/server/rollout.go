@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -30,6 +31,12 @@ type rolling struct {
 	trials []*heldTrial
 
 	step int // of the last trial; guarded by Server.mu
+
+	// How green is warmed before the first step: for so long, 0 for not at all, by what was asked for. warming is set by the rollout's goroutine, cooled by who ends the rollout.
+	prewarm time.Duration
+	recent  *proxy.Recent
+	warming atomic.Pointer[warming]
+	cooled  atomic.Bool
 }
 
 // heldTrial is a trial with what was last read of it. It is read as long as the rollout goes on: a request that takes an hour is held against the share that it was assigned by.
@@ -50,7 +57,9 @@ func (r *rolling) Sample() rollout.Sample {
 			live := service.Groups[i].Pool.Live()
 			switch healthy := live.Len() > 0 && !live.Fallback(); {
 			case service.Groups[i].Name == r.to:
-				s.GreenLive = healthy
+				if s.GreenLive = healthy; healthy && r.prewarm > 0 {
+					s.Warmth = r.warmed(live)
+				}
 			default:
 				s.OthersLive = s.OthersLive || healthy
 			}
@@ -119,6 +128,7 @@ func (s *Server) settle(r *rolling, state rollout.State, accept func()) error {
 	counters := s.counters[r.service]
 	switch {
 	case state.Phase.Over():
+		r.cool()
 		counters.trial = nil
 	case moved && state.Step > 0:
 		counters.trial = r.open(s.current.Load().services[r.service], &state)
@@ -177,6 +187,9 @@ func (s *Server) tellRollout(service string, state *rollout.State) {
 func (s *Server) begin(service string, m *rollout.Machine) *rolling {
 	state := m.State()
 	r := &rolling{server: s, service: service, to: state.To, watch: new(proxy.Watch)}
+	if state.Step == 0 && state.Warmth == nil && state.Base[state.To] == 0 {
+		r.prewarm, r.recent = state.Options.Prewarm, s.counters[service].recent
+	}
 	switch l := state.Tally.Limits; {
 	case !state.Options.Latency:
 		r.watch.Freeze(unlimited, unlimited) // nothing is slow, and nothing is learnt for it

@@ -92,7 +92,7 @@ func (s *Server) writable(g *generation, name string, c admin.Change) (before ad
 // rolloutOptions are the service's, with what the request says in their place.
 func rolloutOptions(c *configs.Rollout, q admin.RolloutRequest) rollout.Options {
 	o := rollout.Options{
-		Hold: c.Hold, Bake: c.Bake, WarmUp: c.WarmUp, Tolerance: c.Tolerance, Alpha: c.Alpha, MaxHarm: c.MaxHarm, MinEffect: c.MinEffect, Latency: c.Latency,
+		Pace: rollout.Pace(c.Pace), Hold: c.Hold, Bake: c.Bake, Prewarm: c.Prewarm, WarmUp: c.WarmUp, Tolerance: c.Tolerance, Alpha: c.Alpha, MaxHarm: c.MaxHarm, MinEffect: c.MinEffect, Latency: c.Latency,
 	}
 	for _, w := range c.Steps {
 		o.Steps = append(o.Steps, uint32(w))
@@ -103,8 +103,10 @@ func rolloutOptions(c *configs.Rollout, q admin.RolloutRequest) rollout.Options 
 			o.Steps = append(o.Steps, uint32(w))
 		}
 	}
+	replace(&o.Pace, (*rollout.Pace)(q.Pace))
 	replace(&o.Hold, (*time.Duration)(q.Hold))
 	replace(&o.Bake, (*time.Duration)(q.Bake))
+	replace(&o.Prewarm, (*time.Duration)(q.Prewarm))
 	replace(&o.WarmUp, (*time.Duration)(q.WarmUp))
 	replace(&o.Tolerance, q.Tolerance)
 	replace(&o.Alpha, q.Alpha)
@@ -191,6 +193,7 @@ func (s *Server) followOverlay(name string) {
 
 // drop makes a rollout be over that nothing is left to do for.
 func (s *Server) drop(r *rolling, state *rollout.State) {
+	r.cool()
 	r.runner.Accept(state.Progress)
 	s.counters[r.service].trial = nil
 	s.tellRollout(r.service, state)
@@ -263,6 +266,10 @@ func (s *Server) retireRollouts() {
 func (s *Server) keepRollouts() {
 	for _, r := range s.rollouts.all() {
 		r.runner.Close()
+		r.cool()
+		if w := r.warming.Load(); w != nil {
+			<-w.done
+		}
 		s.mu.Lock()
 		if set := s.runtime.Services[r.service]; set.Rollout != nil && !set.Rollout.Phase.Over() {
 			state := r.runner.State()

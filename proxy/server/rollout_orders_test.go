@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -51,6 +52,31 @@ func TestRolloutAndDrains(t *testing.T) {
 				s.awaits("step 1 again", func(r admin.Rollout) bool { return r.Step == 1 })
 			})
 		}
+	}
+}
+
+// By evidence the weights between the first and the whole are found on the way, told in the status, and kept by a restart. An hour at the whole is more than such a budget
+// pays for after some seconds, so that it is never the next.
+func TestRolloutByEvidence(t *testing.T) {
+	s := openShop(t, `steps = [10, 100], pace = "evidence", hold = "100ms", bake = "1h", min_effect = 0.2, latency = false, max_harm = 100`, nil)
+	s.call(http.StatusUnprocessableEntity, "POST", "/v1/services/api/rollout", `{"pace":"fast"}`)
+	s.start("")
+	crowd := s.ask(8, getOnce)
+	s.awaits("a weight that is not in the list", func(r admin.Rollout) bool { return r.Step >= 2 })
+	crowd.end()
+	s.call(http.StatusOK, "POST", "/v1/services/api/rollout/pause", "")
+	r := s.now()
+	if n := len(r.Steps); r.Pace != "evidence" || n < 3 || r.Steps[0] != 1000 || r.Steps[n-1] != 10000 || r.Steps[r.Step-1] != r.Weight || r.Weight < 1250 || r.Weight > 5000 {
+		t.Fatalf("%+v", r)
+	}
+	s.stop()
+	s.running = run(t, s.dir, rolloutText(s.dir, s.rollout, s.blue.address, s.green.address))
+	if again := s.now(); again.Step != r.Step || again.Weight != r.Weight || !slices.Equal(again.Steps, r.Steps) {
+		t.Errorf("after a restart %+v, before %+v", again, r)
+	}
+	s.call(http.StatusOK, "POST", "/v1/services/api/rollout/promote", "")
+	if again := s.now(); s.weights() != "blue=0 green=100" || !slices.Equal(again.Steps, r.Steps) || again.Next != 0 {
+		t.Errorf("weights %s, %+v", s.weights(), again)
 	}
 }
 

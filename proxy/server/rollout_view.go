@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -16,7 +17,7 @@ import (
 func describeRollout(v *rollout.View) admin.Rollout {
 	t := &v.Tally
 	d := admin.Rollout{
-		To: v.To, State: string(v.Phase), Step: v.Step, Weight: admin.Weight(v.Share()), Evidence: v.Evidence, Threshold: v.Threshold, Harm: math.Round(v.Harm*10) / 10,
+		To: v.To, State: string(v.Phase), Step: v.Step, Weight: admin.Weight(v.Share()), Pace: string(cmp.Or(v.Options.Pace, rollout.PaceSteps)), Next: admin.Weight(v.Next), Evidence: v.Evidence, Threshold: v.Threshold, Harm: math.Round(v.Harm*10) / 10,
 		MaxHarm: v.Options.MaxHarm, Cause: string(v.Cause), Reason: v.Reason, Needs: int64(v.Needs), Held: admin.Duration(t.Held.Round(time.Millisecond)), Hold: admin.Duration(v.Hold),
 		NeedsTime: admin.Duration(v.NeedsTime.Round(time.Second)), Started: v.Started, By: v.By,
 		Green: admin.RolloutCount(t.Green), Others: admin.RolloutCount(t.Others),
@@ -26,6 +27,9 @@ func describeRollout(v *rollout.View) admin.Rollout {
 	}
 	if l := t.Limits; l != (rollout.Limits{}) {
 		d.SlowP95, d.SlowP99 = admin.Duration(l.P95), admin.Duration(l.P99)
+	}
+	if w := v.Warmth; w != nil {
+		d.Prewarm = &admin.Prewarm{Pages: w.Pages, Requests: w.Requests, Failed: w.Failed, Took: admin.Duration(w.Took)}
 	}
 	if !v.Ended.IsZero() {
 		ended := v.Ended

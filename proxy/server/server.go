@@ -51,6 +51,7 @@ type Server struct {
 	http3    *http3.Counters // the same
 	csp      *csp.Collector
 	failures *observe.Failures
+	recorder *observe.Recorder // of the configuration in force; nil: off. Guarded by mu
 
 	inspections *waf.Turns // of all firewalls
 	tellFinding func(waf.Finding)

@@ -253,9 +253,13 @@ func (s *Server) shadowBrief(name string) *admin.ShadowBrief {
 	if one == nil {
 		return nil
 	}
-	stat := one.mirror.Stat()
-	b := &admin.ShadowBrief{From: one.config.From, To: one.config.To, Share: admin.Weight(one.config.Share), Compared: stat.Compared, Differing: stat.Differing, Places: stat.Places}
-	b.State, b.Reason = state(one.mirror.State())
+	d := one.describe()
+	b := &admin.ShadowBrief{From: d.From, To: d.To, Share: d.Share, State: d.State, Reason: d.Reason, Compared: d.Compared, Differing: d.Differing, Places: d.Places}
+	for _, place := range d.Differences[:min(len(d.Differences), admin.ShadowBriefPlaces)] {
+		if place.Verdict != string(shadow.Noise) { // which comes last
+			b.First = append(b.First, place)
+		}
+	}
 	return b
 }
 

@@ -26,7 +26,8 @@ func shadowText(dir, blue, green, keys, more string) string {
 		"[service.api.group.blue]\nweight = 100\ntargets = [\"" + blue + "\"]\n[service.api.group.green]\nweight = 0\ntargets = [\"" + green + "\"]\n"
 }
 
-const everything = `shadow = { to = "green", share = 100, rate = "100000/s" }`
+// everything asks again as much as may be. No answer is too late on a machine that stands still.
+const everything = `shadow = { to = "green", share = 100, rate = "100000/s", timeout = "2m" }`
 
 // shadowed is a server before two handlers.
 func shadowed(t *testing.T, keys string, blue, green http.HandlerFunc) (r *running, text func(keys, more string) string) {
@@ -132,7 +133,7 @@ func TestShadowEndToEnd(t *testing.T) {
 	r.scraped(t, fmt.Sprintf(`weir_shadow_upstream_requests_total{group="green",service="api"} %d`, requests))
 	r.scraped(t, `weir_shadow_differing_places{service="api"} 3`)
 	service := r.status().Services[0]
-	if b := service.Shadow; b == nil || b.To != "green" || b.Compared != requests || b.Places != 3 {
+	if b := service.Shadow; b == nil || b.To != "green" || b.Compared != requests || b.Places != 3 || len(b.First) != 3 || b.First[0].Verdict != "differs" {
 		t.Errorf("status %+v", b)
 	}
 	if g := service.Groups[1]; g.Requests != 0 || g.Targets[0].Failures != 0 {
@@ -195,7 +196,7 @@ func TestShadowSurvivesReloads(t *testing.T) {
 	}
 	r.call(http.StatusOK, "DELETE", "/v1/services/api/shadow", "")
 	once(1)
-	reload(strings.Replace(everything, "share = 100", "share = 100, timeout = \"4s\"", 1), "")
+	reload(strings.Replace(everything, "2m", "3m", 1), "")
 	if n := r.shadow().Compared; n != 0 {
 		t.Errorf("%d compared by another shadow", n)
 	}

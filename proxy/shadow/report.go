@@ -91,12 +91,13 @@ func (l *ledger) report() Report {
 
 func rank(v Verdict) int { return slices.Index([]Verdict{Differs, Unsure, Noise}, v) }
 
-// Stat is what metrics and the state of a service show.
+// Stat is what metrics show.
 type Stat struct {
-	Results             map[string]uint64 // since Start
-	Asked               map[string]uint64 // by group, since Start
+	Results map[string]uint64 // since Start
+	Asked   map[string]uint64 // by group, since Start
+	// Since the last reset: comparisons, those in which green differed, and places whose verdict is Differs.
 	Compared, Differing uint64
-	Places              int // whose verdict is Differs
+	Places              int
 }
 
 // Stat is how it is now, with every series.

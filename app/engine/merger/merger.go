@@ -50,7 +50,7 @@ type Result struct {
 	NetIncome      float64 // of both
 	EPSBefore      float64 // the acquirer's alone
 	EPS            float64
-	Accretion      dcf.Optional // decimal; absent when there were no earnings before
+	Accretion      dcf.Optional // decimal; absent when there were no earnings to speak of before
 	FromTarget     float64      // a share, as the next
 	FromSynergies  float64
 	PVSynergies    float64
@@ -84,7 +84,7 @@ func Compute(in Inputs) (Result, error) {
 		r.NetIncome = keep * (r.EBITDA - a.DA - t.DA - a.Interest - t.Interest - paid*(in.DebtRate+in.CashYield))
 	}
 	r.EPSBefore, r.EPS = before/a.Shares, r.NetIncome/shares
-	if r.EPSBefore > 0 {
+	if before >= tiny {
 		r.Accretion = dcf.Some(r.EPS/r.EPSBefore - 1)
 	}
 	r.FromTarget, r.FromSynergies = keep*t.EBITDA/shares, keep*in.Synergies/shares
@@ -105,9 +105,9 @@ func annuity(rate float64, years int) float64 {
 	return (1 - math.Pow(1+rate, -float64(years))) / rate
 }
 
-// over is absent where the earnings are not positive: a multiple of a loss says nothing.
+// over is absent where there are no earnings to speak of: a multiple of a loss says nothing, and one of next to nothing is more than a number can be.
 func over(v, earnings float64) dcf.Optional {
-	if earnings <= 0 {
+	if earnings < tiny {
 		return dcf.Optional{}
 	}
 	return dcf.Some(v / earnings)

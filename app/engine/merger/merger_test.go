@@ -78,6 +78,19 @@ func TestFigures(t *testing.T) {
 	})
 }
 
+// TestNextToNothing: what is next to no earnings is none, not a multiple without end.
+func TestNextToNothing(t *testing.T) {
+	in := merger.Preset()
+	in.Acquirer.EBITDA, in.Target.EBITDA, in.Synergies = 1e-300, 9.556619453472961e-299, 0
+	r, err := merger.Compute(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.PriceToEBITDA.Set || r.EVToEBITDA.Set || r.Accretion.Set {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	for field, edit := range map[string]func(*merger.Inputs){
 		"stock":              func(in *merger.Inputs) { in.Stock = 50 },

@@ -2,6 +2,7 @@
 import { chart, draw, keep } from "./chart.js";
 import { clock, el, millis, name as unique, number, percent, put, rows, stamp, table } from "./dom.js";
 import { rollout } from "./rollout.js";
+import { shadow } from "./shadow.js";
 import { slider } from "./weights.js";
 
 // colors are the custom properties of groups that are called like a colour; others take their turn.
@@ -27,10 +28,11 @@ export function service(first) {
   const notes = el("ul", { class: "notes" });
   const weights = names.length > 1 ? slider(first.name, names) : undefined;
   const trial = names.length > 1 ? rollout(first.name) : undefined;
+  const mirror = names.length > 1 ? shadow(first.name) : undefined;
   const section = el("section", { "aria-labelledby": id }, el("h2", { id }, `Service ${first.name}`), notes,
     el("ul", { class: "legend", "aria-label": "Colours of the groups" }, ...lines.map((l) => el("li", { class: `color${l.color}` }, l.name))),
     el("div", { class: "charts" }, charts.requests.figure, charts.errors.figure, charts.latency.figure),
-    groups.box, weights?.box, trial?.box, el("h3", {}, "Targets"), targets.box);
+    groups.box, weights?.box, trial?.box, mirror?.box, el("h3", {}, "Targets"), targets.box);
 
   function record(rates) {
     for (const l of lines) {
@@ -52,6 +54,7 @@ export function service(first) {
     weights?.update(now);
     trial?.update(now);
     trial?.tick();
+    mirror?.update(now);
   }
   return { section, shape: shape(first), update, record };
 }

@@ -80,7 +80,7 @@ func (c *crowd) stop() {
 
 // The two requests. The read may be asked of blue when green fails it, the valuation is answered as it comes: half of the errors are there to be seen.
 const (
-	read  = "GET /api/runs?per_page=1 HTTP/1.1\r\nHost: weir.test\r\n\r\n"
+	read  = "GET /api/runs HTTP/1.1\r\nHost: weir.test\r\n\r\n"
 	write = "POST /api/dcf HTTP/1.1\r\nHost: weir.test\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 )
 

@@ -20,8 +20,14 @@ func Rollout(w io.Writer, service string, r admin.Rollout) {
 		fmt.Fprintf(w, "  slow from %s (p95) and %s (p99) on: %s %d and %d, the other groups %d and %d\n", time.Duration(r.SlowP95), time.Duration(r.SlowP99), clean(r.To),
 			r.Green.Slow95, r.Green.Slow99, r.Others.Slow95, r.Others.Slow99)
 	}
+	if p := r.Prewarm; p != nil && p.Requests > 0 {
+		fmt.Fprintf(w, "  warmed by %d requests for %d pages in %s, %d failed\n", p.Requests, p.Pages, time.Duration(p.Took).Round(time.Millisecond), p.Failed)
+	}
 	if r.Over() {
 		return
+	}
+	if r.Pace == "evidence" && r.Next > 0 {
+		fmt.Fprintf(w, "  next weight as things stand: %s %%\n", r.Next)
 	}
 	switch {
 	case r.Needs > 0 && r.NeedsTime > 0:
@@ -50,7 +56,11 @@ func RolloutLine(service string, r admin.Rollout) string {
 }
 
 func place(service string, r admin.Rollout) string {
-	return fmt.Sprintf("service %s: rollout to %s %s, step %d of %d, weight %s %%", clean(service), clean(r.To), clean(r.State), r.Step, len(r.Steps), r.Weight)
+	of := fmt.Sprintf(" of %d", len(r.Steps))
+	if r.Pace == "evidence" && !r.Over() {
+		of = "" // that is found on the way
+	}
+	return fmt.Sprintf("service %s: rollout to %s %s, step %d%s, weight %s %%", clean(service), clean(r.To), clean(r.State), r.Step, of, r.Weight)
 }
 
 // evidence is read beside its threshold: as a number, not as a power of ten.

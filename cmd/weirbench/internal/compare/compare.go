@@ -193,6 +193,7 @@ type trial struct {
 	proxy    *peer.Running
 	slow     []*peer.SlowOrigin
 	dir      string
+	admin    netip.AddrPort // weir's
 	loadCore int
 	note     func(format string, args ...any)
 }
@@ -211,6 +212,7 @@ func (b *bench) try(ctx context.Context, s scenario, n peer.Name, label string) 
 	if err != nil {
 		return nil, err
 	}
+	t.admin = job.Admin
 	program := peer.Program{Name: n, Binary: b.binaries[n], Dir: t.dir, Core: b.ProxyCore}
 	t.proxy, err = peer.Start(ctx, program, job)
 	if err != nil {
@@ -224,7 +226,7 @@ func (b *bench) try(ctx context.Context, s scenario, n peer.Name, label string) 
 }
 
 func (b *bench) job(s scenario, t *trial) (peer.Job, error) {
-	job := peer.Job{Log: s.log, Files: b.Files, Guarded: s.guarded}
+	job := peer.Job{Log: s.log, Files: b.Files, Guarded: s.guarded, Rollout: s.rollout}
 	var err error
 	if job.Listen, err = peer.FreeAddr(); err != nil {
 		return job, err

@@ -14,8 +14,13 @@ const guardedTurns = 5
 
 // guardedTrial gives the CPU per request of a plain and of a protected host of one process, and what protection adds.
 func guardedTrial(ctx context.Context, t *trial) ([]float64, error) {
+	return t.besides(ctx, peer.GuardedHost)
+}
+
+// besides gives the CPU per request of the host that everything goes to and of another one of the same process, and what the other one adds.
+func (t *trial) besides(ctx context.Context, other string) ([]float64, error) {
 	load := gen.Wrk{URL: t.base() + peer.PathSmall, Conns: wrkConns, Core: t.loadCore, Dir: t.dir, Duration: t.win.warm}
-	hosts := [2][]string{nil, {"Host: " + peer.GuardedHost}}
+	hosts := [2][]string{nil, {"Host: " + other}}
 	var used, done [2]float64
 	for turn := range 1 + guardedTurns {
 		for i, headers := range hosts {
@@ -38,6 +43,6 @@ func guardedTrial(ctx context.Context, t *trial) ([]float64, error) {
 			}
 		}
 	}
-	plain, guarded := used[0]/done[0], used[1]/done[1]
-	return []float64{plain, guarded, 100 * (guarded/plain - 1)}, nil
+	plain, more := used[0]/done[0], used[1]/done[1]
+	return []float64{plain, more, 100 * (more/plain - 1)}, nil
 }

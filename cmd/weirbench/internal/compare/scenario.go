@@ -35,6 +35,7 @@ type scenario struct {
 	tool         peer.Name       // program that makes the load, empty for ours
 	log, tls, h2 bool            // of the proxy's job
 	guarded      bool            // beside a protected host, which is weir alone with itself
+	rollout      bool            // beside a host with a rollout, which is weir alone with itself
 	h3           bool            // by HTTP/3, which no peer here speaks: weir alone
 	h2c          bool            // to an origin that speaks HTTP/2 without TLS; nginx cannot
 	web          bool            // of files on disk, in place of an origin; HAProxy serves none
@@ -54,9 +55,9 @@ func (s *scenario) fits(n peer.Name) bool {
 	case peer.GoStd:
 		return s.std && !s.h3
 	case peer.HAProxy:
-		return !s.h3 && !s.web && !s.guarded
+		return !s.h3 && !s.web && !s.guarded && !s.rollout
 	case peer.Nginx:
-		return !s.h2c && !s.h3 && !s.guarded
+		return !s.h2c && !s.h3 && !s.guarded && !s.rollout
 	}
 	return !s.h3
 }
@@ -136,6 +137,9 @@ func scenarios() []scenario {
 		{name: "guarded", what: "small GET, 64 keep-alive connections (wrk), to a host with a rate limit by client and the strict headers, in turns with a plain one; weir beside itself",
 			tool: wrk, guarded: true, measure: guardedTrial, figures: []Figure{{Name: "CPU plain", Unit: "µs/request"}, {Name: "CPU guarded", Unit: "µs/request"},
 				{Name: "added", Unit: "%", Issue: "C", Max: atMost(5)}}},
+		{name: "rollout", what: "small GET, 64 keep-alive connections (wrk), to a service of two groups at 95 and 5 that a rollout is under way in, in turns with one at the same weights without; weir beside itself",
+			tool: wrk, rollout: true, measure: rolloutTrial, figures: []Figure{{Name: "CPU plain", Unit: "µs/request"}, {Name: "CPU rollout", Unit: "µs/request"},
+				{Name: "added", Unit: "%", Issue: "D", Max: atMost(2)}}},
 		{name: "headers30", what: "small GET with 30 request headers", tool: wrk,
 			measure: wrkTrial(gen.Wrk{Headers: thirtyHeaders()}, peer.PathSmall), figures: cpu("µs/request", "", nil)},
 		{name: "post-64k", what: "POST of 64 KiB", tool: wrk, measure: postTrial,

@@ -49,11 +49,15 @@ type Job struct {
 	Files   uint64           // how many files the proxy may open
 	Web     string           // a folder to serve in place of the origins; not for HAProxy
 	Guarded bool             // requests for GuardedHost pass a rate limit and get the strict headers; weir only
+	Rollout bool             // the origin is two groups, 95 and 5, and so is that for RolloutHost, at first all blue; weir only
 	Most    int              // requests in flight to the origins, the rest refused or queued by the proxy's own means; 0: no bound
 }
 
 // GuardedHost is the host that a Guarded job protects.
 const GuardedHost = "guarded.test"
+
+// RolloutHost is the host of the service "trial" of a Rollout job.
+const RolloutHost = "trial.test"
 
 // queuePlaces is how many may wait where a proxy has a queue; for at most a second.
 const queuePlaces = 256

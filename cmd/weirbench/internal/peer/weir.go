@@ -49,6 +49,17 @@ address = %q
 		fmt.Fprintf(&b, "\n[limit.all]\nrate = \"1000000/s\"\nburst = 1000000\nkey = \"client_ip\"\n\n"+
 			"[[route]]\nname = \"guarded\"\nhost = [%q]\nservice = \"origin\"\nlimits = [\"all\"]\nheaders = \"strict\"\n", GuardedHost)
 	}
+	if j.Rollout {
+		fmt.Fprintf(&b, "\n[[route]]\nname = \"trial\"\nhost = [%q]\nservice = \"trial\"\n\n[[route]]\nservice = \"origin\"\n", RolloutHost)
+		for _, s := range []struct {
+			name        string
+			blue, green int
+		}{{"origin", 95, 5}, {"trial", 100, 0}} {
+			fmt.Fprintf(&b, "\n[service.%s.group.blue]\nweight = %d\ntargets = [%s]\n[service.%s.group.green]\nweight = %d\ntargets = [%s]\n",
+				s.name, s.blue, strings.Join(targets, ", "), s.name, s.green, strings.Join(targets, ", "))
+		}
+		return b.String()
+	}
 	protocol := ""
 	if j.H2C {
 		protocol = "[service.origin]\nprotocol = \"h2c\"\n\n"
