@@ -49,7 +49,10 @@ func TestE2EWebNotes(t *testing.T) {
 	b.pushes(button("", "Add a paragraph"))
 	b.write("Phones do not <b>")
 	a.until("and back", paragraphs+` === "Services grow | Phones do not <b>"`)
-	// Everybody is on blue; it dies with both connections, and what is written meanwhile is not lost.
+	// Both are on blue, which has had all the weight. It dies with both connections, and what is written meanwhile is not lost: green, which takes over only where it has weight, tells it.
+	if out, code := command(t, d.dir, nil, "weights", "--admin", d.admin, "api", "blue=50", "green=50"); code != 0 {
+		t.Fatal(out)
+	}
 	pids := d.children()
 	if len(pids) != 2 {
 		t.Fatalf("children %v", pids)
