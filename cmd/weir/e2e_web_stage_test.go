@@ -200,7 +200,7 @@ func TestE2EWebSimulation(t *testing.T) {
 	tb.clean(p.origin)
 }
 
-// TestE2EWebSession: a token that has ended is exchanged once for all that asked, a session that was ended asks for a login and comes back, the access token is nowhere but in memory, other tabs log out too.
+// TestE2EWebSession: a token that has ended is exchanged once for a request, a session that was ended asks for a login and comes back, the access token is nowhere but in memory.
 func TestE2EWebSession(t *testing.T) {
 	t.Parallel()
 	p := newPlay(t)

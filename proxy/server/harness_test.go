@@ -159,6 +159,9 @@ func (r *running) status() (s admin.Status) {
 // stop ends the server and holds it to a clean exit.
 func (r *running) stop() {
 	r.t.Helper()
+	if !r.client.asked {
+		_ = r.client.conn.Close() // the server would wait a second for what it may be about to ask
+	}
 	r.signals <- syscall.SIGTERM
 	select {
 	case code := <-r.exited:
@@ -173,8 +176,9 @@ func (r *running) stop() {
 
 // connection is one client connection that is kept until the test ends.
 type connection struct {
-	conn net.Conn
-	r    *bufio.Reader
+	conn  net.Conn
+	r     *bufio.Reader
+	asked bool // by try
 }
 
 func connect(t fataler, address string) *connection {
@@ -184,11 +188,12 @@ func connect(t fataler, address string) *connection {
 		t.Fatalf("%v", err)
 	}
 	t.Cleanup(func() { _ = conn.Close() }) // and not when a collection finds that the test will not look at it any more
-	return &connection{conn, bufio.NewReader(conn)}
+	return &connection{conn: conn, r: bufio.NewReader(conn)}
 }
 
 // try is one request; the connection must go on after it.
 func (c *connection) try() (status int, colour string, err error) {
+	c.asked = true
 	_ = c.conn.SetDeadline(time.Now().Add(60 * time.Second))
 	if _, err := io.WriteString(c.conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 		return 0, "", fmt.Errorf("the connection broke: %w", err)

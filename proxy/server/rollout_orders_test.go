@@ -110,7 +110,7 @@ func TestRolloutLeavesTestersOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	c := &connection{conn, bufio.NewReader(conn)}
+	c := &connection{conn: conn, r: bufio.NewReader(conn)}
 	for range 100 { // one after the other: a request is read when the one before is in the books
 		if status, colour, err := c.say("POST / HTTP/1.1\r\nHost: x\r\nX-Weir-Group: green\r\nContent-Length: 0\r\n\r\n"); err != nil || status != http.StatusInternalServerError || colour != "green" {
 			t.Fatalf("a tester: %d by %q, %v", status, colour, err)
@@ -147,7 +147,7 @@ func TestRolloutCountsAStickyClientOnceAStep(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = conn.Close() }()
-		conns = append(conns, &connection{conn, bufio.NewReader(conn)})
+		conns = append(conns, &connection{conn: conn, r: bufio.NewReader(conn)})
 	}
 	// everybody asks six times, and all of it is awaited in the books; how many clients green has failed, and how often.
 	said := uint64(0)

@@ -114,7 +114,7 @@ func (s *shop) ask(n int, request string) *askers {
 					return
 				}
 				defer func() { _ = conn.Close() }()
-				list = append(list, &connection{conn, bufio.NewReader(conn)})
+				list = append(list, &connection{conn: conn, r: bufio.NewReader(conn)})
 			}
 			for i := 0; !c.stop.Load(); i++ {
 				status, colour, err := list[i%len(list)].say(request)

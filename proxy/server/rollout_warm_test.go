@@ -43,7 +43,7 @@ func (s *shop) remembers(pages int) (r admin.Rollout) {
 		s.t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	c := &connection{conn, bufio.NewReader(conn)}
+	c := &connection{conn: conn, r: bufio.NewReader(conn)}
 	heads := []string{"/ HTTP/1.1\r\nHost: x\r\n", "/about HTTP/1.1\r\nHost: y\r\n", "/about?me=1 HTTP/1.1\r\nHost: x\r\n", "/me HTTP/1.1\r\nHost: x\r\nCookie: a=b\r\n",
 		"/key HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer b\r\n"}
 	eventually(s.t, "the pages are known", func() bool {
