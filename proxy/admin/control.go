@@ -58,6 +58,9 @@ type Control interface {
 	ECH() ECH
 	// CSPReports are the kinds of reports that browsers sent on policies, the one seen last first. Never nil.
 	CSPReports() []CSPReport
+	// Incidents are those kept of rollbacks, the last one first; Incident is one of them, or ErrNoIncident.
+	Incidents() ([]IncidentSummary, error)
+	Incident(id string) (Incident, error)
 	// Errors are the last requests that failed.
 	Errors() RequestErrors
 	// Requests are the last requests that q asks for, the last one first.

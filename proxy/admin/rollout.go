@@ -12,6 +12,9 @@ import (
 // ErrNoRollout is returned by a Control for a service that has had no rollout: 404.
 var ErrNoRollout = errors.New("the service has had no rollout")
 
+// ErrNoIncident is returned by a Control that has none of that name: 404.
+var ErrNoIncident = errors.New("no such incident")
+
 // BusyError is a write that what is under way does not allow: 409.
 type BusyError struct{ Detail string }
 

@@ -43,6 +43,7 @@ var contract = []struct {
 	{"weir_http_request_duration_seconds", "histogram", []string{"route"}},
 	{"weir_http_requests_in_flight", "gauge", nil},
 	{"weir_http_requests_total", "counter", []string{"code", "listener", "method", "proto", "route"}},
+	{"weir_incidents_total", "counter", []string{"result"}},
 	{"weir_limit_decisions_total", "counter", []string{"decision", "limit"}},
 	{"weir_limit_evictions_total", "counter", []string{"limit"}},
 	{"weir_limit_keys", "gauge", []string{"limit"}},

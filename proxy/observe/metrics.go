@@ -57,6 +57,7 @@ type Metrics struct {
 	http2       *http2Collector
 	http3       *http3Collector
 	reloads     map[Result]prometheus.Counter // read-only after NewMetrics
+	incidents   [2]prometheus.Counter         // kept, failed
 	lastGood    prometheus.Gauge
 	notAfter    *prometheus.GaugeVec
 	logDrops    prometheus.Counter
@@ -139,6 +140,11 @@ func NewMetrics(b Build) *Metrics {
 
 // register puts every family into the registry. MustRegister panics only on a name used twice, which the first test of this package meets.
 func (m *Metrics) register(b Build) {
+	incidents := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "weir_incidents_total",
+		Help: "Rollbacks by evidence, harm or tripwire whose circumstances were kept on disk (kept) or could not be (failed).",
+	}, []string{"result"})
+	m.incidents = [2]prometheus.Counter{incidents.WithLabelValues("kept"), incidents.WithLabelValues("failed")}
 	reloads := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "weir_config_reloads_total",
 		Help: "Attempts to reload the configuration, by result: success, failure, unchanged.",
@@ -153,7 +159,7 @@ func (m *Metrics) register(b Build) {
 	}, []string{"version", "revision", "goversion"})
 	info.WithLabelValues(b.Version, b.Revision, b.GoVersion).Set(1)
 
-	m.registry.MustRegister(m.requests, m.duration, m.lastGood, m.notAfter, m.logDrops, m.listeners, m.http2, m.http3, reloads, info)
+	m.registry.MustRegister(m.requests, m.duration, m.lastGood, m.notAfter, m.logDrops, m.listeners, m.http2, m.http3, reloads, incidents, info)
 	m.registry.MustRegister(m.cluster.collectors()...)
 	m.registry.MustRegister(m.group.collectors()...)
 	m.registry.MustRegister(m.upstream.collectors()...)

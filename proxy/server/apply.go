@@ -290,6 +290,9 @@ func (s *Server) commit(p *prepared, old *generation, digest [32]byte) *generati
 	s.tickets.Use(s.ticketStore(p.plan.config), p.plan.config.TLS.SessionTicketRotation)
 	s.commitACME(p.acme, p.plan.config)
 	s.exportCertificates()
+	if old == nil {
+		s.incidents.began = p.plan.config
+	}
 	g.build(s, old)
 	s.current.Store(g)
 	s.proxy.Publish(g.snapshot)

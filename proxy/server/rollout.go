@@ -137,7 +137,13 @@ func (s *Server) settle(r *rolling, state rollout.State, accept func()) error {
 		s.republish()
 		s.tellRollout(r.service, &state)
 	}
-	accept() // last: who sees the step sees what is counted for it
+	accept() // who sees the step sees what is counted for it
+	switch state.Phase {
+	case rollout.Promoted:
+		s.incidents.good(r.service, s.current.Load().plan.config)
+	case rollout.RolledBack:
+		s.rolledBack(r)
+	}
 	return err
 }
 

@@ -177,6 +177,7 @@ func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin
 	clean := s.proxy.Shutdown(limit)
 	cancel()
 	s.keepRollouts()
+	s.incidents.writers.Wait()
 	s.shadows.close()
 	s.mu.Lock()
 	s.awaitQUIC()

@@ -84,7 +84,8 @@ type Server struct {
 	fading    []*endpoint // that take no more connections
 	runtime   overlay
 	outgoing  []outgoing
-	rollouts  rollouts     // written under mu
+	rollouts  rollouts // written under mu
+	incidents incidents
 	shadows   shadows      // written under mu
 	windows   shareWindows // the housekeeper's
 	aside     string       // why the overlay file was set aside at start; never written after
@@ -147,6 +148,7 @@ func start(o Options) (s *Server, err error) {
 		return s, err
 	}
 	s.overlay = overlayFile{filepath.Join(cfg.Admin.StateDir, "overlay.json")}
+	s.incidents.dir = filepath.Join(cfg.Admin.StateDir, "incidents")
 	var unreadable error
 	if s.runtime, unreadable = s.overlay.load(); unreadable != nil {
 		if err = s.overlay.setAside(); err != nil {

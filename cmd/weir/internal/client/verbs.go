@@ -75,6 +75,18 @@ func (c *Client) Plan(ctx context.Context, q admin.PlanRequest) (admin.Plan, err
 	return p, c.do(ctx, call{method: http.MethodPost, path: "/v1/plan", body: q}, &p)
 }
 
+// Incidents lists what was kept of rollbacks, the last one first.
+func (c *Client) Incidents(ctx context.Context) ([]admin.IncidentSummary, error) {
+	var list []admin.IncidentSummary
+	return list, c.do(ctx, call{method: http.MethodGet, path: "/v1/incidents"}, &list)
+}
+
+// Incident is one of them.
+func (c *Client) Incident(ctx context.Context, id string) (admin.Incident, error) {
+	var i admin.Incident
+	return i, c.do(ctx, call{method: http.MethodGet, path: "/v1/incidents/" + url.PathEscape(id)}, &i)
+}
+
 // ReopenLogs waits until the log files are open again.
 func (c *Client) ReopenLogs(ctx context.Context) error {
 	return c.do(ctx, call{method: http.MethodPost, path: "/v1/logs/reopen"}, nil)
