@@ -291,7 +291,7 @@ func (s *Server) commit(p *prepared, old *generation, digest [32]byte) *generati
 	s.commitACME(p.acme, p.plan.config)
 	s.exportCertificates()
 	if old == nil {
-		s.incidents.began = p.plan.config
+		s.incidents.begin(p.plan.config)
 	}
 	g.build(s, old)
 	s.current.Store(g)

@@ -34,6 +34,11 @@ type incidents struct {
 	promoted map[string]*configs.Config
 }
 
+// begin is the first configuration's: state_dir stays as long as the process does. Under Server.mu.
+func (l *incidents) begin(cfg *configs.Config) {
+	l.dir, l.began = filepath.Join(cfg.Admin.StateDir, "incidents"), cfg
+}
+
 // good notes that the configuration in force is one that a promotion has shown to be good for the service. Under Server.mu.
 func (l *incidents) good(service string, cfg *configs.Config) {
 	if l.promoted == nil {

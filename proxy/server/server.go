@@ -148,7 +148,6 @@ func start(o Options) (s *Server, err error) {
 		return s, err
 	}
 	s.overlay = overlayFile{filepath.Join(cfg.Admin.StateDir, "overlay.json")}
-	s.incidents.dir = filepath.Join(cfg.Admin.StateDir, "incidents")
 	var unreadable error
 	if s.runtime, unreadable = s.overlay.load(); unreadable != nil {
 		if err = s.overlay.setAside(); err != nil {
