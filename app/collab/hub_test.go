@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -409,23 +408,13 @@ func TestManyConverge(t *testing.T) { manyConverge(t, database(t)) }
 
 // TestManyConvergeOnPostgres: there transactions run at the same time.
 func TestManyConvergeOnPostgres(t *testing.T) {
-	cluster, err := pgtest.Start()
-	if errors.Is(err, pgtest.ErrMissing) && os.Getenv("WEIR_TEST_ALL") != "1" {
-		t.Skip("skipped: needs PostgreSQL (make deps)")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	var cluster pgtest.Shared
 	t.Cleanup(func() {
 		if err := cluster.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	dsn, err := cluster.Database(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	db, err := store.Open(t.Context(), store.Options{Postgres: dsn, StatementTimeout: time.Minute})
+	db, err := store.Open(t.Context(), store.Options{Postgres: cluster.Database(t), StatementTimeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,13 +1,10 @@
 package store_test
 
 import (
-	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,21 +13,15 @@ import (
 )
 
 // cluster is the PostgreSQL server of all tests here, started by the first that needs it and ended by TestMain.
-var cluster struct {
-	once   sync.Once
-	server *pgtest.Cluster
-	err    error
-}
+var cluster pgtest.Shared
 
 func TestMain(m *testing.M) { os.Exit(runAndStop(m)) }
 
 func runAndStop(m *testing.M) int {
 	code := m.Run()
-	if cluster.server != nil {
-		if err := cluster.server.Close(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
+	if err := cluster.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
 	return code
 }
@@ -43,26 +34,7 @@ func each(t *testing.T, test func(t *testing.T, db store.Options)) {
 }
 
 // postgres is the connection string of an empty database.
-func postgres(t testing.TB) string {
-	t.Helper()
-	cluster.once.Do(func() { cluster.server, cluster.err = pgtest.Start() })
-	if errors.Is(cluster.err, pgtest.ErrMissing) && os.Getenv("WEIR_TEST_ALL") != "1" {
-		t.Skip("skipped: needs PostgreSQL (make deps)")
-	}
-	if cluster.err != nil {
-		t.Fatal(cluster.err)
-	}
-	dsn, err := cluster.server.Database(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cluster.server.Drop(context.Background(), dsn); err != nil {
-			t.Error(err)
-		}
-	})
-	return dsn
-}
+func postgres(t testing.TB) string { return cluster.Database(t) }
 
 func open(t testing.TB, o store.Options) *store.Store {
 	t.Helper()

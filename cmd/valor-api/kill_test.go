@@ -1,13 +1,11 @@
 package main_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -30,40 +28,10 @@ func (d databases) env() []string {
 }
 
 // cluster is the PostgreSQL server of the tests here, started by the first that needs it and ended by TestMain.
-var cluster struct {
-	once   sync.Once
-	server *pgtest.Cluster
-	err    error
-}
-
-func stopPostgres() error {
-	if cluster.server == nil {
-		return nil
-	}
-	return cluster.server.Close()
-}
+var cluster pgtest.Shared
 
 // postgres is an empty database.
-func postgres(t *testing.T) databases {
-	t.Helper()
-	cluster.once.Do(func() { cluster.server, cluster.err = pgtest.Start() })
-	if errors.Is(cluster.err, pgtest.ErrMissing) && os.Getenv("WEIR_TEST_ALL") != "1" {
-		t.Skip("skipped: needs PostgreSQL (make deps)")
-	}
-	if cluster.err != nil {
-		t.Fatal(cluster.err)
-	}
-	dsn, err := cluster.server.Database(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cluster.server.Drop(context.Background(), dsn); err != nil {
-			t.Error(err)
-		}
-	})
-	return databases{postgres: dsn}
-}
+func postgres(t *testing.T) databases { return databases{postgres: cluster.Database(t)} }
 
 // settle waits until PostgreSQL has noticed the deaths: a commit that it has received it carries out, acknowledged or not.
 func (d databases) settle(t *testing.T) {

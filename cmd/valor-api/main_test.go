@@ -37,7 +37,7 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	code := m.Run()
-	if err := stopPostgres(); err != nil {
+	if err := cluster.Close(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

@@ -141,14 +141,7 @@ func (f *fakeControl) Incident(id string) (admin.Incident, error) {
 }
 
 func incident() admin.Incident {
-	return admin.Incident{
-		Schema: admin.IncidentSchema, Version: "devel", Generation: 3, Config: "abc", Changed: []string{"service.api.group.green.targets[10.0.0.9:1]: added"},
-		IncidentSummary: admin.IncidentSummary{ID: "20260102T030405.000Z-api", At: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Service: "api", To: "green", Cause: "evidence", Reason: "green failed 9 of 100 requests"},
-		Rollout: admin.Rollout{To: "green", State: "rolled_back", Steps: []admin.Weight{500, 10000}, Step: 1, Evidence: 1200, Threshold: 1000, Harm: 9, MaxHarm: 50, By: "ann",
-			Curve: []admin.RolloutPoint{{EvidenceLog: 0.5, Weight: 500, Requests: 40, Failed: 2}, {EvidenceLog: 3.1, Weight: 500, Requests: 100, Failed: 9}}},
-		Failed: []admin.RequestSummary{{Method: "GET", Host: "x", Path: "/a|b", Status: 500, Group: "green", Target: "10.0.0.9:1", DurationUS: 1500, RequestID: "id1"}},
-		Slow:   []admin.RequestSummary{}, Others: []admin.RequestSummary{{Method: "GET", Host: "x", Path: "/a", Status: 200, Group: "blue", Target: "10.0.0.1:1", DurationUS: 900, RequestID: "id2"}},
-	}
+	return admin.Incident{Schema: admin.IncidentSchema, IncidentSummary: admin.IncidentSummary{ID: "20260102T030405.000Z-api"}}
 }
 
 func (f *fakeControl) Reload(ctx context.Context, c admin.Change) (admin.ReloadResult, error) {

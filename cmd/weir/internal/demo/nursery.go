@@ -95,7 +95,7 @@ func (n *nursery) wait(c *child, again string) {
 	if err != nil {
 		reason = err.Error()
 	}
-	fmt.Fprintf(n.stderr, "\ndemo: %s (pid %d) has ended: %s. The edge goes on without it. Its log: %s\nStart it again with:\n  %s\n\n",
+	fmt.Fprintf(n.stderr, "\ndemo: %s (pid %d) has ended: %s. The edge goes on with the other colour, if that has weight. Its log: %s\nStart it again with:\n  %s\n\n",
 		c.name, c.pid(), reason, c.log, again)
 }
 
