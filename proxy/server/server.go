@@ -165,7 +165,6 @@ func start(o Options) (s *Server, err error) {
 		_ = control.Close()
 		return s, err
 	}
-	s.logMemoryLimit() // now that the log is where the configuration wants it
 	s.resumeRollouts()
 	// Before the admin API says that weir is ready: whoever waits for that may read the file next.
 	if err = s.writePID(); err != nil {
