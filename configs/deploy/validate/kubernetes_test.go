@@ -211,6 +211,15 @@ func TestKubernetesNames(t *testing.T) {
 				w.pod.Labels["app.kubernetes.io/name"] != container || w.pod.Labels["weir.dev/colour"] != colour || w.selector.MatchLabels["weir.dev/colour"] != colour {
 				t.Errorf("%s: %s: container %s of %s, labels %v, selector %v", env, w.name, main.Name, main.Image, w.pod.Labels, w.selector)
 			}
+			for _, v := range main.Env {
+				if v.ValueFrom != nil && (v.Name != "VALOR_COLOR" || v.ValueFrom.FieldRef == nil || v.ValueFrom.FieldRef.FieldPath != "metadata.labels['weir.dev/colour']") {
+					t.Errorf("%s: %s: %s comes from %+v", env, w.name, v.Name, v.ValueFrom)
+				}
+			}
+		}
+		// A name by contents would start new pods for each change, and the edge could not reload it.
+		if !slices.ContainsFunc(c.configs, func(m corev1.ConfigMap) bool { return m.Name == "weir-config" }) {
+			t.Errorf("%s: no ConfigMap weir-config", env)
 		}
 		for _, name := range []string{"valor-postgres", "valor-redis"} {
 			if !slices.ContainsFunc(c.services, func(s corev1.Service) bool { return s.Name == name }) {
