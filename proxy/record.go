@@ -33,7 +33,7 @@ func (x *Exchange) record(now int64, elapsed time.Duration) {
 	} else {
 		r.SetMethodName(x.req.Method.String())
 	}
-	r.SetTexts(x.req.Host, bare(x.req.Path), x.id)
+	r.SetTexts(bareHost(x.req.Host), bare(x.req.Path), x.id)
 	x.lane++
 	x.snap.Recorder.Add(x.lane, r)
 }
