@@ -58,6 +58,7 @@ const (
 	KeySignal           = "weir.signal"
 	KeyState            = "weir.state"
 	KeySampleRate       = "weir.sample_rate" // in lines that chance has let through: what share of their kind is written
+	KeyMemoryLimit      = "weir.memory_limit" // bytes
 )
 
 // ecsVersion is the schema whose names these are.
