@@ -57,7 +57,7 @@ const (
 	KeyGeneration       = "weir.generation"
 	KeySignal           = "weir.signal"
 	KeyState            = "weir.state"
-	KeySampleRate       = "weir.sample_rate" // in lines that chance has let through: what share of their kind is written
+	KeySampleRate       = "weir.sample_rate"  // in lines that chance has let through: what share of their kind is written
 	KeyMemoryLimit      = "weir.memory_limit" // bytes
 )
 
