@@ -17,6 +17,7 @@ var contract = []struct {
 	labels     []string
 }{
 	{"weir_access_list_last_reload_successful", "gauge", []string{"access"}},
+	{"weir_audit_log_dropped_total", "counter", nil},
 	{"weir_auth_last_reload_successful", "gauge", []string{"auth"}},
 	{"weir_build_info", "gauge", []string{"goversion", "revision", "version"}},
 	{"weir_cluster_errors_total", "counter", []string{"operation"}},
@@ -52,6 +53,7 @@ var contract = []struct {
 	{"weir_limit_shared_overflows_total", "counter", nil},
 	{"weir_limit_shared_waiting", "gauge", nil},
 	{"weir_log_dropped_total", "counter", nil},
+	{"weir_log_sampled_out_total", "counter", nil},
 	{"weir_pause_waiting", "gauge", []string{"service"}},
 	{"weir_queue_length", "gauge", []string{"priority", "service"}},
 	{"weir_queue_wait_seconds", "histogram", []string{"service"}},

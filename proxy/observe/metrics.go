@@ -60,7 +60,7 @@ type Metrics struct {
 	incidents   [2]prometheus.Counter         // kept, failed
 	lastGood    prometheus.Gauge
 	notAfter    *prometheus.GaugeVec
-	logDrops    prometheus.Counter
+	logs        logCounters
 	cluster     *clusterVecs
 	listeners   *listenerCollector
 
@@ -119,10 +119,7 @@ func NewMetrics(b Build) *Metrics {
 			Name: "weir_tls_certificate_not_after_timestamp_seconds",
 			Help: "When the certificate expires, in Unix time; of several with one subject the earliest.",
 		}, []string{"subject"}),
-		logDrops: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "weir_log_dropped_total",
-			Help: "Log lines lost because the output was stalled or failed. Requests never wait for the log.",
-		}),
+		logs:      newLogCounters(),
 		listeners: newListenerCollector(),
 		cluster:   newClusterVecs(),
 		routes:    map[RouteKey]*Route{},
@@ -159,7 +156,8 @@ func (m *Metrics) register(b Build) {
 	}, []string{"version", "revision", "goversion"})
 	info.WithLabelValues(b.Version, b.Revision, b.GoVersion).Set(1)
 
-	m.registry.MustRegister(m.requests, m.duration, m.lastGood, m.notAfter, m.logDrops, m.listeners, m.http2, m.http3, reloads, incidents, info)
+	m.registry.MustRegister(m.requests, m.duration, m.lastGood, m.notAfter, m.listeners, m.http2, m.http3, reloads, incidents, info)
+	m.registry.MustRegister(m.logs.collectors()...)
 	m.registry.MustRegister(m.cluster.collectors()...)
 	m.registry.MustRegister(m.group.collectors()...)
 	m.registry.MustRegister(m.upstream.collectors()...)
@@ -221,6 +219,3 @@ func (m *Metrics) SetCertificates(certs []Certificate) {
 	}
 	m.subjects = slices.Collect(maps.Keys(earliest))
 }
-
-// LogDropped adds lost log lines; it is what SinkOptions.OnDrop is set to.
-func (m *Metrics) LogDropped(lines int) { m.logDrops.Add(float64(lines)) }
