@@ -109,6 +109,13 @@ func launch(t *testing.T, dir, config string, args ...string) *edge {
 	t.Helper()
 	cmd := exec.Command(filepath.Join(programs(t), "weir"), append([]string{"run", "-c", config}, args...)...)
 	cmd.Dir = dir
+	e := reach(dir, config)
+	e.process = start(t, cmd)
+	return e
+}
+
+// reach is an edge without its process.
+func reach(dir, config string) *edge {
 	e := &edge{dir: dir, config: config, socket: filepath.Join(dir, "admin.sock"), base: "http://weir"}
 	e.admin = &http.Client{Timeout: 70 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true,
@@ -117,7 +124,6 @@ func launch(t *testing.T, dir, config string, args ...string) *edge {
 			return d.DialContext(ctx, "unix", e.socket)
 		},
 	}}
-	e.process = start(t, cmd)
 	return e
 }
 
