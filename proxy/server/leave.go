@@ -86,6 +86,9 @@ func (s *Server) awaitNobody(ctx context.Context, most time.Duration) bool {
 // awaitUpgrade waits for the end of an upgrade, if one is under way: it has been told that the process stops, or has replaced it by now.
 func (s *Server) awaitUpgrade() {
 	s.orders.Wait()
-	s.reloading.Lock()   // an upgrade holds it from its beginning to its end
-	s.reloading.Unlock() //nolint:staticcheck // nothing is to be done in between
+	s.reloading.Lock() // an upgrade holds it from its beginning to its end
+	defer s.reloading.Unlock()
+	if s.handed.Load() {
+		s.log.Info("another process serves, this one drains")
+	}
 }

@@ -51,7 +51,7 @@ func (s *Server) upgrade(ctx context.Context, by string) (admin.UpgradeResult, e
 		return result, refusedUpgrade(err)
 	}
 	s.tell(s.options.Notify.Ready(result.PID))
-	s.log.Info("upgraded, this process drains", zap.Int("weir.pid", result.PID), zap.String("weir.version", result.Version))
+	s.log.Info("upgraded", zap.Int("weir.pid", result.PID), zap.String("weir.version", result.Version))
 	s.handed.Store(true)
 	s.stopping.Store(true)
 	close(s.replaced)
