@@ -51,6 +51,7 @@ func (sh *shell) run(ctx context.Context, o runOptions) error {
 	if o.upgrade <= 0 || o.upgrade > mostUpgrade {
 		return usageError{fmt.Errorf("--upgrade-timeout %s: it must be more than 0 and at most %s", o.upgrade, mostUpgrade)}
 	}
+	limitMemory()
 	signals := notify()
 	defer signal.Stop(signals)
 	inherited, err := handover.FromEnvironment()
