@@ -5,7 +5,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 GOFLAGS_BUILD := -trimpath -ldflags '$(LDFLAGS)'
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo-rollback test race fuzz lint golden check-configs e2e acceptance screenshots bench load deps ci docker
+.PHONY: help build install install-weir install-valor-api run demo-rollback test race fuzz lint golden check-configs e2e acceptance screenshots bench load deps ci docker
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,6 +13,32 @@ help: ## list the targets
 build: ## bin/weir and bin/valor-api, static
 	@mkdir -p bin
 	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/ ./cmd/weir ./cmd/valor-api
+
+DESTDIR ?=
+PREFIX ?= /usr
+install: install-weir install-valor-api ## programs, units, man pages and completions below DESTDIR (PREFIX is /usr); configurations that are there stay
+
+install-weir: build
+	install -D -m 755 bin/weir $(DESTDIR)$(PREFIX)/bin/weir
+	install -D -m 644 configs/deploy/systemd/weir.service $(DESTDIR)$(PREFIX)/lib/systemd/system/weir.service
+	install -D -m 644 configs/deploy/systemd/weir.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/weir.conf
+	install -D -m 644 configs/deploy/systemd/weir.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/weir.conf
+	install -D -m 644 configs/weir.toml $(DESTDIR)$(PREFIX)/share/doc/weir/weir.toml
+	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/weir/copyright
+	test -e $(DESTDIR)/etc/weir/weir.toml || install -D -m 640 configs/minimal.toml $(DESTDIR)/etc/weir/weir.toml
+	bin/weir man --out $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	bin/weir completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/weir
+	bin/weir completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_weir
+	bin/weir completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/weir.fish
+
+install-valor-api: build
+	install -D -m 755 bin/valor-api $(DESTDIR)$(PREFIX)/bin/valor-api
+	install -D -m 644 configs/deploy/systemd/valor-api@.service $(DESTDIR)$(PREFIX)/lib/systemd/system/valor-api@.service
+	install -D -m 644 configs/deploy/systemd/valor-api.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/valor-api.conf
+	install -D -m 644 configs/deploy/systemd/valor-api.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/valor-api.conf
+	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/valor-api/copyright
+	for c in blue green; do test -e $(DESTDIR)/etc/valor-api/$$c.env || install -D -m 600 configs/deploy/systemd/$$c.env $(DESTDIR)/etc/valor-api/$$c.env; done
 
 run: build ## build, then the edge in front of two colours of the bundled API, in the foreground
 	@exec bin/weir demo
