@@ -5,7 +5,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 GOFLAGS_BUILD := -trimpath -ldflags '$(LDFLAGS)'
 
 .DEFAULT_GOAL := help
-.PHONY: help build install install-weir install-valor-api run demo-rollback test race fuzz lint golden check-configs e2e acceptance screenshots bench load deps ci docker
+.PHONY: help build install install-weir install-valor-api packages run demo-rollback test race fuzz lint golden check-configs e2e acceptance screenshots bench load deps ci docker
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,14 @@ install-valor-api: build
 	install -D -m 644 configs/deploy/systemd/valor-api.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/valor-api.conf
 	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/valor-api/copyright
 	for c in blue green; do test -e $(DESTDIR)/etc/valor-api/$$c.env || install -D -m 600 configs/deploy/systemd/$$c.env $(DESTDIR)/etc/valor-api/$$c.env; done
+
+packages: ## deb and rpm of both programs, for amd64 and arm64, into packages/ (writes the pages of arm64 through qemu; GitHub Actions)
+	rm -rf dist/root packages && mkdir -p packages
+	set -e; for arch in amd64 arm64; do \
+	  GOARCH=$$arch $(MAKE) install-weir DESTDIR=$(CURDIR)/dist/root/weir; GOARCH=$$arch $(MAKE) install-valor-api DESTDIR=$(CURDIR)/dist/root/valor-api; \
+	  for p in weir valor-api; do for kind in deb rpm; do \
+	    ARCH=$$arch VERSION=$(VERSION) go run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2 package -f configs/deploy/package/$$p.yaml -p $$kind -t packages/; done; done; done
+	rm -rf dist
 
 run: build ## build, then the edge in front of two colours of the bundled API, in the foreground
 	@exec bin/weir demo

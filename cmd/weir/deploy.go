@@ -53,7 +53,7 @@ func (o *deployFlags) flags(f *pflag.FlagSet) {
 	f.Lookup("wait").Usage = "wait for the end and tell it by the exit code"
 	f.Lookup("json").Usage = "print the verdict as one JSON document"
 	f.DurationVar(&o.healthy, "healthy-timeout", 2*time.Minute, "how long the group's targets may take to be healthy, before anything is begun")
-	f.StringVar(&o.evidence, "evidence", "", "write what came of it to `FILE` too, as Markdown for a pull request")
+	f.StringVar(&o.evidence, "evidence", "", "write what came of it to `FILE` too, as Markdown for a pull request; - for standard output, in place of the plain text")
 }
 
 func (sh *shell) deploy(cmd *cobra.Command, a access, f deployFlags, service string) error {
@@ -70,7 +70,10 @@ func (sh *shell) deploy(cmd *cobra.Command, a access, f deployFlags, service str
 	if o.Client, err = a.client(sh); err != nil {
 		return err
 	}
-	if f.evidence != "" { // before anything is begun: a file that cannot be written is found now
+	if f.evidence == "-" && f.rollout.print {
+		return usageError{errors.New("--json and --evidence - both want standard output")}
+	}
+	if f.evidence != "" && f.evidence != "-" { // before anything is begun: a file that cannot be written is found now
 		file, err := os.OpenFile(f.evidence, os.O_CREATE|os.O_WRONLY, 0o644)
 		if err != nil {
 			return fmt.Errorf("evidence: %w", err)
@@ -96,6 +99,10 @@ func (sh *shell) deploy(cmd *cobra.Command, a access, f deployFlags, service str
 // verdict prints what came of it.
 func (sh *shell) verdict(v *deploy.Verdict, f deployFlags) error {
 	var failed error
+	if f.evidence == "-" {
+		v.Markdown(sh.stdout)
+		return nil
+	}
 	if f.evidence != "" {
 		var b bytes.Buffer
 		v.Markdown(&b)
