@@ -36,7 +36,7 @@ func (sh *shell) deployVerb() *cobra.Command {
 		Long: "Wait until the targets of a group are healthy, start a rollout to it by the service's settings, and with --wait follow that to its end.\n\n" +
 			"Addresses after the group say which targets are meant: with others nothing is begun. The rollout is weir's: Ctrl-C, a lost connection and a restart of weir\n" +
 			"do not end it, and the same command again follows it.\n\n" +
-			"With --wait: exit 0 promoted, 4 rolled back or aborted, 5 not healthy within --healthy-timeout (nothing was begun) or not over within --wait-timeout (it goes on),\n" +
+			"With --wait: exit 0 promoted, 4 rolled back or aborted, 5 not healthy within --healthy-timeout (no weight has moved) or not over within --wait-timeout (it goes on),\n" +
 			"130 left by a second Ctrl-C. Progress is on standard error, the verdict on standard output.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return sh.deploy(cmd, a, o, args[0]) },

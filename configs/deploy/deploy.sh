@@ -75,36 +75,37 @@ deploy() {
   fi
   say "$live has the traffic; $tag becomes $idle"
   apply "$idle" "$tag" || fail 5 "$idle was not started as $tag; $live has the traffic, as before"
-  if ! ready "$idle"; then
-    undo "$idle"
-    fail 5 "$idle did not get ready as $tag within $ready_timeout; $live has the traffic, as before"
-  fi
+  ready "$idle" || back 5 "$idle did not get ready as $tag within $ready_timeout"
   ship || code=$?
   case $code in
   0) ;;
-  4) fail 4 "rolled back: $live has the traffic" ;;
+  4) back 4 "rolled back" ;;
   5)
     change weir rollout "$service" abort || true # there is none when the group never was healthy
-    fail 5 "not over in time: $live has the traffic"
+    back 5 "not healthy, or not over in time"
     ;;
   *) fail 1 "weir deploy ended with $code; deploy.sh status $environment says what is" ;;
   esac
   if ! smoke; then
-    say "what clients get does not pass: back to $live"
     change weir weights "$service" "$live=100" "$idle=0"
-    exit 4
+    back 4 "what clients get does not pass"
   fi
   say "$idle has the traffic as $tag; $live is kept as it was, warm, for deploy.sh rollback $environment"
 }
 
+# back ends a deployment that did not work out: the idle colour becomes again what it was, so that a later rollback finds the version before and not this one.
+back() {
+  change undo "$idle" || say "$idle could not be taken back to what it was: rollback is not safe until it is"
+  fail "$1" "$2: $live has the traffic, as before"
+}
+
 # ship is weir's part: healthy, pre-warmed, by steps and evidence to 100 %, or back.
 ship() {
-  if [ -n "$dry" ]; then
-    change weir deploy "$service" --to "$idle" --wait --wait-timeout "$deploy_timeout"
-  elif [ -n "$evidence" ]; then
-    weir deploy "$service" --to "$idle" --wait --wait-timeout "$deploy_timeout" --evidence - >>"$evidence"
+  local ask=(weir deploy "$service" --to "$idle" --wait --healthy-timeout "$ready_timeout" --wait-timeout "$deploy_timeout")
+  if [ -n "$evidence" ] && [ -z "$dry" ]; then
+    "${ask[@]}" --evidence - >>"$evidence"
   else
-    weir deploy "$service" --to "$idle" --wait --wait-timeout "$deploy_timeout"
+    change "${ask[@]}"
   fi
 }
 

@@ -29,7 +29,7 @@ options=("$@")
 ask GET /api/health 200 '"status"' "the API answers"
 ask GET /api/readiness 200 'ready|ok' "it is ready"
 ask POST /api/dcf 200 '10\.63719200361473' "it computes (the preset DCF per share)" --header 'Content-Type: application/json' --data '{}'
-ask POST /api/dcf 4.. . "it refuses what is no request" --header 'Content-Type: application/json' --data '{"trials": "many"}'
+ask POST /api/dcf 422 . "it refuses what is no request" --header 'Content-Type: application/json' --data '{"trials": "many"}'
 ask GET /api/health 200 'head:^x-content-type-options: nosniff' "security headers are there"
 ask GET /api/nothing-there 404 . "what is not there is 404"
 exit "$failed"

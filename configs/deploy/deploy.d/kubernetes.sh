@@ -10,4 +10,4 @@ image_of() { echo "$repository:$1"; }
 image() { kube get deployment "valor-api-$1" -o 'jsonpath={.spec.template.spec.containers[?(@.name=="valor-api")].image}'; }
 apply() { change kube set image "deployment/valor-api-$1" "valor-api=$(image_of "$2")"; }
 ready() { change kube rollout status "deployment/valor-api-$1" --timeout "${ready_timeout:?}"; }
-undo() { change kube rollout undo "deployment/valor-api-$1"; }
+undo() { kube rollout undo "deployment/valor-api-$1"; }
