@@ -105,7 +105,7 @@ load: build ## steady, spike and overload against the demo; reports in load-repo
 MONITORS := prometheus prometheus-alertmanager prometheus-node-exporter prometheus-redis-exporter
 deps: ## Debian packages that some tests and the bench use
 	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq nginx-light libnginx-mod-stream haproxy wrk nghttp2-client curl redis-server postgresql libnss3-tools >/dev/null
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq nginx-light libnginx-mod-stream haproxy wrk nghttp2-client curl redis-server postgresql libnss3-tools jq shellcheck systemd >/dev/null
 	@# The tests run these themselves; the packages would start them, now and at every boot.
 	command -v promtool >/dev/null && command -v amtool >/dev/null && command -v prometheus-node-exporter >/dev/null && command -v prometheus-redis-exporter >/dev/null || { \
 	  had=$$(test -e /usr/sbin/policy-rc.d && echo yes); test -n "$$had" || { printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d; }; \

@@ -215,10 +215,10 @@ func (h *host) badVersions(t *testing.T, live string) {
 		says string
 	}{
 		{"missing", exitTimedOut, nil, "there is no "},
-		{"hangs", exitTimedOut, nil, "was not healthy within"},
-		{"good", exitRolledBack, []string{"SMOKE_URL=http://" + freeAddress(t)}, "does not pass: back to " + live},
+		{"hangs", exitTimedOut, []string{"READY_TIMEOUT=3s"}, "was not healthy within"},
+		{"good", exitRolledBack, []string{"SMOKE_URL=http://" + freeAddress(t)}, "what clients get does not pass: " + live + " has the traffic, as before"},
 	} {
-		out := h.ship(s.code, append(s.env, "READY_TIMEOUT=3s"), "production", s.tag)
+		out := h.ship(s.code, s.env, "production", s.tag)
 		if !strings.Contains(out, s.says) || h.traffic() != live || h.version(idle) != before || under(h.status().Services[0].Rollout) {
 			t.Errorf("%s: %s has the traffic, %s is %s:\n%s", s.tag, h.traffic(), idle, h.version(idle), out)
 		}
