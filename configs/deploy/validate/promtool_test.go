@@ -98,3 +98,17 @@ func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
+
+// needs is the path of a Debian program that a test runs.
+func needs(t *testing.T, program string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err == nil {
+		return path
+	}
+	if os.Getenv("WEIR_TEST_ALL") != "" {
+		t.Fatalf("needs %s (make deps), and skips are forbidden", program)
+	}
+	t.Skipf("skipped: needs %s (make deps)", program)
+	return ""
+}

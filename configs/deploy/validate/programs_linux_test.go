@@ -6,27 +6,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 )
-
-// needs is the path of a Debian program that a test runs.
-func needs(t *testing.T, program string) string {
-	t.Helper()
-	path, err := exec.LookPath(program)
-	if err == nil {
-		return path
-	}
-	if os.Getenv("WEIR_TEST_ALL") != "" {
-		t.Fatalf("needs %s (make deps), and skips are forbidden", program)
-	}
-	t.Skipf("skipped: needs %s (make deps)", program)
-	return ""
-}
 
 // output is what a process writes while the test reads.
 type output struct {
@@ -99,9 +84,6 @@ func (p *process) address(t *testing.T) string {
 // listening are the TCP addresses of 127.0.0.1 that a process accepts at.
 func listening(t *testing.T, pid int) (list []string) {
 	t.Helper()
-	if runtime.GOOS != "linux" {
-		t.Skip("skipped: reads /proc")
-	}
 	descriptors, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
 	inodes := map[string]bool{}
 	for _, d := range descriptors {

@@ -18,58 +18,23 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
 )
 
-const token = "monitoring-token-of-the-tests"
-
-// built are the two programs as they ship, built once for all tests of a run.
-var built struct {
-	once sync.Once
-	dir  string
-	err  error
-}
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if built.dir != "" {
-		_ = os.RemoveAll(built.dir)
-	}
-	os.Exit(code)
-}
-
-// programs is the folder with weir and valor-api.
-func programs(t *testing.T) string {
-	t.Helper()
-	built.once.Do(func() {
-		if built.dir, built.err = os.MkdirTemp("", "weir-validate"); built.err != nil {
-			return
-		}
-		build := exec.Command("go", "build", "-o", built.dir+"/", "./cmd/weir", "./cmd/valor-api")
-		build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			built.err = fmt.Errorf("build: %w\n%s", err, out)
-		}
-	})
-	if built.err != nil {
-		t.Fatal(built.err)
-	}
-	return built.dir
-}
+const adminToken = "monitoring-token-of-the-tests"
 
 // stage is an edge in front of two colours of the API, with something of everything that has metrics, after it has had traffic.
 type stage struct {
 	t           *testing.T
 	dir         string
-	weir        *process
-	edge        string // the admin address
-	plain, tls  string // listeners
-	blue, green string // of the API
-	faulty      string // one that answers 500
+	weir, api1  *process // api1 is blue
+	edge        string   // the admin address
+	plain, tls  string   // listeners
+	blue, green string   // of the API
+	faulty      string   // one that answers 500
 	client      *http.Client
 }
 
@@ -158,13 +123,13 @@ func newStage(t *testing.T) *stage {
 	s.save("pair.pem", pair(t))
 	s.save("office.txt", "127.0.0.1\n")
 	s.save("staff.htpasswd", "ann:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n") // "password"
-	s.save("rules.conf", `SecRule ARGS:attack "@streq yes" "id:1,phase:1,deny"`+"\n")
-	_, s.blue = s.api("blue")
+	s.save("rules.conf", `SecRule ARGS:attack "@streq yes" "id:1,phase:1,deny,log"`+"\n")
+	s.api1, s.blue = s.api("blue")
 	_, s.green = s.api("green")
 	_, s.faulty = s.api("faulty", "VALOR_FAULT_ERRORS=1")
 	redis := miniredis.RunT(t)
-	s.save("weir.toml", fmt.Sprintf(stageConfig, token, redis.Addr(), s.blue, s.green, s.faulty))
-	cmd := exec.Command(filepath.Join(programs(t), "weir"), "run", "-c", "weir.toml")
+	s.save("weir.toml", fmt.Sprintf(stageConfig, adminToken, redis.Addr(), s.blue, s.green, s.faulty))
+	cmd := exec.Command(filepath.Join(binaries(t), "weir"), "run", "-c", "weir.toml")
 	cmd.Dir = s.dir
 	s.weir = start(t, cmd)
 	s.client = &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true, DisableKeepAlives: true},
@@ -184,7 +149,7 @@ func (s *stage) save(name, text string) {
 // api starts a colour of the bundled API.
 func (s *stage) api(color string, env ...string) (*process, string) {
 	s.t.Helper()
-	cmd := exec.Command(filepath.Join(programs(s.t), "valor-api"))
+	cmd := exec.Command(filepath.Join(binaries(s.t), "valor-api"))
 	cmd.Dir = s.dir
 	cmd.Env = append(append(os.Environ(), "VALOR_ADDRESS=127.0.0.1:0", "VALOR_COLOR="+color, "VALOR_ENV=demo", "VALOR_DATABASE=file:"+filepath.Join(s.dir, "shared.db"),
 		"VALOR_JWT_SECRET="+strings.Repeat("s", 64)), env...)
@@ -206,7 +171,7 @@ func (s *stage) find() {
 			var status struct {
 				Listeners []struct{ Name, Address string }
 			}
-			if code, body := s.ask("GET", "http://"+address+"/v1/status", "", "Authorization", "Bearer "+token); code != http.StatusOK || json.Unmarshal([]byte(body), &status) != nil {
+			if code, body := s.ask("GET", "http://"+address+"/v1/status", "", "Authorization", "Bearer "+adminToken); code != http.StatusOK || json.Unmarshal([]byte(body), &status) != nil {
 				continue
 			}
 			s.edge = address
@@ -273,7 +238,7 @@ func (s *stage) traffic() {
 		want[r.code] = true
 	}
 	eventually(s.t, "the metrics have every answer", func() bool {
-		_, text := s.ask("GET", "http://"+s.edge+"/metrics", "", "Authorization", "Bearer "+token)
+		_, text := s.ask("GET", "http://"+s.edge+"/metrics", "", "Authorization", "Bearer "+adminToken)
 		for code := range want {
 			if !strings.Contains(text, fmt.Sprintf(`code="%d"`, code)) {
 				return false
