@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -124,7 +125,7 @@ func (r *reader) labels(e parser.Expr) labelSet {
 func (r *reader) selector(e *parser.VectorSelector) labelSet {
 	if of, ok := r.recorded[e.Name]; ok {
 		for _, m := range e.LabelMatchers {
-			if m.Name != labels.MetricName && !of[m.Name] {
+			if m.Name != model.MetricNameLabel && !of[m.Name] {
 				r.fault("%s is recorded without the label %s", e.Name, m.Name)
 			}
 		}
@@ -136,7 +137,7 @@ func (r *reader) selector(e *parser.VectorSelector) labelSet {
 		return labelSet{}
 	}
 	for _, m := range e.LabelMatchers {
-		if m.Name != labels.MetricName {
+		if m.Name != model.MetricNameLabel {
 			r.matcher(e.Name, of, m)
 		}
 	}
@@ -232,7 +233,7 @@ func (r *reader) call(e *parser.Call) labelSet {
 		out := labelSet{}
 		if v, ok := e.Args[0].(*parser.VectorSelector); ok {
 			for _, m := range v.LabelMatchers {
-				if m.Type == labels.MatchEqual && m.Name != labels.MetricName {
+				if m.Type == labels.MatchEqual && m.Name != model.MetricNameLabel {
 					out[m.Name] = true
 				}
 			}

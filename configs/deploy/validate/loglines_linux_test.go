@@ -13,7 +13,7 @@ func checkLogs(t *testing.T, s *stage) {
 		t.Fatal(err)
 	}
 	seen := checkLines(t, string(b), nil)
-	for _, key := range []string{"@timestamp", "event.dataset", "event.duration", "http.request.id", "http.response.status_code", "client.ip", "url.path", "url.query", "weir.route", "weir.group", "weir.reason", "weir.upstream.address", "weir.waf.rules", "tls.version", "message"} {
+	for _, key := range []string{"@timestamp", "event.dataset", "event.duration", "http.request.id", "http.response.status_code", "client.ip", "url.path", "url.query", "weir.route", "weir.group", "weir.reason", "weir.upstream.address", "tls.version", "message"} {
 		if !seen[key] {
 			t.Errorf("no line of weir's has %s", key)
 		}

@@ -130,11 +130,3 @@ func checkRules(t *testing.T, r *reader, o *others) {
 		}
 	}
 }
-
-// write is the path of a file with that text.
-func write(t *testing.T, dir, name, text string) string {
-	t.Helper()
-	s := stage{t: t, dir: dir}
-	s.save(name, text)
-	return filepath.Join(dir, name)
-}
