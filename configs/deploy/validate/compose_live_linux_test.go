@@ -43,7 +43,7 @@ func binaries(t *testing.T) string {
 	return built.dir
 }
 
-// built is what binaries has built; TestMain removes it.
+// built is what binaries has built; TestMain removes it, and what make install laid out.
 var built struct {
 	once sync.Once
 	dir  string
@@ -52,6 +52,9 @@ var built struct {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	if laid.dir != "" {
+		_ = os.RemoveAll(laid.dir)
+	}
 	if built.dir != "" {
 		_ = os.RemoveAll(built.dir)
 	}
