@@ -30,7 +30,7 @@ func TestMonitoring(t *testing.T) {
 	t.Run("dashboards", func(t *testing.T) { checkDashboards(t, r, o.foreign) })
 	t.Run("logs", func(t *testing.T) { checkLogs(t, s) })
 	t.Run("Prometheus", func(t *testing.T) {
-		needs(t, "prometheus")
+		program(t, "prometheus")
 		p.evaluatesRules(t)
 		p.drawsDashboards(t, s, o)
 		if o.addresses["alertmanager"] != "" {
@@ -73,10 +73,10 @@ func startPrometheus(t *testing.T, s *stage, o *others) *prometheus {
 	for job, addresses := range jobs {
 		p.target(job, addresses)
 	}
-	if out, err := exec.Command(needs(t, "promtool"), "check", "config", filepath.Join(dir, "prometheus.yml")).CombinedOutput(); err != nil {
+	if out, err := exec.Command(program(t, "promtool"), "check", "config", filepath.Join(dir, "prometheus.yml")).CombinedOutput(); err != nil {
 		t.Fatalf("promtool check config: %v\n%s", err, out)
 	}
-	p.process = start(t, exec.Command(needs(t, "prometheus"), "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address=127.0.0.1:0"))
+	p.process = start(t, exec.Command(program(t, "prometheus"), "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address=127.0.0.1:0"))
 	p.address = p.process.address(t)
 	p.target("prometheus", []string{p.address})
 	var scraped, rated []map[string]any

@@ -62,7 +62,7 @@ func TestEveryAlertIsTriedBothWays(t *testing.T) {
 
 // TestPromtool runs Prometheus' own check of the rules and the tests of them.
 func TestPromtool(t *testing.T) {
-	promtool := needs(t, "promtool")
+	promtool := program(t, "promtool")
 	files, err := filepath.Glob(filepath.Join(monitoring, "rules", "*.yml"))
 	if err != nil || len(files) != len(testFiles(t)) {
 		t.Fatalf("%d files of rules, %d of tests, %v", len(files), len(testFiles(t)), err)
@@ -99,16 +99,16 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// needs is the path of a Debian program that a test runs.
-func needs(t *testing.T, program string) string {
+// program is the path of a Debian program that a test runs.
+func program(t *testing.T, name string) string {
 	t.Helper()
-	path, err := exec.LookPath(program)
+	path, err := exec.LookPath(name)
 	if err == nil {
 		return path
 	}
 	if os.Getenv("WEIR_TEST_ALL") != "" {
-		t.Fatalf("needs %s (make deps), and skips are forbidden", program)
+		t.Fatalf("needs %s (make deps), and skips are forbidden", name)
 	}
-	t.Skipf("skipped: needs %s (make deps)", program)
+	t.Skipf("skipped: needs %s (make deps)", name)
 	return ""
 }
