@@ -189,7 +189,7 @@ func TestGrafanaFindsThem(t *testing.T) {
 			} `yaml:"options"`
 		} `yaml:"providers"`
 	}
-	decode(t, filepath.Join(monitoring, "grafana/provisioning/dashboards/weir.yml"), &provider)
+	decodeYAML(t, filepath.Join(monitoring, "grafana/provisioning/dashboards/weir.yml"), &provider)
 	if provider.APIVersion != 1 || len(provider.Providers) != 1 || provider.Providers[0].Type != "file" || provider.Providers[0].Options.Path != "/var/lib/grafana/dashboards" {
 		t.Errorf("%+v", provider)
 	}
@@ -201,14 +201,14 @@ func TestGrafanaFindsThem(t *testing.T) {
 			URL  string `yaml:"url"`
 		} `yaml:"datasources"`
 	}
-	decode(t, filepath.Join(monitoring, "grafana/provisioning/datasources/weir.yml"), &sources)
+	decodeYAML(t, filepath.Join(monitoring, "grafana/provisioning/datasources/weir.yml"), &sources)
 	if sources.APIVersion != 1 || len(sources.Datasources) == 0 || sources.Datasources[0].UID != "prometheus" || sources.Datasources[0].Type != "prometheus" {
 		t.Errorf("%+v", sources)
 	}
 }
 
-// decode reads YAML, all of it well formed.
-func decode(t *testing.T, file string, into any) {
+// decodeYAML reads YAML, all of it well formed.
+func decodeYAML(t *testing.T, file string, into any) {
 	t.Helper()
 	b, err := os.ReadFile(file)
 	if err != nil {

@@ -77,10 +77,10 @@ func startOthers(t *testing.T) *others {
 			continue
 		}
 		if job == "redis" {
-			start(t, exec.Command(needs(t, "redis-server"), "--port", "0", "--unixsocket", socket, "--dir", dir, "--maxmemory", "100mb"))
+			start(t, exec.Command(program(t, "redis-server"), "--port", "0", "--unixsocket", socket, "--dir", dir, "--maxmemory", "100mb"))
 			eventually(t, "Redis listens", func() bool { return exists(socket) })
 		}
-		o.addresses[job] = start(t, exec.Command(needs(t, args[0]), args[1:]...)).address(t)
+		o.addresses[job] = start(t, exec.Command(program(t, args[0]), args[1:]...)).address(t)
 	}
 	return o
 }
