@@ -313,23 +313,10 @@ func TestComposeAPI(t *testing.T) {
 	}
 }
 
-// needsProgram is where a program of make deps is.
-func needsProgram(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv("WEIR_TEST_ALL") == "1" {
-			t.Fatalf("needs %s (make deps)", name)
-		}
-		t.Skipf("skipped: needs %s (make deps)", name)
-	}
-	return path
-}
-
 // TestComposeRedis: a real server takes redis.conf, asks for the password of the edge and the API, and evicts nothing that has no time to live.
 func TestComposeRedis(t *testing.T) {
 	needsRoot(t)
-	server := needsProgram(t, "redis-server")
+	needs(t, "redis-server")
 	c := compose(t)
 	secrets := volumes(t, c)
 	dir, err := os.MkdirTemp("", "wr") // short: a unix socket's path is limited to 107 bytes
@@ -342,7 +329,7 @@ func TestComposeRedis(t *testing.T) {
 		t.Fatal(err)
 	}
 	socket := filepath.Join(dir, "s")
-	cmd := exec.Command(server, filepath.Join(dir, "redis.conf"), "--port", "0", "--unixsocket", socket, "--daemonize", "no", "--loglevel", "notice")
+	cmd := exec.Command("redis-server", filepath.Join(dir, "redis.conf"), "--port", "0", "--unixsocket", socket, "--daemonize", "no", "--loglevel", "notice")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -387,7 +374,7 @@ func TestComposeUsers(t *testing.T) {
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "elastic_password"), "e1")
 	writeFile(t, filepath.Join(dir, "kibana_password"), "k1")
-	needsProgram(t, "curl")
+	needs(t, "curl")
 	var status atomic.Int64 // what the server answers
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
