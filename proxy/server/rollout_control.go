@@ -77,8 +77,10 @@ func refusedRollout(err error) error {
 // writable is a service that a write may change, as it is now. Under Server.mu.
 func (s *Server) writable(g *generation, name string, c admin.Change) (before admin.Service, err error) {
 	switch {
-	case s.stopping.Load():
+	case s.stopping.Load() && !s.handed.Load():
 		return before, admin.ErrStopping
+	case s.upgrading.Load():
+		return before, busy()
 	case g.services[name] == nil:
 		return before, admin.ErrNotFound
 	}
