@@ -92,7 +92,7 @@ func TestExchangeAllocatesNothing(t *testing.T) {
 		{"POST with JSON log", smallPost, true, netip.Addr{}, false, 0, nil}, {"GET claimed", browserGet, true, netip.MustParseAddr("192.0.2.1"), false, 0, nil},
 		{"GET through a breaker and a limit of the target", browserGet, false, netip.Addr{}, true, 0, nil},
 		{"GET that may be hedged", browserGet, false, netip.Addr{}, false, 50 * time.Millisecond, nil},
-		{"GET that is remembered", publicGet, true, netip.Addr{}, false, 0, nil},
+		{"GET that is remembered", publicGet, true, netip.Addr{}, false, 0, nil}, {"GET that is tapped", browserGet, false, netip.Addr{}, false, 0, nil},
 		{"GET on trial", browserGet, false, netip.Addr{}, false, 0, everySlow()}, {"GET on trial, limits not frozen", browserGet, false, netip.Addr{}, false, 0, &proxy.Trial{Watch: new(proxy.Watch), Green: 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -112,6 +112,11 @@ func TestExchangeAllocatesNothing(t *testing.T) {
 				s := *e.proxy.Snapshot()
 				s.Access = observe.NewAccessLog(observe.JSON, sink)
 				e.proxy.Publish(&s)
+			}
+			if c.name == "GET that is tapped" { // by one who reads nothing, which costs the most
+				if _, err := e.taps.Open(observe.Query{Service: "api", Status: 2, Method: "GET", Path: "/api"}, "Referer"); err != nil {
+					t.Fatal(err)
+				}
 			}
 			x := newExchanger(t, e, c.request)
 			for range 500 {

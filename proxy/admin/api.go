@@ -26,6 +26,7 @@ type api struct {
 	timeout time.Duration
 	gate    *gate
 	hub     *hub
+	streams *streams
 }
 
 // answer is a successful reply. A tag given by the endpoint is the version of what a write can change; with
@@ -70,6 +71,7 @@ func (a *api) routes(metrics http.Handler) http.Handler {
 		"/v1/errors":         {"GET": a.read(a.errors)},
 		"/v1/requests":       {"GET": a.read(a.requests)},
 		"/v1/events":         {"GET": a.events},
+		"/v1/tap":            {"GET": a.tap},
 		"/v1/incidents":      {"GET": a.read(a.incidents)},
 		"/v1/incidents/{id}": {"GET": a.read(a.incident)},
 		"/v1/explain":        {"POST": a.explain},

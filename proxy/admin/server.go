@@ -42,9 +42,10 @@ type Options struct {
 // Server is the admin API on one or more listeners. Its goroutines are those of net/http, one for each
 // connection, and one while events are watched; Shutdown or Close ends them.
 type Server struct {
-	http *http.Server
-	gate *gate
-	hub  *hub
+	http    *http.Server
+	gate    *gate
+	hub     *hub
+	streams *streams
 
 	mu sync.Mutex // orders Serve and SetToken; guards public
 	// public says that a listener that others can reach was served. It never becomes false again: whoever
@@ -65,8 +66,8 @@ func New(o Options) (*Server, error) {
 	}
 	g := newGate(o.Hosts)
 	g.setToken(o.Token)
-	api := &api{control: o.Control, log: o.Log, audit: o.Audit, timeout: o.Timeout, gate: g, hub: newHub(o.Control)}
-	s := &Server{gate: g, hub: api.hub}
+	api := &api{control: o.Control, log: o.Log, audit: o.Audit, timeout: o.Timeout, gate: g, hub: newHub(o.Control), streams: newStreams()}
+	s := &Server{gate: g, hub: api.hub, streams: api.streams}
 	s.http = &http.Server{
 		Handler: g.wrap(api.routes(o.Metrics)),
 		// A person's curl and a scraper send their head at once; the body of 64 KiB follows it.
@@ -77,6 +78,7 @@ func New(o Options) (*Server, error) {
 		MaxHeaderBytes:    16 << 10,
 		ConnContext:       withPeer,
 	}
+	s.http.RegisterOnShutdown(s.streams.close)
 	s.http.RegisterOnShutdown(s.hub.close) // streams end at once: Shutdown waits for what is in flight
 	errorLog, err := zap.NewStdLogAt(o.Log, zap.WarnLevel)
 	if err != nil {
@@ -96,6 +98,7 @@ func (s *Server) SetToken(token string) error {
 	}
 	if s.gate.setToken(token) {
 		s.hub.dismiss()
+		s.streams.dismiss()
 	}
 	return nil
 }
@@ -132,6 +135,7 @@ func (s *Server) Shutdown(ctx context.Context) error { return s.http.Shutdown(ct
 // Close ends everything at once.
 func (s *Server) Close() error {
 	s.hub.close()
+	s.streams.close()
 	return s.http.Close()
 }
 
