@@ -123,6 +123,7 @@ func (c control) Ready() []admin.Check {
 		checks[0].Detail = fmt.Sprintf("generation %d", g.number)
 		checks[1].Detail = fmt.Sprintf("%d open", len(g.sockets))
 	}
+	explainReadiness(checks, g, stopping)
 	return checks
 }
 
