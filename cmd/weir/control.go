@@ -123,7 +123,7 @@ func (sh *shell) healthcheckVerb() *cobra.Command {
 		Short: "Exit 0 when the running weir is ready for traffic, 1 otherwise (for a container's HEALTHCHECK)",
 		Long: "Exit 0 when the running weir is ready for traffic (a configuration in force, every listener accepting, not stopping), 1 when it is not, does not answer or is not there. " +
 			"Prints each check with its reason; where a token is needed and none is given, one word. WEIR_ADMIN says where to ask.",
-		Args:  cobra.NoArgs,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.client(sh)
 			if err != nil {

@@ -17,7 +17,7 @@ import (
 // jails is fail2ban's configuration of this machine with the shipped files in it, for a log.
 func jails(t *testing.T, dir, log string) string {
 	t.Helper()
-	program(t, "fail2ban-regex")
+	installed(t, "fail2ban-regex")
 	etc := filepath.Join(dir, "fail2ban")
 	if err := os.CopyFS(etc, os.DirFS("/etc/fail2ban")); err != nil {
 		t.Fatal(err)
@@ -154,7 +154,7 @@ func TestE2EFail2ban(t *testing.T) {
 		t.Errorf("%d lines for %d requests", lines, len(visitors())+len(peers))
 	}
 	for _, mode := range []string{"auth", "limit", "scan", "all"} {
-		out, err := exec.Command(program(t, "fail2ban-regex"), "--config", etc, "--out", "ip", log, "weir[mode="+mode+"]").Output()
+		out, err := exec.Command(installed(t, "fail2ban-regex"), "--config", etc, "--out", "ip", log, "weir[mode="+mode+"]").Output()
 		if err != nil {
 			t.Fatalf("fail2ban-regex: %v\n%s", err, out)
 		}
@@ -165,7 +165,7 @@ func TestE2EFail2ban(t *testing.T) {
 			t.Errorf("mode %s finds\n%q, want\n%q", mode, got, want[mode])
 		}
 	}
-	if out, err := exec.Command(program(t, "fail2ban-client"), "-c", etc, "-t").CombinedOutput(); err != nil {
+	if out, err := exec.Command(installed(t, "fail2ban-client"), "-c", etc, "-t").CombinedOutput(); err != nil {
 		t.Errorf("the shipped jails: %v\n%s", err, out)
 	}
 	measured(t, "fail2ban's filter on lines of weir", "%d requests, %d to be found and found, none of the forged ones", len(visitors())+len(peers), len(want["all"]))

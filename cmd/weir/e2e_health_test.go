@@ -38,7 +38,10 @@ func TestE2EHealth(t *testing.T) {
 	e.token = "a-token"
 	held := slowRequest(t, e, b, held)
 	e.signal(syscall.SIGTERM)
-	eventually(t, 10*time.Second, "it is not ready", func() bool { status, _, _ := e.try("GET", "/readyz", ""); return status == http.StatusServiceUnavailable })
+	eventually(t, 10*time.Second, "it is not ready", func() bool {
+		status, _, _ := e.try("GET", "/readyz", "")
+		return status == http.StatusServiceUnavailable
+	})
 	if out, code := check("a-token"); code != 1 || out != "[+]config ok: generation 1\n[-]listeners failed: closed\n[-]not_draining failed: stopping\nnot ready\n" {
 		t.Errorf("while it stops: exit %d, %q", code, out)
 	}

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// program is a program that Debian has, found; the test is skipped without it unless that is forbidden.
-func program(t *testing.T, name string) string {
+// installed is the path of a program that Debian has; the test is skipped without it unless that is forbidden.
+func installed(t *testing.T, name string) string {
 	t.Helper()
 	for _, path := range []string{name, "/usr/sbin/" + name} { // which is not in everybody's PATH
 		if found, err := exec.LookPath(path); err == nil {
@@ -47,7 +47,7 @@ type rotator struct{ program, file, state string }
 
 func newRotator(t *testing.T, dir, text string) rotator {
 	t.Helper()
-	r := rotator{program(t, "logrotate"), filepath.Join(dir, "rotate.conf"), filepath.Join(dir, "rotate.state")}
+	r := rotator{installed(t, "logrotate"), filepath.Join(dir, "rotate.conf"), filepath.Join(dir, "rotate.state")}
 	if err := os.WriteFile(r.file, []byte(text), 0o644); err != nil { // logrotate reads none that others can write
 		t.Fatal(err)
 	}
