@@ -68,6 +68,7 @@ type Metrics struct {
 	logs        logCounters
 	cluster     *clusterVecs
 	overflow    overflow
+	upgrades    *upgrades
 	listeners   *listenerCollector
 
 	// mu guards the maps and the list below, the gone flag of every handle in them, and the creation and removal of children, so that a request that
@@ -126,6 +127,7 @@ func NewMetrics(b Build) *Metrics {
 		listeners: newListenerCollector(),
 		cluster:   newClusterVecs(),
 		overflow:  newOverflow(),
+		upgrades:  newUpgrades(),
 		routes:    map[RouteKey]*Route{},
 		groups:    map[GroupKey]*Group{},
 		targets:   map[TargetKey]*Upstream{},
@@ -168,7 +170,7 @@ func (m *Metrics) register(b Build) {
 	m.registry.MustRegister(m.guards, m.concurrency)
 	m.registry.MustRegister(m.queue.collectors()...)
 	m.registry.MustRegister(m.rollout.collectors()...)
-	m.registry.MustRegister(m.onDemand, m.csp.total, m.waf, m.pauses, m.shadow)
+	m.registry.MustRegister(m.onDemand, m.csp.total, m.waf, m.pauses, m.shadow, m.upgrades)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
 	families := []series.Family{m.requests, m.duration, m.queue.wait, m.cluster.duration, m.overflow.total}
