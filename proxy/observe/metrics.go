@@ -1,10 +1,12 @@
 package observe
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -66,6 +68,7 @@ type Metrics struct {
 	notAfter    *prometheus.GaugeVec
 	logs        logCounters
 	cluster     *clusterVecs
+	overflow    overflow
 	upgrades    *upgrades
 	listeners   *listenerCollector
 
@@ -81,6 +84,7 @@ type Metrics struct {
 	queues   map[string]*Queue
 	rollouts map[string]*Rollout
 	subjects []string // of the certificates exported
+	leftOut  int      // and how many are not
 	watches  int      // calls of Watch that have not ended
 }
 
@@ -127,6 +131,7 @@ func NewMetrics(b Build) *Metrics {
 		logs:      newLogCounters(),
 		listeners: newListenerCollector(),
 		cluster:   newClusterVecs(),
+		overflow:  newOverflow(),
 		upgrades:  newUpgrades(),
 		routes:    map[RouteKey]*Route{},
 		groups:    map[GroupKey]*Group{},
@@ -173,7 +178,7 @@ func (m *Metrics) register(b Build) {
 	m.registry.MustRegister(m.onDemand, m.csp.total, m.waf, m.pauses, m.shadow, m.upgrades)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
-	families := []series.Family{m.requests, m.duration, m.queue.wait, m.cluster.duration}
+	families := []series.Family{m.requests, m.duration, m.queue.wait, m.cluster.duration, m.overflow.total}
 	m.exposition = series.New(m.registry, append(families, m.group.families()...)...)
 }
 
@@ -211,6 +216,7 @@ func (m *Metrics) SetCertificates(certs []Certificate) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.leaveOutLocked(earliest)
 	for subject, c := range earliest {
 		m.notBefore.WithLabelValues(subject).Set(float64(c.NotBefore.Unix()))
 		m.notAfter.WithLabelValues(subject).Set(float64(c.NotAfter.Unix()))
@@ -222,4 +228,22 @@ func (m *Metrics) SetCertificates(certs []Certificate) {
 		}
 	}
 	m.subjects = slices.Collect(maps.Keys(earliest))
+}
+
+// leaveOutLocked takes those that expire last out of certs where there are more than may be. Caller holds Metrics.mu.
+func (m *Metrics) leaveOutLocked(certs map[string]Certificate) {
+	out := max(0, len(certs)-mostSubjects)
+	for range out - m.leftOut { // as many more as last time
+		m.overflow.certificates.Inc()
+	}
+	m.leftOut = out
+	if out == 0 {
+		return
+	}
+	subjects := slices.SortedFunc(maps.Keys(certs), func(a, b string) int {
+		return cmp.Or(certs[a].NotAfter.Compare(certs[b].NotAfter), strings.Compare(a, b))
+	})
+	for _, s := range subjects[mostSubjects:] {
+		delete(certs, s)
+	}
 }
