@@ -14,8 +14,7 @@ import (
 )
 
 // systemctl is as much of systemd as deploy.sh uses, with real processes: a unit's program is stopped by TERM, waited for, and started again.
-const systemctl = `#!/bin/sh
-set -eu
+const systemctl = `set -eu
 colour=${2#valor-api@} colour=${colour%.service}
 if [ "$1" = --quiet ]; then colour=${3#valor-api@} colour=${colour%.service} && [ -e "$UNITS/$colour.pid" ] && kill -0 "$(cat "$UNITS/$colour.pid")"; exit; fi
 echo "$@" >>"$UNITS/record"
@@ -91,13 +90,6 @@ func newHost(t *testing.T) *host {
 	return h
 }
 
-func script(t *testing.T, path, text string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // needs ends a test on a machine without the program, unless that is forbidden.
 func needs(t *testing.T, program string) {
 	t.Helper()
@@ -116,7 +108,7 @@ func (h *host) release(tag, does string) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		h.t.Fatal(err)
 	}
-	script(h.t, filepath.Join(dir, "valor-api"), "#!/bin/sh\n"+does+"\n")
+	script(h.t, filepath.Join(dir, "valor-api"), does)
 }
 
 func (h *host) command(name string, args ...string) *exec.Cmd {
