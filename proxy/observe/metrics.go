@@ -62,6 +62,7 @@ type Metrics struct {
 	notAfter    *prometheus.GaugeVec
 	logDrops    prometheus.Counter
 	cluster     *clusterVecs
+	traces      *traceCollector
 	listeners   *listenerCollector
 
 	// mu guards the maps and the list below, the gone flag of every handle in them, and the creation and removal of children, so that a request that
@@ -125,6 +126,7 @@ func NewMetrics(b Build) *Metrics {
 		}),
 		listeners: newListenerCollector(),
 		cluster:   newClusterVecs(),
+		traces:    newTraceCollector(),
 		routes:    map[RouteKey]*Route{},
 		groups:    map[GroupKey]*Group{},
 		targets:   map[TargetKey]*Upstream{},
@@ -167,7 +169,7 @@ func (m *Metrics) register(b Build) {
 	m.registry.MustRegister(m.guards, m.concurrency)
 	m.registry.MustRegister(m.queue.collectors()...)
 	m.registry.MustRegister(m.rollout.collectors()...)
-	m.registry.MustRegister(m.onDemand, m.csp.total, m.waf, m.pauses, m.shadow)
+	m.registry.MustRegister(m.onDemand, m.csp.total, m.waf, m.pauses, m.shadow, m.traces)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/hex"
 	"time"
 
 	"github.com/valor-ivx/weir/configs"
@@ -36,7 +37,10 @@ func describeRecorded(found []observe.Recorded, now time.Time, clock int64) []ad
 			At: now.Add(-time.Duration(clock - r.End)).UTC(), Client: r.Client.String(), Method: r.Method(), Host: r.Host(), Path: r.Path(), Proto: r.Proto.String(), Status: r.Status,
 			Reason: r.Reason, Listener: r.Listener, Route: r.Route, Service: r.Service, Group: r.Group, Target: r.Peer, Assigned: r.Assigned, FailedIn: r.FailedIn,
 			DurationUS: r.Duration.Microseconds(), HeadUS: r.Head.Microseconds(), BytesIn: r.BytesIn, BytesOut: r.BytesOut, Attempts: r.Attempts,
-			Slow: r.Slow, Failed: r.Failed, RequestID: r.RequestID(),
+			Slow: r.Slow, Failed: r.Failed, RequestID: r.RequestID(), Sampled: r.Sampled,
+		}
+		if r.Trace != [16]byte{} {
+			list[i].TraceID = hex.EncodeToString(r.Trace[:])
 		}
 	}
 	return list
