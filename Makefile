@@ -25,6 +25,7 @@ test: ## everything that must pass, with Go alone
 	go vet ./...
 	go test -timeout 15m ./...
 	cd cmd/weirbench && go vet ./... && go test -timeout 10m ./...
+	cd configs/deploy/validate && go vet ./... && go test -timeout 10m ./...
 
 race: ## the same under the race detector (needs a C compiler)
 	go test -race -short -timeout 20m ./...
@@ -41,6 +42,7 @@ lint: ## gofmt, vet and staticcheck
 	go vet ./...
 	go tool -modfile=.ci/tools/lint.mod staticcheck ./...
 	cd cmd/weirbench && go tool -modfile=../../.ci/tools/lint.mod staticcheck ./...
+	cd configs/deploy/validate && go tool -modfile=../../../.ci/tools/lint.mod staticcheck ./...
 
 golden: ## rewrite the golden files from what the code does now; read the diff
 	go test ./configs ./proxy/... ./app/... -update
@@ -66,13 +68,22 @@ load: build ## steady, spike and overload against the demo; reports in load-repo
 	cd cmd/weirbench && CGO_ENABLED=0 go build -trimpath -o ../../bin/weirbench .
 	set -e; for p in steady spike overload; do bin/weirbench load -weir bin/weir -profile $$p -o load-report/$$p; done
 
+MONITORS := prometheus prometheus-alertmanager prometheus-node-exporter prometheus-redis-exporter
 deps: ## Debian packages that some tests and the bench use
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq nginx-light libnginx-mod-stream haproxy wrk nghttp2-client curl redis-server postgresql libnss3-tools >/dev/null
+	@# The tests run these themselves; the packages would start them, now and at every boot.
+	command -v promtool >/dev/null && command -v amtool >/dev/null && command -v prometheus-node-exporter >/dev/null && command -v prometheus-redis-exporter >/dev/null || { \
+	  had=$$(test -e /usr/sbin/policy-rc.d && echo yes); test -n "$$had" || { printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d; }; \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(MONITORS) >/dev/null; code=$$?; \
+	  test -n "$$had" || rm -f /usr/sbin/policy-rc.d; systemctl disable $(MONITORS) >/dev/null 2>&1; exit $$code; }
 	command -v chromium google-chrome >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
 
-docker: ## the container image (needs a Docker engine)
-	@echo "the image comes with issue G; there is no Dockerfile yet" >&2; exit 1
+docker: ## the images weir:VERSION and valor-api:VERSION (needs a Docker engine; without one TestE2EImage does the same steps)
+	@command -v docker >/dev/null || { echo "docker: not found" >&2; exit 1; }
+	set -e; for image in weir valor-api; do \
+	  docker build --target $$image -t $$image:$(VERSION) --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) \
+	    --build-arg CREATED=$$(date -u +%Y-%m-%dT%H:%M:%SZ) .; done
 
 ci: ## what CI runs
 	CI=true .ci/run

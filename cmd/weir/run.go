@@ -39,6 +39,7 @@ func (sh *shell) runVerb() *cobra.Command {
 }
 
 func (sh *shell) run(ctx context.Context, o runOptions) error {
+	limitMemory()
 	signals := notify()
 	defer signal.Stop(signals)
 	return exit(server.Run(ctx, server.Options{

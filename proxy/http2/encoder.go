@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strconv"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/valor-ivx/weir/proxy/message"
 )
 
@@ -88,21 +90,14 @@ var methodName = []byte(":method")
 
 // field appends one field; its name is put into lower case (RFC 9113 §8.2.1).
 func (e *encoder) field(dst, name, value []byte) []byte {
-	s := e.scratch[:0]
-	hash := uint32(2166136261) // FNV-1a
-	for _, c := range name {
+	s := append(e.scratch[:0], name...)
+	for i, c := range s {
 		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
+			s[i] = c + 'a' - 'A'
 		}
-		s = append(s, c)
-		hash = (hash ^ uint32(c)) * 16777619
-	}
-	name = s
-	hash = (hash ^ ':') * 16777619
-	for _, c := range value {
-		hash = (hash ^ uint32(c)) * 16777619
 	}
 	s = append(s, value...)
+	hash := uint32(xxhash.Sum64(s)) // of name and value without a border: what is found by it is compared
 	e.scratch = s
 	name = s[:len(name)]
 	at := &e.index[hash&255]

@@ -103,6 +103,7 @@ func (s *Stream) open(id uint32, refused *Error) {
 
 // serve is the goroutine of one stream.
 func (s *Stream) serve() {
+	makeRoom(uint(s.id))
 	c := s.conn
 	c.handler(s)
 	c.mu.Lock()

@@ -51,6 +51,7 @@ const (
 	KeyGeneration       = "weir.generation"
 	KeySignal           = "weir.signal"
 	KeyState            = "weir.state"
+	KeyMemoryLimit      = "weir.memory_limit" // bytes
 )
 
 // ecsVersion is the schema whose names these are.

@@ -18,10 +18,13 @@ import (
 
 const maxDecision = 40 // lines of an ADR: what needs more has not been decided
 
-// TestDependenciesAreExplained holds docs/dependencies.md to the product's and the bench's go.mod: each direct dependency has its line, and each line its dependency.
+// TestDependenciesAreExplained holds docs/dependencies.md to the go.mod of the product, of the bench and of the checks of what is deployed: each direct dependency has its line, and each line its dependency.
 func TestDependenciesAreExplained(t *testing.T) {
 	explained := columns(read(t, "docs/dependencies.md"), "| `")
-	direct := append(directOf(read(t, "go.mod")), directOf(read(t, "cmd/weirbench/go.mod"))...)
+	var direct []string
+	for _, file := range []string{"go.mod", "cmd/weirbench/go.mod", "configs/deploy/validate/go.mod"} {
+		direct = append(direct, directOf(read(t, file))...)
+	}
 	slices.Sort(direct)
 	direct = slices.Compact(direct)
 	if len(direct) < 5 {

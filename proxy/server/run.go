@@ -27,6 +27,7 @@ func Run(ctx context.Context, o Options, signals <-chan os.Signal) int {
 		}
 		return exitFailed
 	}
+	s.logMemoryLimit()
 	reloaded := s.startReloader(ctx)
 	if o.Ready != nil {
 		o.Ready(s)
