@@ -41,9 +41,7 @@ func (x *Exchange) forward() *Error {
 		if err == nil {
 			return nil
 		}
-		if t.span != nil {
-			t.span.Reason = err.Reason.String()
-		}
+		t.span.Failure(err.Reason.String())
 		if x.rescue(err) {
 			last = err
 			continue
@@ -182,9 +180,7 @@ func (t *attempt) dial() *Error {
 		}
 	}
 	now := x.proxy.options.Now()
-	if err != nil || fresh {
-		t.dialed(from, now)
-	}
+	t.span.Dialed(from, now, fresh || err != nil)
 	if err == nil {
 		t.ready = now
 		if fresh {
@@ -355,9 +351,7 @@ func (t *attempt) answer() *Error {
 		}
 	}
 	x.headAt = x.proxy.options.Now()
-	if t.span != nil {
-		t.span.Head, t.span.Status = x.headAt, x.resp.Status
-	}
+	t.span.Answered(x.headAt, x.resp.Status)
 	x.upload.slow.answered.Store(true)
 	t.learnIdle()
 	x.eventStream = isEventStream(&x.resp.Header)

@@ -178,7 +178,7 @@ func (h *hedge) connect() *Error {
 		var err error
 		c, err = t.opened(h.dialing, x.service.ConnectTimeout)
 		t.ready = x.proxy.options.Now()
-		t.dialed(from, t.ready)
+		t.span.Dialed(from, t.ready, true)
 		if err != nil {
 			e, outcome := dialError(err)
 			h.fault = outcome
@@ -296,15 +296,11 @@ func (t *attempt) dropHedge() {
 	switch {
 	case by && h.err != nil:
 		outcome = h.fault
-		if s := h.attempt.span; s != nil {
-			s.Reason = h.err.Reason.String()
-		}
+		h.attempt.span.Failure(h.err.Reason.String())
 	case by:
 		latency = time.Duration(h.headAt - h.attempt.began)
 		outcome = answered(h.resp.Status)
-		if s := h.attempt.span; s != nil {
-			s.Head, s.Status = h.headAt, h.resp.Status
-		}
+		h.attempt.span.Answered(h.headAt, h.resp.Status)
 	}
 	x.hedge = nil
 	h.attempt.end(now, latency, outcome)

@@ -117,13 +117,6 @@ func (t *attempt) traced(hedge bool) {
 	r.Attempts = append(r.Attempts, t.span)
 }
 
-// dialed notes a connection that was made for the attempt, or could not be.
-func (t *attempt) dialed(from, to int64) {
-	if t.span != nil {
-		t.span.DialBegan, t.span.DialEnded = from, to
-	}
-}
-
 // traceSay notes that the request is said and appends its place to the lines said with it.
 func (t *attempt) traceSay(own []byte) []byte {
 	t.span.Said, t.span.Reused = t.x.proxy.options.Now(), t.conn.Reused()

@@ -4,6 +4,6 @@
 // Spans are made after the fact. A request that is not sampled makes none and leaves nothing behind; one that is fills a Request and hands it over when it has ended, and never waits: what the
 // bounded queue has no room for, and what a collector does not take, is dropped and counted.
 //
-// It refuses to be a tracing API: nothing can be added to a span while a request runs, there are no processors, baggage or links, and no variable of the environment is read. ADR 21 says why the
+// It refuses to be a tracing API: nothing can be added to a span while a request runs, there are no processors, baggage or links, and no variable of the environment is read. ADR 23 says why the
 // OpenTelemetry SDK is not used for this.
 package trace

@@ -62,3 +62,24 @@ type Attempt struct {
 	Failed bool   // by the target's doing
 	Reason string // why it came to nothing
 }
+
+// Dialed notes when a connection was made for the attempt, or could not be; made false: it was there. As with all that notes something, no Attempt notes nothing.
+func (a *Attempt) Dialed(from, to int64, made bool) {
+	if a != nil && made {
+		a.DialBegan, a.DialEnded = from, to
+	}
+}
+
+// Answered notes the final head.
+func (a *Attempt) Answered(at int64, status int) {
+	if a != nil {
+		a.Head, a.Status = at, status
+	}
+}
+
+// Failure notes why the attempt came to nothing.
+func (a *Attempt) Failure(reason string) {
+	if a != nil {
+		a.Reason = reason
+	}
+}
