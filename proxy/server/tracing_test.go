@@ -179,33 +179,41 @@ func TestTraceAttempts(t *testing.T) {
 	r, _, _ := started(t, func(dir, upstream string) string {
 		return tracedText(dir, dead.address+"\", \""+upstream, keys, "[service.api]\nbalance = \"round_robin\"\nejection = { max_ejected = 0.0 }\nretry = { attempts = 2, budget = 1.0 }\n", "")
 	})
-	for range 2 { // one of two begins at the dead one
+	const requests = 4 // some of which begin at the dead one
+	for range requests {
 		if status, by := r.client.get(t); status != http.StatusOK || by != "blue" {
 			t.Fatalf("%d by %q", status, by)
 		}
 	}
-	var failed, good int
-	for _, s := range c.Next(t, 11) { // two requests, three attempts, two dials and twice an answer
+	servers, good := 0, 0
+	failed := map[string]otlptest.Span{} // by trace
+	for servers < requests || good < requests {
+		s := c.Next(t, 1)[0]
 		if s.Header.Get("X-Scope") != "edge" || s.Resource["service.name"] != "edge" || s.Resource["team"] != "a" || s.Resource["host.name"] != "h" || s.Scope != "github.com/valor-ivx/weir" {
-			t.Errorf("%v of %v, %v", s.Header, s.Resource, s.Scope)
+			t.Fatalf("%v of %v, %v", s.Header, s.Resource, s.Scope)
 		}
 		switch kind := s.Kind.String(); {
 		case kind == "SPAN_KIND_CLIENT" && s.Attributes["error.type"] == "connection_refused":
-			failed++
+			failed[s.TraceID()] = s
 			if s.Status.GetCode().String() != "STATUS_CODE_ERROR" || s.Attributes["http.response.status_code"] != nil || s.Attributes["http.request.resend_count"] != nil {
 				t.Errorf("the failed attempt: %v", s)
 			}
 		case kind == "SPAN_KIND_CLIENT":
 			good++
-			if s.Status.GetCode().String() != "STATUS_CODE_UNSET" || s.Attributes["http.response.status_code"] != int64(200) {
-				t.Errorf("the good attempt: %v", s)
+			before, again := failed[s.TraceID()]
+			if s.Status.GetCode().String() != "STATUS_CODE_UNSET" || s.Attributes["http.response.status_code"] != int64(200) || again != (s.Attributes["http.request.resend_count"] == int64(1)) ||
+				again && (before.ParentID() != s.ParentID() || before.EndTimeUnixNano > s.StartTimeUnixNano || before.Attributes["server.port"] == s.Attributes["server.port"]) {
+				t.Errorf("the good attempt: %v, after %v", s, before)
 			}
-		case kind == "SPAN_KIND_SERVER" && (s.ParentSpanId != nil || s.Status.GetCode().String() != "STATUS_CODE_UNSET"):
-			t.Errorf("the request: %v", s)
+		case kind == "SPAN_KIND_SERVER":
+			servers++
+			if s.ParentSpanId != nil || s.Status.GetCode().String() != "STATUS_CODE_UNSET" {
+				t.Errorf("the request: %v", s)
+			}
 		}
 	}
-	if failed != 1 || good != 2 {
-		t.Errorf("%d failed and %d good attempts", failed, good)
+	if len(failed) == 0 || servers != requests || good != requests {
+		t.Errorf("%d requests, %d failed and %d good attempts", servers, len(failed), good)
 	}
 }
 
