@@ -95,7 +95,7 @@ func TestExchangeAllocatesNothing(t *testing.T) {
 		{"POST with JSON log", smallPost, true, netip.Addr{}, false, 0, nil, false}, {"GET claimed", browserGet, true, netip.MustParseAddr("192.0.2.1"), false, 0, nil, false},
 		{"GET through a breaker and a limit of the target", browserGet, false, netip.Addr{}, true, 0, nil, false},
 		{"GET that may be hedged", browserGet, false, netip.Addr{}, false, 50 * time.Millisecond, nil, false},
-		{"GET that is remembered", publicGet, true, netip.Addr{}, false, 0, nil, false},
+		{"GET that is remembered", publicGet, true, netip.Addr{}, false, 0, nil, false}, {"GET that is tapped", browserGet, false, netip.Addr{}, false, 0, nil, false},
 		{"GET on trial", browserGet, false, netip.Addr{}, false, 0, everySlow(), false}, {"GET on trial, limits not frozen", browserGet, false, netip.Addr{}, false, 0, &proxy.Trial{Watch: new(proxy.Watch), Green: 1}, false},
 		{"GET that is not sampled", browserGet, true, netip.Addr{}, false, 0, nil, true}, {"GET whose caller does not sample", calledGet, true, netip.Addr{}, false, 0, nil, true},
 		{"GET whose place is passed on", calledGet, true, netip.Addr{}, false, 0, nil, false},
@@ -120,6 +120,11 @@ func TestExchangeAllocatesNothing(t *testing.T) {
 					s.Tracing = &proxy.Tracing{Sampler: trace.NewSampler(0, 100), Tracer: new(trace.Tracer)}
 				}
 				e.proxy.Publish(&s)
+			}
+			if c.name == "GET that is tapped" { // by one who reads nothing, which costs the most
+				if _, err := e.taps.Open(observe.Query{Service: "api", Status: 2, Method: "GET", Path: "/api"}, "Referer"); err != nil {
+					t.Fatal(err)
+				}
 			}
 			x := newExchanger(t, e, c.request)
 			for range 500 {

@@ -32,8 +32,8 @@ func (x *Exchange) finish() {
 	if x.snap.Access != nil {
 		x.log(now, elapsed)
 	}
-	if x.snap.Recorder != nil {
-		x.record(now, elapsed)
+	if taps := x.proxy.options.Taps.Watching(); x.snap.Recorder != nil || taps != nil {
+		x.record(now, elapsed, taps)
 	}
 	if x.placed.request != nil {
 		x.trace(now)

@@ -32,6 +32,7 @@ type edge struct {
 	books    *books // nil when the access log is off
 	sink     *observe.Sink
 	from     netip.Addr // of edgeOptions
+	taps     observe.Taps
 }
 
 type edgeOptions struct {
@@ -133,7 +134,7 @@ func newEdge(t testing.TB, o edgeOptions) *edge {
 	if real := now; o.ahead != nil {
 		now = func() int64 { return real() + o.ahead.Load() }
 	}
-	e.proxy = proxy.New(proxy.Options{Logger: zap.NewNop(), HTTP1: o.http1, Now: now, Certificates: o.certificates}, snap)
+	e.proxy = proxy.New(proxy.Options{Logger: zap.NewNop(), HTTP1: o.http1, Now: now, Certificates: o.certificates, Taps: &e.taps}, snap)
 	e.listen()
 	return e
 }

@@ -35,6 +35,8 @@ type Options struct {
 	Suspected func(netip.Addr)
 	// Failures remembers requests that failed. nil: nobody does.
 	Failures *observe.Failures
+	// Taps are given requests that have ended. nil: nobody watches.
+	Taps *observe.Taps
 }
 
 // Proxy serves accepted connections from the current snapshot. It is a resource: Shutdown ends it. It starts no goroutine of its own except for

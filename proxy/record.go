@@ -1,9 +1,30 @@
 package proxy
 
-import "time"
+import (
+	"time"
 
-// record hands the exchange to the flight recorder. It comes behind the answer and allocates nothing: what is kept of texts is copied, what is a name is the configuration's.
-func (x *Exchange) record(now int64, elapsed time.Duration) {
+	"github.com/valor-ivx/weir/proxy/observe"
+)
+
+// record hands the exchange to the flight recorder and to those who watch. It comes behind the answer and allocates nothing: what is kept of texts is copied, what is a name is
+// the configuration's.
+func (x *Exchange) record(now int64, elapsed time.Duration, taps []*observe.Tap) {
+	x.describe(now, elapsed)
+	if x.snap.Recorder != nil {
+		x.lane++
+		x.snap.Recorder.Add(x.lane, &x.recorded)
+	}
+	for _, tap := range taps {
+		if tap.Header != "" {
+			if _, has := x.req.Header.Get(tap.Header); !has {
+				continue
+			}
+		}
+		tap.Offer(&x.recorded)
+	}
+}
+
+func (x *Exchange) describe(now int64, elapsed time.Duration) {
 	r := &x.recorded
 	r.End, r.Duration, r.Head = now, elapsed, 0
 	if x.headAt > 0 {
@@ -37,7 +58,37 @@ func (x *Exchange) record(now int64, elapsed time.Duration) {
 	} else {
 		r.SetMethodName(x.req.Method.String())
 	}
-	r.SetTexts(x.req.Host, bare(x.req.Path), x.id)
-	x.lane++
-	x.snap.Recorder.Add(x.lane, r)
+	r.SetTexts(bareHost(x.req.Host), bare(x.req.Path), x.id)
+	x.describePlace(r)
+}
+
+// describePlace says how the request came to its group. Without a group a choice was made where only nobody could serve it.
+func (x *Exchange) describePlace(r *observe.Recorded) {
+	r.Generation, r.Dealt, r.Placed, r.Weight = x.snap.Generation, "", observe.PlacedNowhere, 0
+	c := &x.choice
+	if x.group == nil && x.reason != NoPeer && x.reason != GroupEvicted || c.assigned < 0 {
+		return
+	}
+	r.Dealt, r.Weight, r.Placed = x.service.Groups[c.assigned].Name, x.service.Shares[c.assigned].Weight, x.service.placed(&c.Placement)
+}
+
+// placed is how a placement that Place has made came about.
+func (s *Service) placed(p *Placement) observe.Placed {
+	switch {
+	case p.Forced:
+		return observe.PlacedAsked
+	case s.Sticky.Source == StickyOff:
+		return observe.PlacedDealt
+	case s.Sticky.Source == StickyOwn && !p.Known:
+		return observe.PlacedNew
+	case !p.Known:
+		return observe.PlacedUnnamed
+	case s.Sticky.Source == StickyOwn:
+		return observe.PlacedCookie
+	case s.Sticky.Source == StickyHeader:
+		return observe.PlacedHeader
+	case s.Sticky.Source == StickyCookieOf:
+		return observe.PlacedAppCookie
+	}
+	return observe.PlacedAddress
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // fakeControl is one service of two groups. Files in dir steer it: "bad" makes reloads fail, "same" makes
-// them find nothing new, "notready" takes readiness away, "deaf" makes stops do nothing, "race" changes the
+// them find nothing new, "notready" takes readiness away, "deaf" makes stops do nothing, "full" refuses taps, "race" changes the
 // weights before every write.
 type fakeControl struct {
 	dir    string
@@ -232,6 +232,31 @@ func (f *fakeControl) Errors() admin.RequestErrors {
 }
 
 func (f *fakeControl) Requests(admin.RequestQuery) admin.Requests { return admin.Requests{} }
+
+// Tap gives two requests, the second after three that were missed, and then nothing.
+func (f *fakeControl) Tap(q admin.RequestQuery) (*admin.Tap, error) {
+	if f.has("full") {
+		return nil, admin.ErrManyTaps
+	}
+	list := []admin.RequestSummary{
+		{At: since, Client: "203.0.113.7", Method: "GET", Host: "example.com", Path: "/api/\x1b[31mred", Status: 200, Route: "api", RouteWhy: "any host, path /api", Service: "api", Group: "green",
+			Dealt: "green", GroupWhy: "asked for by header X-Canary", Target: "127.0.0.1:5003", DurationUS: 5125, BytesOut: 42, Attempts: 1, RequestID: "abc"},
+		{At: since.Add(time.Second), Client: "::1", Method: "POST", Host: "example.com", Path: "/api/dcf", Status: 502, Reason: "connection_refused", Route: "api", RouteWhy: "any host, path /api",
+			Service: "api", Group: "blue", Dealt: "green", GroupWhy: fmt.Sprintf("for status %d of %s", q.Status, q.Client), Target: "127.0.0.1:5002", DurationUS: 250_000, Attempts: 2, RequestID: "def"},
+	}
+	told := 0
+	return &admin.Tap{
+		Next: func(ctx context.Context) (*admin.RequestSummary, uint64) {
+			if told == len(list) {
+				<-ctx.Done()
+				return nil, 0
+			}
+			told++
+			return &list[told-1], uint64(3 * (told - 1))
+		},
+		Close: func() {},
+	}, nil
+}
 
 func (f *fakeControl) Frames(ctx context.Context, emit func(admin.Frame)) {
 	s := f.Status()

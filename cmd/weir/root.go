@@ -34,7 +34,7 @@ func (sh *shell) root() *cobra.Command {
 	cmd.AddCommand(sh.limitsVerb(), sh.auditVerb(), sh.configVerb(), sh.planVerb()) // what is looked at before it is in force
 	cmd.AddCommand(sh.incidentsVerb(), sh.deployVerb(), sh.manVerb(), sh.drainVerb(), sh.evictVerb(), sh.pauseVerb(), sh.resumeVerb())
 	cmd.AddCommand(
-		sh.runVerb(), sh.checkVerb(), sh.reloadVerb(), sh.stopVerb(), sh.logsVerb(), sh.statusVerb(), sh.topVerb(), sh.certsVerb(),
+		sh.runVerb(), sh.checkVerb(), sh.reloadVerb(), sh.stopVerb(), sh.logsVerb(), sh.statusVerb(), sh.topVerb(), sh.tapVerb(), sh.certsVerb(),
 		sh.weightsVerb(), sh.rolloutVerb(), sh.shadowVerb(), sh.explainVerb(), sh.demoVerb(), sh.versionVerb(), sh.healthcheckVerb(),
 	)
 	return cmd

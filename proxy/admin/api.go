@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/valor-ivx/weir/proxy/observe"
 )
 
 // api holds what the endpoints share. Immutable.
@@ -24,6 +26,7 @@ type api struct {
 	timeout time.Duration
 	gate    *gate
 	hub     *hub
+	streams *streams
 }
 
 // answer is a successful reply. A tag given by the endpoint is the version of what a write can change; with
@@ -68,6 +71,7 @@ func (a *api) routes(metrics http.Handler) http.Handler {
 		"/v1/errors":         {"GET": a.read(a.errors)},
 		"/v1/requests":       {"GET": a.read(a.requests)},
 		"/v1/events":         {"GET": a.events},
+		"/v1/tap":            {"GET": a.tap},
 		"/v1/incidents":      {"GET": a.read(a.incidents)},
 		"/v1/incidents/{id}": {"GET": a.read(a.incident)},
 		"/v1/explain":        {"POST": a.explain},
@@ -142,14 +146,14 @@ func (a *api) write(action string, do write) http.HandlerFunc {
 		rec := &record{subject: r.PathValue("s")}
 		ans, err := a.perform(w, r, rec, do)
 		fields := []zap.Field{
-			zap.String("action", action), zap.String("subject", rec.subject),
-			zap.String("who", operator(r)), zap.String("peer", peerOf(r)), zap.Bool("token", a.gate.hasToken()),
-			zap.String("before", rec.before), zap.String("after", rec.after),
+			zap.String(observe.KeyAction, action), zap.String(observe.KeyAuditSubject, rec.subject),
+			zap.String(observe.KeyUserName, operator(r)), zap.String(observe.KeySource, peerOf(r)), zap.Bool(observe.KeyAuditToken, a.gate.hasToken()),
+			zap.String(observe.KeyAuditBefore, rec.before), zap.String(observe.KeyAuditAfter, rec.after),
 		}
 		if err != nil {
-			a.audit.Warn("write refused", append(fields, zap.Error(err))...)
+			a.audit.Warn("write refused", append(fields, zap.String(observe.KeyOutcome, "failure"), observe.Err(err))...)
 		} else {
-			a.audit.Info("write done", fields...)
+			a.audit.Info("write done", append(fields, zap.String(observe.KeyOutcome, "success"))...)
 		}
 		a.finish(w, r, ans, err)
 	}
@@ -193,7 +197,7 @@ func (a *api) finish(w http.ResponseWriter, r *http.Request, ans answer, err err
 	if err != nil {
 		p, ours := problemFor(err)
 		if ours {
-			a.log.Error("admin request ended in an internal error", zap.String("path", r.URL.Path), zap.Error(err))
+			a.log.Error("admin request ended in an internal error", zap.String("url.path", r.URL.Path), observe.Err(err))
 		}
 		p.write(w, r)
 		return

@@ -65,6 +65,8 @@ type Control interface {
 	Errors() RequestErrors
 	// Requests are the last requests that q asks for, the last one first.
 	Requests(q RequestQuery) Requests
+	// Tap begins a watch of the requests that q chooses, as they end; ErrManyTaps when there are as many as may be. The caller closes it.
+	Tap(q RequestQuery) (*Tap, error)
 	// Frames calls emit with a frame at once and then once a second, until ctx ends. It is called once at a time, while somebody watches: what
 	// it needs to make rates of counters is its own.
 	Frames(ctx context.Context, emit func(Frame))

@@ -22,9 +22,15 @@ type stream struct {
 // watch begins to watch; the answer's head is there when it returns.
 func (s *site) watch(headers ...string) *stream {
 	s.Helper()
+	return s.stream("/v1/events", headers...)
+}
+
+// stream begins to read the server-sent events of a path.
+func (s *site) stream(path string, headers ...string) *stream {
+	s.Helper()
 	ctx, cancel := context.WithTimeout(s.Context(), time.Minute) // a guard, no measure
 	s.Cleanup(cancel)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.base+"/v1/events", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.base+path, nil)
 	if err != nil {
 		s.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/valor-ivx/weir/proxy/admin"
@@ -34,11 +35,16 @@ type fakeControl struct {
 	series  chan bool // told true when a series of frames begins, false when it ends
 	frames  chan int  // each makes a frame of so many seconds
 	emitted chan int  // told when it is with the watchers
+
+	full     atomic.Bool // there are as many taps as may be
+	tapped   chan uint64 // each makes a request for a tap, with so many missed before it
+	untapped chan bool   // told when a tap is closed
 }
 
 func newFake() *fakeControl {
 	return &fakeControl{
 		series: make(chan bool, 16), frames: make(chan int), emitted: make(chan int, 1),
+		tapped: make(chan uint64), untapped: make(chan bool, 16),
 		weights: admin.Weights{"blue": 10000, "green": 0},
 		ready:   []admin.Check{{Name: "config", OK: true}, {Name: "listeners", OK: true}},
 		reload: func() (admin.ReloadResult, error) {
@@ -200,6 +206,25 @@ func (f *fakeControl) Errors() admin.RequestErrors {
 
 func (f *fakeControl) Requests(q admin.RequestQuery) admin.Requests {
 	return admin.Requests{Requests: []admin.RequestSummary{{Path: fmt.Sprint(q)}}}
+}
+
+// Tap gives what is sent to taps, each with what the query was as its path.
+func (f *fakeControl) Tap(q admin.RequestQuery) (*admin.Tap, error) {
+	if f.full.Load() {
+		return nil, admin.ErrManyTaps
+	}
+	q.Limit = 0
+	return &admin.Tap{
+		Next: func(ctx context.Context) (*admin.RequestSummary, uint64) {
+			select {
+			case missed := <-f.tapped:
+				return &admin.RequestSummary{Path: fmt.Sprintf("%+v", q), Status: 200}, missed
+			case <-ctx.Done():
+				return nil, 0
+			}
+		},
+		Close: func() { f.untapped <- true },
+	}, nil
 }
 
 func (f *fakeControl) Frames(ctx context.Context, emit func(admin.Frame)) {

@@ -112,8 +112,8 @@ func TestStatusCodes(t *testing.T) {
 		{name: "service unknown", method: "GET", path: "/v1/services/nope", status: 404, contains: "no such service"},
 		{name: "ech", method: "GET", path: "/v1/ech", status: 200, contains: `"config_list":"AAEC"`},
 		{name: "csp reports", method: "GET", path: "/v1/csp-reports", status: 200, contains: `"directive":"script-src"`},
-		{name: "requests", method: "GET", path: "/v1/requests?failed&service=api&route=all&group=green&limit=5", status: 200, contains: `"path":"{false true api all green 5}"`},
-		{name: "requests, as usual", method: "GET", path: "/v1/requests?slow=true", status: 200, contains: `"path":"{true false    100}"`},
+		{name: "requests", method: "GET", path: "/v1/requests?failed&service=api&route=all&group=green&limit=5", status: 200, contains: `"path":"{false true api all green   invalid Prefix 0 0s   5}"`},
+		{name: "requests, as usual", method: "GET", path: "/v1/requests?slow=true", status: 200, contains: `"path":"{true false      invalid Prefix 0 0s   100}"`},
 		{name: "requests, too many", method: "GET", path: "/v1/requests?limit=10001", status: 400, contains: `a number from 1 to 10000`},
 		{name: "requests, misspelt", method: "GET", path: "/v1/requests?fail", status: 400, contains: `there is no such parameter`},
 		{name: "errors", method: "GET", path: "/v1/errors", status: 200, contains: `"passed":0,"errors":[{"number":1`},
@@ -291,7 +291,7 @@ func TestUnixSocketVouchesForTheUser(t *testing.T) {
 		t.Fatal(res.Status, body)
 	}
 	entries := s.audit.FilterMessage("write done").All()
-	if len(entries) != 1 || !strings.Contains(entries[0].ContextMap()["peer"].(string), "uid=") {
+	if len(entries) != 1 || !strings.Contains(entries[0].ContextMap()["source.address"].(string), "uid=") {
 		t.Fatal(entries)
 	}
 }

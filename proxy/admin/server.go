@@ -24,8 +24,10 @@ const (
 type Options struct {
 	// Control is the server that is operated. Required.
 	Control Control
-	// Log receives the audit log (named "audit") and internal errors. Required.
+	// Log receives internal errors. Required.
 	Log *zap.Logger
+	// Audit receives a line for each write, done or refused; without it Log does, as its child "audit".
+	Audit *zap.Logger
 	// Metrics serves GET /metrics; without it the path is 404.
 	Metrics http.Handler
 	// Token is the bearer token every call needs except /livez, /readyz and the page's static files. Without
@@ -40,9 +42,10 @@ type Options struct {
 // Server is the admin API on one or more listeners. Its goroutines are those of net/http, one for each
 // connection, and one while events are watched; Shutdown or Close ends them.
 type Server struct {
-	http *http.Server
-	gate *gate
-	hub  *hub
+	http    *http.Server
+	gate    *gate
+	hub     *hub
+	streams *streams
 
 	mu sync.Mutex // orders Serve and SetToken; guards public
 	// public says that a listener that others can reach was served. It never becomes false again: whoever
@@ -58,10 +61,13 @@ func New(o Options) (*Server, error) {
 	if o.Timeout == 0 {
 		o.Timeout = defaultTimeout
 	}
+	if o.Audit == nil {
+		o.Audit = o.Log.Named("audit")
+	}
 	g := newGate(o.Hosts)
 	g.setToken(o.Token)
-	api := &api{control: o.Control, log: o.Log, audit: o.Log.Named("audit"), timeout: o.Timeout, gate: g, hub: newHub(o.Control)}
-	s := &Server{gate: g, hub: api.hub}
+	api := &api{control: o.Control, log: o.Log, audit: o.Audit, timeout: o.Timeout, gate: g, hub: newHub(o.Control), streams: newStreams()}
+	s := &Server{gate: g, hub: api.hub, streams: api.streams}
 	s.http = &http.Server{
 		Handler: g.wrap(api.routes(o.Metrics)),
 		// A person's curl and a scraper send their head at once; the body of 64 KiB follows it.
@@ -72,6 +78,7 @@ func New(o Options) (*Server, error) {
 		MaxHeaderBytes:    16 << 10,
 		ConnContext:       withPeer,
 	}
+	s.http.RegisterOnShutdown(s.streams.close)
 	s.http.RegisterOnShutdown(s.hub.close) // streams end at once: Shutdown waits for what is in flight
 	errorLog, err := zap.NewStdLogAt(o.Log, zap.WarnLevel)
 	if err != nil {
@@ -91,6 +98,7 @@ func (s *Server) SetToken(token string) error {
 	}
 	if s.gate.setToken(token) {
 		s.hub.dismiss()
+		s.streams.dismiss()
 	}
 	return nil
 }
@@ -127,6 +135,7 @@ func (s *Server) Shutdown(ctx context.Context) error { return s.http.Shutdown(ct
 // Close ends everything at once.
 func (s *Server) Close() error {
 	s.hub.close()
+	s.streams.close()
 	return s.http.Close()
 }
 

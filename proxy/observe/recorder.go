@@ -25,6 +25,12 @@ type Recorded struct {
 	Listener, Route, Service, Group, Peer string
 	Assigned, FailedIn                    string
 
+	// Dealt is the group that the request was dealt to, or asked for, and Placed how; Weight is that group's then, in hundredths of a percent. "" and Nowhere: it came to none.
+	Dealt      string
+	Placed     Placed
+	Weight     uint32
+	Generation uint64 // of the configuration that decided all this
+
 	BytesIn, BytesOut int64
 	Attempts          int
 	Trace             [16]byte // zero: tracing is off
@@ -33,8 +39,8 @@ type Recorded struct {
 
 	method         [16]byte
 	host           [48]byte
-	path           [112]byte
-	id             [48]byte
+	path           [LongestPath]byte
+	id             [longestID]byte
 	methodN, hostN uint8
 	pathN, idN     uint8
 }
@@ -131,25 +137,6 @@ func (g *ring) add(e *Recorded) {
 	g.slots[g.next%uint64(len(g.slots))] = *e
 	g.next++
 	g.mu.Unlock()
-}
-
-// Query chooses among what is kept. Empty fields choose all.
-type Query struct {
-	Slow, Failed bool // only such
-	Service      string
-	Route        string
-	// Group is one that answered, or that the request was dealt to.
-	Group string
-	// Since is the earliest end, ns of the proxy's clock.
-	Since int64
-	// Limit is how many at most, the last ones; 0: no limit.
-	Limit int
-}
-
-// wants reports whether e is chosen.
-func (q *Query) wants(e *Recorded) bool {
-	return (!q.Slow || e.Slow) && (!q.Failed || e.Failed) && (q.Service == "" || q.Service == e.Service) && (q.Route == "" || q.Route == e.Route) &&
-		(q.Group == "" || q.Group == e.Group || q.Group == e.Assigned) && e.End >= q.Since
 }
 
 // Read copies what q chooses, the last one first. Slow and failed ones are read from where they are pinned. A nil Recorder has none.

@@ -47,7 +47,7 @@ func TestRecorderPinsWhatMatters(t *testing.T) {
 	r := observe.NewRecorder(observe.RecorderOptions{Requests: 64, Slow: time.Second})
 	slow, failed, both := recorded(1), recorded(2), recorded(3)
 	slow.Head = time.Second
-	failed.Failed, failed.Group, failed.Assigned, failed.FailedIn = true, "blue", "green", "green"
+	failed.Failed, failed.Group, failed.Dealt, failed.Assigned, failed.FailedIn = true, "blue", "green", "green", "green"
 	both.Head, both.Duration, both.Failed, both.Service = 0, time.Minute, true, "other" // no answer came at all
 	for _, e := range []*observe.Recorded{slow, failed, both} {
 		r.Add(0, e)

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -96,14 +95,16 @@ func (s *Server) incidentOf(r *rolling, changed []string) admin.Incident {
 
 // sample takes requests out of the flight recorder: those of the group that was tried since the rollout began, and of the others those of the same routes.
 func (s *Server) sample(i *admin.Incident) {
-	recorder := s.current.Load().snapshot.Recorder
-	now, clock := time.Now(), s.registry.Now()
+	t := s.teller()
+	recorder := t.g.snapshot.Recorder
 	read := func(q observe.Query, want func(*admin.RequestSummary) bool) (list []admin.RequestSummary) {
 		q.Service, q.Limit = i.Service, 10_000 // as many as there are: what is wanted of them is told here
-		found := describeRecorded(recorder.Read(q), now, clock)
-		for k := range found {
-			if len(list) < admin.IncidentSamples && !found[k].At.Before(i.Rollout.Started) && want(&found[k]) {
-				list = append(list, found[k])
+		for _, r := range recorder.Read(q) {
+			if len(list) == admin.IncidentSamples {
+				break
+			}
+			if found := t.tell(&r); !found.At.Before(i.Rollout.Started) && want(&found) {
+				list = append(list, found)
 			}
 		}
 		return list

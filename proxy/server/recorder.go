@@ -23,25 +23,40 @@ func (s *Server) recorderOf(c configs.Recorder) *observe.Recorder {
 
 // Requests implements admin.Control.
 func (c control) Requests(q admin.RequestQuery) admin.Requests {
-	now, clock := time.Now(), c.s.registry.Now()
-	found := c.s.current.Load().snapshot.Recorder.Read(observe.Query{Slow: q.Slow, Failed: q.Failed, Service: q.Service, Route: q.Route, Group: q.Group, Limit: q.Limit})
-	return admin.Requests{Requests: describeRecorded(found, now, clock)}
+	t := c.s.teller()
+	list := []admin.RequestSummary{}
+	for _, r := range t.g.snapshot.Recorder.Read(recorderQuery(q)) {
+		list = append(list, t.tell(&r))
+	}
+	return admin.Requests{Requests: list}
 }
 
-// describeRecorded is what was recorded as the admin API shows it. clock is the proxy's at now.
-func describeRecorded(found []observe.Recorded, now time.Time, clock int64) []admin.RequestSummary {
-	list := make([]admin.RequestSummary, len(found))
-	for i := range found {
-		r := &found[i]
-		list[i] = admin.RequestSummary{
-			At: now.Add(-time.Duration(clock - r.End)).UTC(), Client: r.Client.String(), Method: r.Method(), Host: r.Host(), Path: r.Path(), Proto: r.Proto.String(), Status: r.Status,
-			Reason: r.Reason, Listener: r.Listener, Route: r.Route, Service: r.Service, Group: r.Group, Target: r.Peer, Assigned: r.Assigned, FailedIn: r.FailedIn,
-			DurationUS: r.Duration.Microseconds(), HeadUS: r.Head.Microseconds(), BytesIn: r.BytesIn, BytesOut: r.BytesOut, Attempts: r.Attempts,
-			Slow: r.Slow, Failed: r.Failed, RequestID: r.RequestID(), Sampled: r.Sampled,
-		}
-		if r.Trace != [16]byte{} {
-			list[i].TraceID = hex.EncodeToString(r.Trace[:])
-		}
+func recorderQuery(q admin.RequestQuery) observe.Query {
+	return observe.Query{
+		Slow: q.Slow, Failed: q.Failed, Service: q.Service, Route: q.Route, Group: q.Group, Method: q.Method, Path: q.Path, Client: q.Client, Status: q.Status, Took: q.MinDuration,
+		ID: q.ID, Limit: q.Limit,
 	}
-	return list
+}
+
+// teller puts requests that have ended into the admin API's words, by the configuration in force and the clocks as they are when it is made.
+type teller struct {
+	g     *generation
+	now   time.Time
+	clock int64 // the proxy's at now
+}
+
+func (s *Server) teller() teller { return teller{s.current.Load(), time.Now(), s.registry.Now()} }
+
+func (t *teller) tell(r *observe.Recorded) admin.RequestSummary {
+	summary := admin.RequestSummary{
+		At: t.now.Add(-time.Duration(t.clock - r.End)).UTC(), Client: r.Client.String(), Method: r.Method(), Host: r.Host(), Path: r.Path(), Proto: r.Proto.String(), Status: r.Status,
+		Reason: r.Reason, Listener: r.Listener, Generation: r.Generation, Route: r.Route, RouteWhy: t.g.routeWhy(r), Service: r.Service, GroupWhy: t.g.groupWhy(r),
+		Group: r.Group, Target: r.Peer, Dealt: r.Dealt, Assigned: r.Assigned, FailedIn: r.FailedIn,
+		DurationUS: r.Duration.Microseconds(), HeadUS: r.Head.Microseconds(), BytesIn: r.BytesIn, BytesOut: r.BytesOut, Attempts: r.Attempts,
+		Slow: r.Slow, Failed: r.Failed, RequestID: r.RequestID(), Sampled: r.Sampled,
+	}
+	if r.Trace != [16]byte{} {
+		summary.TraceID = hex.EncodeToString(r.Trace[:])
+	}
+	return summary
 }

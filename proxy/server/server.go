@@ -34,6 +34,7 @@ type Server struct {
 	started  time.Time
 	level    zap.AtomicLevel
 	log      *zap.Logger
+	audit    *zap.Logger // who changed what
 	metrics  *observe.Metrics
 	registry *upstream.Registry
 	limits   *limit.Registry
@@ -52,6 +53,7 @@ type Server struct {
 	csp      *csp.Collector
 	failures *observe.Failures
 	tracing  tracing
+	taps     *observe.Taps
 	recorder *observe.Recorder // of the configuration in force; nil: off. Guarded by mu
 
 	inspections *waf.Turns // of all firewalls
@@ -130,7 +132,7 @@ func start(o Options) (s *Server, err error) {
 		certs: edgetls.NewManager(), stops: make(chan admin.StopMode, 2), hangups: make(chan struct{}, 1),
 		limits: limit.NewRegistry(limit.DefaultKeys), crowd: crowd{most: connectionsFor(openFilesLimit())},
 		http2: new(http2.Counters), http3: new(http3.Counters), logins: auth.NewWork(loginsAtATime()),
-		indexes: map[string]int{}, counters: map[string]*serviceCounters{}, failures: new(observe.Failures),
+		indexes: map[string]int{}, counters: map[string]*serviceCounters{}, failures: new(observe.Failures), taps: new(observe.Taps),
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.metrics = observe.NewMetrics(observe.Build{Version: o.Version})
@@ -157,7 +159,7 @@ func start(o Options) (s *Server, err error) {
 		s.aside = fmt.Sprintf("the runtime overlay was set aside as %s, the file's weights are in force: %v", s.overlay.asidePath(), unreadable)
 	}
 	s.registry = upstream.NewRegistry(upstream.Options{Logger: s.log, Events: s.targets.events()})
-	s.proxy = proxy.New(proxy.Options{Logger: s.log, Now: s.registry.Now, Challenge: s.answerChallenge, Certificates: s.certs.Store, Suspected: s.suspected, Failures: s.failures}, nil)
+	s.proxy = proxy.New(proxy.Options{Logger: s.log, Now: s.registry.Now, Challenge: s.answerChallenge, Certificates: s.certs.Store, Suspected: s.suspected, Failures: s.failures, Taps: s.taps}, nil)
 	control, err := s.openAdmin(cfg)
 	if err != nil {
 		return s, err
@@ -196,7 +198,8 @@ func (s *Server) openOwn(cfg *configs.Config) (err error) {
 // openAdmin makes the admin API and binds its listener.
 func (s *Server) openAdmin(cfg *configs.Config) (net.Listener, error) {
 	var err error
-	s.admin, err = admin.New(admin.Options{Control: control{s}, Log: s.log, Metrics: s.metrics.Handler(), Token: cfg.Admin.Token.Reveal()})
+	s.audit = observe.NewAudit(auditOutput{s})
+	s.admin, err = admin.New(admin.Options{Control: control{s}, Log: s.log, Audit: s.audit, Metrics: s.metrics.Handler(), Token: cfg.Admin.Token.Reveal()})
 	if err != nil {
 		return nil, err
 	}

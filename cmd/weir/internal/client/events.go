@@ -8,21 +8,32 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/valor-ivx/weir/proxy/admin"
 )
 
-// silence is how long a stream may say nothing, where one frame a second is due, before it is taken for dead.
+// silence is how long a stream may say nothing, where one frame a second is due, or a word of a tap in five, before it is taken for dead.
 const silence = 15 * time.Second
 
 // Events calls each with every frame until ctx ends, the stream does, or each returns an error, which is then Events'.
 func (c *Client) Events(ctx context.Context, each func(admin.Frame) error) error {
+	return stream(ctx, c, "/v1/events", each)
+}
+
+// Tap does the same with the requests that q chooses: the parameters of GET /v1/tap.
+func (c *Client) Tap(ctx context.Context, q url.Values, each func(admin.TapEvent) error) error {
+	return stream(ctx, c, "/v1/tap?"+q.Encode(), each)
+}
+
+// stream reads server-sent events, each of which has a T.
+func stream[T any](ctx context.Context, c *Client, path string, each func(T) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	guard := time.AfterFunc(min(silence, c.options.Timeout), cancel)
 	defer guard.Stop()
-	res, err := c.send(ctx, call{method: http.MethodGet, path: "/v1/events"})
+	res, err := c.send(ctx, call{method: http.MethodGet, path: path})
 	if err != nil {
 		return err
 	}
@@ -42,11 +53,11 @@ func (c *Client) Events(ctx context.Context, each func(admin.Frame) error) error
 		if !ok {
 			continue // the empty line between two events, or a field that says nothing to us
 		}
-		var f admin.Frame
-		if err := json.Unmarshal(data, &f); err != nil {
+		var event T
+		if err := json.Unmarshal(data, &event); err != nil {
 			return fmt.Errorf("what answers at %s is not weir: %w", c.options.Address, err)
 		}
-		if err := each(f); err != nil {
+		if err := each(event); err != nil {
 			return err
 		}
 	}
