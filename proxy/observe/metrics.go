@@ -66,6 +66,7 @@ type Metrics struct {
 	logs        logCounters
 	cluster     *clusterVecs
 	traces      *traceCollector
+	upgrades    *upgrades
 	listeners   *listenerCollector
 
 	// mu guards the maps and the list below, the gone flag of every handle in them, and the creation and removal of children, so that a request that
@@ -123,6 +124,7 @@ func NewMetrics(b Build) *Metrics {
 		listeners: newListenerCollector(),
 		cluster:   newClusterVecs(),
 		traces:    newTraceCollector(),
+		upgrades:  newUpgrades(),
 		routes:    map[RouteKey]*Route{},
 		groups:    map[GroupKey]*Group{},
 		targets:   map[TargetKey]*Upstream{},
@@ -165,7 +167,7 @@ func (m *Metrics) register(b Build) {
 	m.registry.MustRegister(m.guards, m.concurrency)
 	m.registry.MustRegister(m.queue.collectors()...)
 	m.registry.MustRegister(m.rollout.collectors()...)
-	m.registry.MustRegister(m.onDemand, m.csp.total, m.waf, m.pauses, m.shadow, m.traces)
+	m.registry.MustRegister(m.onDemand, m.csp.total, m.waf, m.pauses, m.shadow, m.traces, m.upgrades)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
 	families := []series.Family{m.requests, m.duration, m.queue.wait, m.cluster.duration}
