@@ -35,6 +35,7 @@ func Run(ctx context.Context, o Options, signals <-chan os.Signal) int {
 	s.stopping.Store(true)
 	s.end()
 	<-reloaded
+	s.forgetUnconfirmed()
 	s.watcher.close()
 	clean := s.drain(ctx, signals, mode)
 	if s.options.PIDFile != "" {
