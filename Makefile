@@ -79,8 +79,11 @@ deps: ## Debian packages that some tests and the bench use
 	  test -n "$$had" || rm -f /usr/sbin/policy-rc.d; systemctl disable $(MONITORS) >/dev/null 2>&1; exit $$code; }
 	command -v chromium google-chrome >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
 
-docker: ## the container image (needs a Docker engine)
-	@echo "the image comes with issue G; there is no Dockerfile yet" >&2; exit 1
+docker: ## the images weir:VERSION and valor-api:VERSION (needs a Docker engine; without one TestE2EImage does the same steps)
+	@command -v docker >/dev/null || { echo "docker: not found" >&2; exit 1; }
+	set -e; for image in weir valor-api; do \
+	  docker build --target $$image -t $$image:$(VERSION) --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) \
+	    --build-arg CREATED=$$(date -u +%Y-%m-%dT%H:%M:%SZ) .; done
 
 ci: ## what CI runs
 	CI=true .ci/run

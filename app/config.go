@@ -51,11 +51,18 @@ func (Secret) String() string { return "[redacted]" }
 // GoString implements fmt.GoStringer.
 func (Secret) GoString() string { return "[redacted]" }
 
+// defaultAddress is for this machine alone.
+const defaultAddress = "127.0.0.1:5002"
+
 // minSecret is the key length below which HMAC-SHA-256 is weaker than its hash (RFC 7518, 3.2).
 const minSecret = 32
 
 // Load reads the VALOR_* variables and reports every error at once.
 func Load(getenv func(string) string) (Config, error) {
+	getenv, errs := fromFiles(getenv, "VALOR_DATABASE", "VALOR_CACHE", "VALOR_JWT_SECRET", "VALOR_PROVIDER_KEY")
+	if len(errs) > 0 {
+		return Config{}, errors.Join(errs...) // what would be said of the values without them misleads
+	}
 	env := func(name, fallback string) string {
 		if v := getenv(name); v != "" {
 			return v
@@ -63,12 +70,11 @@ func Load(getenv func(string) string) (Config, error) {
 		return fallback
 	}
 	c := Config{
-		Address: env("VALOR_ADDRESS", "127.0.0.1:5002"),
+		Address: env("VALOR_ADDRESS", defaultAddress),
 		Color:   env("VALOR_COLOR", ""),
 		TLSCert: env("VALOR_TLS_CERT", ""),
 		TLSKey:  env("VALOR_TLS_KEY", ""),
 	}
-	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 
 	switch mode := env("VALOR_ENV", "production"); mode {

@@ -61,15 +61,6 @@ func (c checker) admin() {
 	}
 }
 
-func (c checker) log() {
-	if !c.bad("log.output") && c.pos.has("log.output") && c.cfg.Log.Output == "" {
-		c.value("log.output", `output is empty: "stdout", "stderr" or a file`)
-	}
-	if !c.bad("admin.state_dir") && c.pos.has("admin.state_dir") && c.cfg.Admin.StateDir == "" {
-		c.value("admin.state_dir", "state_dir is empty")
-	}
-}
-
 // certificate reads both files and holds them against each other, so that a reload cannot commit to
 // a pair that no handshake could use.
 func (c checker) certificate(cert *Certificate, path string) {

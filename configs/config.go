@@ -47,6 +47,19 @@ type Log struct {
 	Access Access `toml:"access" default:"json" enum:"json|combined|off"`
 	// "stdout", "stderr" or the path of a file, which is reopened on SIGUSR1.
 	Output string `toml:"output" default:"stdout"`
+	// Where access lines go, if not to output: the same kinds of places. A file that fail2ban or GoAccess read holds nothing else then.
+	AccessOutput string `toml:"access_output"`
+	// Where the audit log goes (every write through the admin API: who, what, before, after), if not to output: the same kinds of places. Nothing of it is ever left out, whatever level says.
+	Audit string `toml:"audit"`
+	// Share of access lines that is written, by chance: 0.1 is one in ten. Always written are status 400 and more, what took slow or longer, was tried again, was ended by weir for a reason, matched a
+	// firewall's rule, or is a gRPC call that failed. The JSON form has the share as weir.sample_rate in the lines that chance has let through, so that counts can be divided by it; combined has no place for it. What is left
+	// out is counted in weir_log_sampled_out_total.
+	Sample float64 `toml:"sample" default:"1" min:"0" max:"1"`
+	// With sample: from when on a request is a slow one, whose line is always written. Its whole time, to the end of the answer.
+	Slow time.Duration `toml:"slow" default:"1s" min:"1ms" max:"1h"`
+	// Query parameters whose values are not written, besides those that are never: password, token, access_token, code, api_key, session and the like (docs/operations.md lists them). Letter case, "-" for "_",
+	// percent-encoding and parents (user[pin]) do not matter. In request targets and in Referer.
+	RedactQuery []string `toml:"redact_query"`
 }
 
 // Access is the form of the access log.

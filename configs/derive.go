@@ -12,7 +12,9 @@ func derive(cfg *Config, r *report, f *files) {
 		cfg.Admin.StateDir = defaultStateDir(f)
 	}
 	cfg.Admin.StateDir = f.path(cfg.Admin.StateDir)
-	cfg.Log.Output = outputPath(cfg.Log.Output, f)
+	for _, out := range []*string{&cfg.Log.Output, &cfg.Log.AccessOutput, &cfg.Log.Audit} {
+		*out = outputPath(*out, f)
+	}
 	for i := range cfg.Listeners {
 		if l := &cfg.Listeners[i]; !r.pos.has(joinKey(joinIndex("listener", i), "max_uri")) && l.MaxHeader > 0 {
 			l.MaxURI = min(l.MaxURI, l.MaxHeader)

@@ -79,7 +79,7 @@ func (e *edge) logged(status int, reason string, attempts int) entry {
 
 // audit holds at the end of every test: as many lines as counted requests, nothing in flight, nobody blamed who must not be.
 func (e *edge) audit() {
-	families, err := e.metrics.Registry().Gather()
+	families, err := e.metrics.Gather()
 	if err != nil {
 		e.t.Error(err)
 	}
@@ -126,7 +126,7 @@ func (e *edge) failures() (n uint64) {
 // counter sums the series of a metric whose labels hold the given pairs.
 func (e *edge) counter(name string, pairs ...string) (sum float64) {
 	e.t.Helper()
-	families, err := e.metrics.Registry().Gather()
+	families, err := e.metrics.Gather()
 	if err != nil {
 		e.t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ func (x *Exchange) noteFailure(now int64) {
 	}
 	f := observe.Failure{
 		Time: time.Now(), Client: x.who.ip, Status: x.status, Reason: x.reason.String(), Route: x.route.Name,
-		Host: shortened(x.req.Host), Path: shortened(bare(x.req.Path)), RequestID: shortened(x.id),
+		Host: shortened(bareHost(x.req.Host)), Path: shortened(bare(x.req.Path)), RequestID: shortened(x.id),
 	}
 	if f.Method = x.req.Method.String(); len(x.req.MethodName) > 0 {
 		f.Method = shortened(x.req.MethodName)
@@ -51,5 +51,8 @@ func bare(path []byte) []byte {
 	}
 	return path
 }
+
+// bareHost is an authority without user information, which no request may have and where a password can stand.
+func bareHost(host []byte) []byte { return host[bytes.LastIndexByte(host, '@')+1:] }
 
 func shortened(b []byte) string { return string(b[:min(len(b), longestText)]) }

@@ -29,7 +29,7 @@ func byClient() []proxy.LimitKeyPart { return []proxy.LimitKeyPart{{Source: prox
 // scraped is the value of one series.
 func (e *edge) scraped(series string) float64 {
 	e.t.Helper()
-	families, err := e.metrics.Registry().Gather()
+	families, err := e.metrics.Gather()
 	if err != nil {
 		e.t.Fatal(err)
 	}

@@ -54,7 +54,7 @@ func (x *Exchange) describe(now int64, elapsed time.Duration) {
 	} else {
 		r.SetMethodName(x.req.Method.String())
 	}
-	r.SetTexts(x.req.Host, bare(x.req.Path), x.id)
+	r.SetTexts(bareHost(x.req.Host), bare(x.req.Path), x.id)
 	x.describePlace(r)
 }
 

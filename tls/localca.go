@@ -27,6 +27,7 @@ import (
 //	ca.pem           certificate and P-256 key, 0600: one file, so that no start can see the one without the other
 //	root.pem         the certificate alone, for browsers and curl --cacert
 //	leaf-HASH.pem    chain and key of a leaf, 0600; the hash is that of its hosts
+//	local.pem        the leaf that was exported last, under a name that a configuration can have
 //
 // Any number of processes may open one folder at the same time: whoever comes first makes the CA and the others take it.
 type LocalCA struct {
@@ -86,6 +87,26 @@ func (ca *LocalCA) Leaf(hosts []string, now time.Time) (Pair, error) {
 		return Pair{}, fmt.Errorf("issue local certificate: %w", err)
 	}
 	return pair, nil
+}
+
+// Export is Leaf under the name local.pem, for configurations that a person writes. What is there is replaced only by another leaf, so that nobody who
+// watches the file is told of nothing.
+func (ca *LocalCA) Export(hosts []string, now time.Time) (Pair, error) {
+	leaf, err := ca.Leaf(hosts, now)
+	if err != nil {
+		return Pair{}, err
+	}
+	b, err := os.ReadFile(leaf.Cert)
+	if err != nil {
+		return Pair{}, fmt.Errorf("export local certificate: %w", err)
+	}
+	file := filepath.Join(ca.dir, "local.pem")
+	if old, err := os.ReadFile(file); err != nil || !bytes.Equal(old, b) {
+		if err := writeAtomic(file, b, 0o600, os.Rename); err != nil {
+			return Pair{}, fmt.Errorf("export local certificate: %w", err)
+		}
+	}
+	return Pair{Cert: file, Key: file}, nil
 }
 
 func (ca *LocalCA) usable(leaf *x509.Certificate, now time.Time) bool {

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -35,6 +36,8 @@ func main() {
 		os.Exit(run())
 	case len(os.Args) == 2 && os.Args[1] == "version":
 		fmt.Println("valor-api", buildVersion())
+	case len(os.Args) == 2 && os.Args[1] == "healthcheck":
+		os.Exit(healthcheck())
 	case len(os.Args) == 3 && os.Args[1] == "backup":
 		os.Exit(backup(os.Args[2]))
 	case os.Args[1] == "web":
@@ -45,7 +48,7 @@ func main() {
 }
 
 func usage() int {
-	fmt.Fprintln(os.Stderr, "usage: valor-api [version | backup FILE | web --out DIR]")
+	fmt.Fprintln(os.Stderr, "usage: valor-api [version | healthcheck | backup FILE | web --out DIR]")
 	return exitUsage
 }
 
@@ -73,6 +76,10 @@ func run() int {
 		return exitFailed
 	}
 	log := app.NewLogger(os.Stdout, config.Color)
+	limitMemory()
+	if limit := debug.SetMemoryLimit(-1); limit != math.MaxInt64 {
+		log.Info("memory limit of the garbage collector", zap.Int64("bytes", limit))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
@@ -90,6 +97,17 @@ func run() int {
 		log.Error("stopped", zap.Error(err))
 		return exitFailed
 	}
+	return exitOK
+}
+
+// healthcheck asks the service that runs with this environment whether it is ready.
+func healthcheck() int {
+	said, err := app.Healthcheck(context.Background(), os.Getenv)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return exitFailed
+	}
+	fmt.Println(said)
 	return exitOK
 }
 

@@ -30,7 +30,7 @@ func (sh *shell) certsVerb() *cobra.Command {
 		},
 	}
 	a.flags(cmd.Flags())
-	cmd.AddCommand(sh.certsECHVerb())
+	cmd.AddCommand(sh.certsECHVerb(), sh.certsLocalVerb())
 	return cmd
 }
 

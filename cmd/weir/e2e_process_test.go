@@ -107,7 +107,12 @@ func folder(t *testing.T) string {
 // launch starts weir on a configuration and does not wait.
 func launch(t *testing.T, dir, config string, args ...string) *edge {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(programs(t), "weir"), append([]string{"run", "-c", config}, args...)...)
+	return launchAs(t, dir, config, exec.Command(filepath.Join(programs(t), "weir"), append([]string{"run", "-c", config}, args...)...))
+}
+
+// launchAs is launch by another command that becomes weir.
+func launchAs(t *testing.T, dir, config string, cmd *exec.Cmd) *edge {
+	t.Helper()
 	cmd.Dir = dir
 	e := &edge{dir: dir, config: config, socket: filepath.Join(dir, "admin.sock"), base: "http://weir"}
 	e.admin = &http.Client{Timeout: 70 * time.Second, Transport: &http.Transport{

@@ -39,6 +39,7 @@ func (sh *shell) runVerb() *cobra.Command {
 }
 
 func (sh *shell) run(ctx context.Context, o runOptions) error {
+	limitMemory()
 	signals := notify()
 	defer signal.Stop(signals)
 	return exit(server.Run(ctx, server.Options{
@@ -51,6 +52,8 @@ func (sh *shell) run(ctx context.Context, o runOptions) error {
 // A broken pipe on stdout must not end the edge either: who reads the log is not who needs the service.
 func notify() chan os.Signal {
 	signal.Ignore(syscall.SIGPIPE)
+	// Nor must a log that has grown to the process's limit on files (ulimit -f): the write fails, and its lines are counted.
+	signal.Ignore(syscall.SIGXFSZ)
 	// Room for a few of each: os/signal drops what does not fit.
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/valor-ivx/weir/proxy/observe"
 )
 
 // api holds what the endpoints share. Immutable.
@@ -145,14 +147,14 @@ func (a *api) write(action string, do write) http.HandlerFunc {
 		rec := &record{subject: r.PathValue("s")}
 		ans, err := a.perform(w, r, rec, do)
 		fields := []zap.Field{
-			zap.String("action", action), zap.String("subject", rec.subject),
-			zap.String("who", operator(r)), zap.String("peer", peerOf(r)), zap.Bool("token", a.gate.hasToken()),
-			zap.String("before", rec.before), zap.String("after", rec.after),
+			zap.String(observe.KeyAction, action), zap.String(observe.KeyAuditSubject, rec.subject),
+			zap.String(observe.KeyUserName, operator(r)), zap.String(observe.KeySource, peerOf(r)), zap.Bool(observe.KeyAuditToken, a.gate.hasToken()),
+			zap.String(observe.KeyAuditBefore, rec.before), zap.String(observe.KeyAuditAfter, rec.after),
 		}
 		if err != nil {
-			a.audit.Warn("write refused", append(fields, zap.Error(err))...)
+			a.audit.Warn("write refused", append(fields, zap.String(observe.KeyOutcome, "failure"), observe.Err(err))...)
 		} else {
-			a.audit.Info("write done", fields...)
+			a.audit.Info("write done", append(fields, zap.String(observe.KeyOutcome, "success"))...)
 		}
 		a.finish(w, r, ans, err)
 	}
@@ -196,7 +198,7 @@ func (a *api) finish(w http.ResponseWriter, r *http.Request, ans answer, err err
 	if err != nil {
 		p, ours := problemFor(err)
 		if ours {
-			a.log.Error("admin request ended in an internal error", zap.String("path", r.URL.Path), zap.Error(err))
+			a.log.Error("admin request ended in an internal error", zap.String("url.path", r.URL.Path), observe.Err(err))
 		}
 		p.write(w, r)
 		return

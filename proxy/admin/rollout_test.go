@@ -109,7 +109,7 @@ func TestRolloutEndpoints(t *testing.T) {
 	}
 	entries := s.audit.TakeAll()
 	last := entries[len(entries)-1].ContextMap()
-	if last["action"] != "abort rollout" || last["before"] != "blue=100 green=0, rollout to green running at step 1" || last["after"] != "blue=100 green=0, rollout to green aborted at step 1" {
+	if last["event.action"] != "abort rollout" || last["weir.audit.before"] != "blue=100 green=0, rollout to green running at step 1" || last["weir.audit.after"] != "blue=100 green=0, rollout to green aborted at step 1" {
 		t.Errorf("audit %v", last)
 	}
 }

@@ -291,7 +291,7 @@ func TestUnixSocketVouchesForTheUser(t *testing.T) {
 		t.Fatal(res.Status, body)
 	}
 	entries := s.audit.FilterMessage("write done").All()
-	if len(entries) != 1 || !strings.Contains(entries[0].ContextMap()["peer"].(string), "uid=") {
+	if len(entries) != 1 || !strings.Contains(entries[0].ContextMap()["source.address"].(string), "uid=") {
 		t.Fatal(entries)
 	}
 }

@@ -24,8 +24,10 @@ const (
 type Options struct {
 	// Control is the server that is operated. Required.
 	Control Control
-	// Log receives the audit log (named "audit") and internal errors. Required.
+	// Log receives internal errors. Required.
 	Log *zap.Logger
+	// Audit receives a line for each write, done or refused; without it Log does, as its child "audit".
+	Audit *zap.Logger
 	// Metrics serves GET /metrics; without it the path is 404.
 	Metrics http.Handler
 	// Token is the bearer token every call needs except /livez, /readyz and the page's static files. Without
@@ -59,9 +61,12 @@ func New(o Options) (*Server, error) {
 	if o.Timeout == 0 {
 		o.Timeout = defaultTimeout
 	}
+	if o.Audit == nil {
+		o.Audit = o.Log.Named("audit")
+	}
 	g := newGate(o.Hosts)
 	g.setToken(o.Token)
-	api := &api{control: o.Control, log: o.Log, audit: o.Log.Named("audit"), timeout: o.Timeout, gate: g, hub: newHub(o.Control), streams: newStreams()}
+	api := &api{control: o.Control, log: o.Log, audit: o.Audit, timeout: o.Timeout, gate: g, hub: newHub(o.Control), streams: newStreams()}
 	s := &Server{gate: g, hub: api.hub, streams: api.streams}
 	s.http = &http.Server{
 		Handler: g.wrap(api.routes(o.Metrics)),

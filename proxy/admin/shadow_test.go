@@ -69,7 +69,7 @@ func TestShadowEndpoints(t *testing.T) {
 	}
 	entries := s.audit.TakeAll()
 	last := entries[len(entries)-1].ContextMap()
-	if last["action"] != "reset shadow" || !strings.HasPrefix(last["before"].(string), "12 compared, 3 differing") || !strings.HasPrefix(last["after"].(string), "0 compared") {
+	if last["event.action"] != "reset shadow" || !strings.HasPrefix(last["weir.audit.before"].(string), "12 compared, 3 differing") || !strings.HasPrefix(last["weir.audit.after"].(string), "0 compared") {
 		t.Errorf("audit %v", last)
 	}
 }

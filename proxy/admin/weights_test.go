@@ -70,13 +70,14 @@ func TestEveryWriteIsAudited(t *testing.T) {
 			t.Errorf("%s: logger %q, message %q", c.action, e.LoggerName, e.Message)
 		}
 		for key, want := range map[string]string{
-			"action": c.action, "subject": c.subject, "before": c.before, "after": c.after, "who": "ann@desk (127.0.0.1)",
+			"event.action": c.action, "weir.audit.subject": c.subject, "weir.audit.before": c.before, "weir.audit.after": c.after, "user.name": "ann@desk (127.0.0.1)",
+			"event.outcome": map[bool]string{true: "success", false: "failure"}[c.done],
 		} {
 			if got[key] != want {
 				t.Errorf("%s: %s is %q, want %q", c.action, key, got[key], want)
 			}
 		}
-		if peer, _ := got["peer"].(string); !strings.HasPrefix(peer, "127.0.0.1:") {
+		if peer, _ := got["source.address"].(string); !strings.HasPrefix(peer, "127.0.0.1:") {
 			t.Errorf("%s: peer %q", c.action, peer)
 		}
 	}

@@ -28,10 +28,12 @@ func ParseFormat(word string) (Format, error) {
 // AccessLog writes one line per exchange to a sink. It never changes after construction, is safe for concurrent use, and owns nothing: the sink is
 // closed by whoever opened it.
 type AccessLog struct {
-	encode  func(dst []byte, e *Entry, r *redactor) []byte
-	redact  redactor
-	sink    *Sink
-	buffers *sync.Pool // of *[]byte
+	encode   func(dst []byte, e *Entry, r *redactor) []byte
+	combined bool
+	redact   redactor
+	sink     *Sink
+	buffers  *sync.Pool // of *[]byte
+	sample   *sampler   // nil: every line is written
 }
 
 // maxPooled bounds the buffers that are kept: an ordinary line is under 1 KiB, and one hostile 64 KiB head must not stay in the pool.
@@ -47,7 +49,7 @@ func NewAccessLog(format Format, sink *Sink, sensitive ...string) *AccessLog {
 		buffers: &sync.Pool{New: func() any { b := make([]byte, 0, 1<<10); return &b }},
 	}
 	if format == Combined {
-		l.encode = appendCombined
+		l.encode, l.combined = appendCombined, true
 	}
 	return l
 }
@@ -58,8 +60,18 @@ func (l *AccessLog) Log(e *Entry) {
 	if l == nil {
 		return
 	}
+	mark := ""
+	if l.sample != nil && !l.sample.keeps(e) {
+		if !l.sample.draws() {
+			return
+		}
+		mark = l.sample.mark
+	}
 	buffer := l.buffers.Get().(*[]byte)
 	line := l.encode((*buffer)[:0], e, &l.redact)
+	if mark != "" {
+		line = append(line[:len(line)-len("}\n")], mark...)
+	}
 	l.sink.Append(line)
 	if cap(line) <= maxPooled {
 		*buffer = line

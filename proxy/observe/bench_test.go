@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"syscall"
 	"testing"
@@ -47,20 +48,61 @@ func BenchmarkRequestMetrics(b *testing.B) {
 	}
 }
 
+// scraperHeaders are what scrapers of each format ask for; Prometheus always takes gzip.
+var scraperHeaders = map[string]string{
+	"text":        "text/plain; version=0.0.4",
+	"openmetrics": "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+	"protobuf":    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,application/openmetrics-text;version=1.0.0;q=0.5",
+}
+
+// manyRoutes is what a configuration of that many routes on two listeners has, each with requests of several kinds and times.
+func manyRoutes(routes int) *observe.Metrics {
+	m := observe.NewMetrics(observe.Build{})
+	for i := range routes {
+		name := fmt.Sprintf("route-%d", i)
+		m.Route("http", name)
+		r := m.Route("https", name)
+		for j := range 20 {
+			r.Done(message.GET, message.HTTP11, 200, time.Duration(1+i%37+j*j)*time.Millisecond)
+		}
+	}
+	return m
+}
+
+// discard is a scraper that takes everything at once.
+type discard struct {
+	header http.Header
+	bytes  int
+}
+
+func (d *discard) Header() http.Header { return d.header }
+func (d *discard) WriteHeader(int)     {}
+func (d *discard) Write(p []byte) (int, error) {
+	d.bytes += len(p)
+	return len(p), nil
+}
+
 func BenchmarkScrape(b *testing.B) {
 	for _, routes := range []int{100, 10000} {
-		b.Run(fmt.Sprint(routes), func(b *testing.B) {
-			m := observe.NewMetrics(observe.Build{})
-			for i := range routes {
-				m.Route("https", fmt.Sprintf("route-%d", i)).Done(message.GET, message.HTTP11, 200, time.Millisecond)
+		h := manyRoutes(routes).Handler()
+		for _, format := range []string{"text", "openmetrics", "protobuf"} {
+			for _, coding := range []string{"identity", "gzip"} {
+				b.Run(fmt.Sprintf("%d/%s/%s", routes, format, coding), func(b *testing.B) {
+					r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+					r.Header.Set("Accept", scraperHeaders[format])
+					r.Header.Set("Accept-Encoding", coding)
+					b.ReportAllocs()
+					start, bytes := processorTime(b), 0
+					for b.Loop() {
+						w := &discard{header: http.Header{}}
+						h.ServeHTTP(w, r)
+						bytes = w.bytes
+					}
+					b.ReportMetric(float64((processorTime(b)-start).Microseconds())/1e3/float64(b.N), "cpu-ms/op")
+					b.ReportMetric(float64(bytes), "bytes")
+				})
 			}
-			h := m.Handler()
-			for b.Loop() {
-				w := httptest.NewRecorder()
-				w.Body = nil
-				h.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
-			}
-		})
+		}
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/valor-ivx/weir/proxy/observe/series"
 )
 
 // ClusterOperation is what is asked of the replicas' common store, and a label's value.
@@ -31,12 +33,12 @@ type ClusterStat struct {
 
 // Cluster counts exchanges with the replicas' common store.
 type Cluster struct {
-	duration map[ClusterOperation]prometheus.Observer // read-only
-	failed   map[ClusterOperation]prometheus.Counter  // read-only
+	duration map[ClusterOperation]*series.Duration   // read-only
+	failed   map[ClusterOperation]prometheus.Counter // read-only
 }
 
 // Done counts an exchange that was answered.
-func (c *Cluster) Done(o ClusterOperation, took time.Duration) { c.duration[o].Observe(took.Seconds()) }
+func (c *Cluster) Done(o ClusterOperation, took time.Duration) { c.duration[o].Observe(took) }
 
 // Failed counts one that was not.
 func (c *Cluster) Failed(o ClusterOperation) { c.failed[o].Inc() }
@@ -45,7 +47,7 @@ func (c *Cluster) Failed(o ClusterOperation) { c.failed[o].Inc() }
 // weir_cluster_up == 0 is silent without one.
 type clusterVecs struct {
 	handle       *Cluster
-	duration     *prometheus.HistogramVec
+	duration     *series.Durations
 	errors       *prometheus.CounterVec
 	up, replicas *prometheus.Desc
 	waiting      *prometheus.Desc
@@ -55,12 +57,12 @@ type clusterVecs struct {
 
 func newClusterVecs() *clusterVecs {
 	v := &clusterVecs{
-		handle: &Cluster{duration: map[ClusterOperation]prometheus.Observer{}, failed: map[ClusterOperation]prometheus.Counter{}},
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "weir_cluster_request_duration_seconds",
-			Help:    "Time that Redis took to answer, by what it was asked for. No client's request waits for it.",
-			Buckets: durationBuckets(),
-		}, []string{"operation"}),
+		handle: &Cluster{duration: map[ClusterOperation]*series.Duration{}, failed: map[ClusterOperation]prometheus.Counter{}},
+		duration: series.NewDurations(series.Options{
+			Name:   "weir_cluster_request_duration_seconds",
+			Help:   "Time that Redis took to answer, by what it was asked for. No client's request waits for it.",
+			Labels: []string{"operation"},
+		}),
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_cluster_errors_total",
 			Help: "Exchanges with Redis that failed or took too long, by what was asked for. What is not tried because Redis is known to be away is not counted.",
@@ -72,14 +74,14 @@ func newClusterVecs() *clusterVecs {
 	v.overflows = prometheus.NewDesc("weir_limit_shared_overflows_total",
 		"Times that a key of a shared limit found no room to wait for its settlement and gave its share meanwhile. Absent without [cluster].", nil, nil)
 	for _, o := range clusterOperations() {
-		v.handle.duration[o] = v.duration.WithLabelValues(string(o))
+		v.handle.duration[o] = v.duration.With(string(o))
 		v.handle.failed[o] = v.errors.WithLabelValues(string(o))
 	}
 	return v
 }
 
 func (v *clusterVecs) collectors() []prometheus.Collector {
-	return []prometheus.Collector{v.duration, v.errors, v}
+	return []prometheus.Collector{v.errors, v}
 }
 
 // Describe implements prometheus.Collector.

@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"sync/atomic"
 
-	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valor-ivx/weir/proxy/observe/series"
 )
 
 // Status codes are three digits, 100 to 599 (RFC 9110 §15); whatever lies outside shares one counter with the label oddCode, so that an upstream
@@ -21,16 +21,13 @@ const (
 // Readers need no lock. Entries are written once each, under Metrics.mu.
 type codeCounters struct {
 	classes [5]atomic.Pointer[codeClass]
-	odd     atomic.Pointer[counter]
+	odd     atomic.Pointer[series.Counter]
 }
 
-type codeClass [100]atomic.Pointer[counter]
-
-// counter boxes the interface, so that an atomic pointer can hold it.
-type counter struct{ prometheus.Counter }
+type codeClass [100]atomic.Pointer[series.Counter]
 
 // find returns the counter of code, nil when it has none yet.
-func (s *codeCounters) find(code int) *counter {
+func (s *codeCounters) find(code int) *series.Counter {
 	if code < firstCode || code > lastCode {
 		return s.odd.Load()
 	}
@@ -42,7 +39,7 @@ func (s *codeCounters) find(code int) *counter {
 }
 
 // put stores the counter of code. Caller holds Metrics.mu.
-func (s *codeCounters) put(code int, c *counter) {
+func (s *codeCounters) put(code int, c *series.Counter) {
 	if code < firstCode || code > lastCode {
 		s.odd.Store(c)
 		return
@@ -78,9 +75,4 @@ func codeLabel(code int) string {
 		return oddCode
 	}
 	return strconv.Itoa(code)
-}
-
-// orphan is a counter that nobody exports, for requests that end after their route or group has left the configuration.
-func orphan() *counter {
-	return &counter{prometheus.NewCounter(prometheus.CounterOpts{Name: "orphan"})}
 }

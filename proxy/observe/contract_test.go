@@ -17,6 +17,7 @@ var contract = []struct {
 	labels     []string
 }{
 	{"weir_access_list_last_reload_successful", "gauge", []string{"access"}},
+	{"weir_audit_log_dropped_total", "counter", nil},
 	{"weir_auth_last_reload_successful", "gauge", []string{"auth"}},
 	{"weir_build_info", "gauge", []string{"goversion", "revision", "version"}},
 	{"weir_cluster_errors_total", "counter", []string{"operation"}},
@@ -25,6 +26,7 @@ var contract = []struct {
 	{"weir_cluster_up", "gauge", nil},
 	{"weir_config_last_reload_successful", "gauge", nil},
 	{"weir_config_reloads_total", "counter", []string{"result"}},
+	{"weir_config_reverts_total", "counter", []string{"result"}},
 	{"weir_connections", "gauge", []string{"listener", "state"}},
 	{"weir_connections_accepted_total", "counter", []string{"listener"}},
 	{"weir_connections_evicted_total", "counter", []string{"listener"}},
@@ -52,6 +54,8 @@ var contract = []struct {
 	{"weir_limit_shared_overflows_total", "counter", nil},
 	{"weir_limit_shared_waiting", "gauge", nil},
 	{"weir_log_dropped_total", "counter", nil},
+	{"weir_log_sampled_out_total", "counter", nil},
+	{"weir_metrics_scrapes_total", "counter", []string{"result"}},
 	{"weir_pause_waiting", "gauge", []string{"service"}},
 	{"weir_queue_length", "gauge", []string{"priority", "service"}},
 	{"weir_queue_wait_seconds", "histogram", []string{"service"}},
@@ -87,7 +91,7 @@ var contract = []struct {
 }
 
 func TestContractNamesAndLabels(t *testing.T) {
-	families, err := populated().Registry().Gather()
+	families, err := populated().Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +119,7 @@ func TestContractNamesAndLabels(t *testing.T) {
 
 // Prometheus' own rules for names, units and help.
 func TestMetricsLint(t *testing.T) {
-	problems, err := testutil.GatherAndLint(populated().Registry())
+	problems, err := testutil.GatherAndLint(populated())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,12 +129,12 @@ func TestMetricsLint(t *testing.T) {
 }
 
 func TestMetricsDocumentation(t *testing.T) {
-	families, err := populated().Registry().Gather()
+	families, err := populated().Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var doc strings.Builder
-	doc.WriteString("# Metrics\n\nServed at `/metrics` on the admin listener, as text or OpenMetrics. Generated from the code by " +
+	doc.WriteString("# Metrics\n\nServed at `/metrics` on the admin listener, as text, OpenMetrics or protobuf. Generated from the code by " +
 		"`go test ./proxy/observe -update`; do not edit.\n\nLabels come only from the configuration, never from clients. " +
 		"Every series stands at 0 from the first scrape; methods, protocols and codes beyond GET, HTTP/1.1 and 200 appear with their first request. " +
 		"The series of what a reload removes go with it.\n\n" +
@@ -158,7 +162,12 @@ func TestMetricsDocumentation(t *testing.T) {
 			}
 		}
 	}
-	doc.WriteString("and +Inf.\n\nBesides these the Go runtime (`go_…`), the process (`process_…`) and the scrape itself (`promhttp_…`).\n")
+	doc.WriteString("and +Inf. To a scraper that asks for protobuf (Prometheus with `scrape_native_histograms: true`) they are native histograms as well: " +
+		"buckets 9 % wide from a microsecond on, none of them ever merged or reset. " +
+		"To one that takes OpenMetrics or protobuf a bucket of `weir_http_request_duration_seconds` names the last traced request in it (`trace_id`), at most a new one each second.\n\n" +
+		"A scrape costs what its series take to be copied, no more: with 10,000 routes on two listeners (210,000 series, 16 MB of text) 10 ms of one core, 40 ms with gzip " +
+		"(`go test ./proxy/observe -bench Scrape`). It holds no lock that requests need, and gives way after every 256 KiB. Four scrapes are served at a time, each for 30 s at most. " +
+		"`?name[]=FAMILY` limits one to some families.\n\nBesides these the Go runtime (`go_…`) and the process (`process_…`).\n")
 
 	path := filepath.Join("..", "..", "docs", "metrics.md")
 	if *update {

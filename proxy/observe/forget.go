@@ -55,7 +55,7 @@ func (m *Metrics) forgetRoutesLocked(keep map[RouteKey]bool) {
 	}
 	for key := range gone {
 		if !shared[key.Route] {
-			m.duration.DeleteLabelValues(key.Route)
+			m.duration.Delete(key.Route)
 		}
 	}
 }

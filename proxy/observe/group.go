@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/valor-ivx/weir/proxy/observe/series"
 )
 
 // GroupKey names the series of one group (colour) of a service.
@@ -16,7 +18,7 @@ type Group struct {
 	key     GroupKey
 	metrics *Metrics
 
-	connect, header, response prometheus.Observer
+	connect, header, response *series.Duration
 	configured, observed      prometheus.Gauge
 
 	codes codeCounters              // written under Metrics.mu, read without
@@ -26,21 +28,22 @@ type Group struct {
 }
 
 type groupVecs struct {
-	requests                  *prometheus.CounterVec
+	requests                  *series.Counters
 	share                     *prometheus.GaugeVec
-	connect, header, response *prometheus.HistogramVec
+	connect, header, response *series.Durations
 }
 
 func newGroupVecs() groupVecs {
 	labels := []string{"service", "group"}
-	histogram := func(name, help string) *prometheus.HistogramVec {
-		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: durationBuckets()}, labels)
+	histogram := func(name, help string) *series.Durations {
+		return series.NewDurations(series.Options{Name: name, Help: help, Labels: labels})
 	}
 	return groupVecs{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "weir_group_requests_total",
-			Help: "Client requests by the group that was answering, each counted once however many attempts it took.",
-		}, []string{"service", "group", "code"}),
+		requests: series.NewCounters(series.Options{
+			Name:   "weir_group_requests_total",
+			Help:   "Client requests by the group that was answering, each counted once however many attempts it took.",
+			Labels: []string{"service", "group", "code"},
+		}),
 		share: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "weir_group_share",
 			Help: "The group's part of its service's requests, 0 to 1: kind configured is the weight in force, observed what was assigned under it, an assignment counting half after 30 s.",
@@ -54,8 +57,8 @@ func newGroupVecs() groupVecs {
 	}
 }
 
-func (v *groupVecs) collectors() []prometheus.Collector {
-	return []prometheus.Collector{v.requests, v.share, v.connect, v.header, v.response}
+func (v *groupVecs) families() []series.Family {
+	return []series.Family{v.requests, v.connect, v.header, v.response}
 }
 
 // Group returns the handle of a group, the same one for the same names as long as Forget keeps them. Its code 200 series and its shares start at 0.
@@ -68,9 +71,9 @@ func (m *Metrics) Group(service, group string) *Group {
 	}
 	g := &Group{
 		key: key, metrics: m,
-		connect:    m.group.connect.WithLabelValues(service, group),
-		header:     m.group.header.WithLabelValues(service, group),
-		response:   m.group.response.WithLabelValues(service, group),
+		connect:    m.group.connect.With(service, group),
+		header:     m.group.header.With(service, group),
+		response:   m.group.response.With(service, group),
 		configured: m.group.share.WithLabelValues(service, group, "configured"),
 		observed:   m.group.share.WithLabelValues(service, group, "observed"),
 	}
@@ -92,16 +95,16 @@ func (g *Group) Done(code int) {
 }
 
 // Connect observes the opening of one new upstream connection.
-func (g *Group) Connect(d time.Duration) { g.connect.Observe(d.Seconds()) }
+func (g *Group) Connect(d time.Duration) { g.connect.Observe(d) }
 
 // Header observes how long one attempt waited for the response head.
 func (g *Group) Header(d time.Duration) {
-	g.header.Observe(d.Seconds())
+	g.header.Observe(d)
 	g.observe(d)
 }
 
 // Response observes one whole attempt, body included.
-func (g *Group) Response(d time.Duration) { g.response.Observe(d.Seconds()) }
+func (g *Group) Response(d time.Duration) { g.response.Observe(d) }
 
 // SetConfiguredShare states the weight in force as a fraction, 0 to 1.
 func (g *Group) SetConfiguredShare(fraction float64) { g.configured.Set(fraction) }
@@ -109,19 +112,19 @@ func (g *Group) SetConfiguredShare(fraction float64) { g.configured.Set(fraction
 // SetObservedShare states what part of the service's recent requests the group got, 0 to 1.
 func (g *Group) SetObservedShare(fraction float64) { g.observed.Set(fraction) }
 
-func (g *Group) create(code int) *counter {
+func (g *Group) create(code int) *series.Counter {
 	g.metrics.mu.Lock()
 	defer g.metrics.mu.Unlock()
 	return g.createLocked(code)
 }
 
-func (g *Group) createLocked(code int) *counter {
+func (g *Group) createLocked(code int) *series.Counter {
 	if c := g.codes.find(code); c != nil {
 		return c // another request was first
 	}
-	c := orphan()
+	c := new(series.Counter) // that nobody exports, for requests that end after their group has left the configuration
 	if !g.gone {
-		c = &counter{g.metrics.group.requests.WithLabelValues(g.key.Service, g.key.Group, codeLabel(code))}
+		c = g.metrics.group.requests.With(g.key.Service, g.key.Group, codeLabel(code))
 	}
 	g.codes.put(code, c)
 	return c
@@ -130,10 +133,10 @@ func (g *Group) createLocked(code int) *counter {
 func (g *Group) forgetLocked() {
 	g.gone = true
 	v, service, group := &g.metrics.group, g.key.Service, g.key.Group
-	g.codes.each(func(code string) { v.requests.DeleteLabelValues(service, group, code) })
+	g.codes.each(func(code string) { v.requests.Delete(service, group, code) })
 	v.share.DeleteLabelValues(service, group, "configured")
 	v.share.DeleteLabelValues(service, group, "observed")
-	v.connect.DeleteLabelValues(service, group)
-	v.header.DeleteLabelValues(service, group)
-	v.response.DeleteLabelValues(service, group)
+	v.connect.Delete(service, group)
+	v.header.Delete(service, group)
+	v.response.Delete(service, group)
 }

@@ -113,6 +113,10 @@ func appendJSONTarget(dst, target []byte, r *redactor) []byte {
 
 // appendJSONHost splits the port off the authority. An authority that is not host or host:port (of a refused request) is written as it came.
 func appendJSONHost(dst, host []byte) []byte {
+	if i := bytes.LastIndexByte(host, '@'); i >= 0 { // a password can stand before it, and the request was refused for it (RFC 9110 §4.2.4)
+		dst = append(dst, `,"`+KeyURLDomain+`":"`+hiddenMark...)
+		return append(escapeJSON(dst, host[i:]), '"')
+	}
 	name, port := host, []byte(nil)
 	if i := bytes.LastIndexByte(host, ':'); i > 0 && i+1 < len(host) && bytes.IndexByte(host[i:], ']') < 0 && isPort(host[i+1:]) {
 		name, port = host[:i], host[i+1:]

@@ -10,6 +10,8 @@ const (
 	KeyECSVersion    = "ecs.version"
 	KeyDataset       = "event.dataset"
 	KeyDuration      = "event.duration" // nanoseconds, as ECS says
+	KeyAction        = "event.action"   // of the audit log: what was asked for
+	KeyOutcome       = "event.outcome"  // success or failure
 	KeyError         = "error.message"
 	KeyStack         = "error.stack_trace"
 	KeyMethod        = "http.request.method"
@@ -25,8 +27,9 @@ const (
 	KeyURLDomain     = "url.domain"
 	KeyURLPort       = "url.port"
 	KeyURLScheme     = "url.scheme"
-	KeyClientIP      = "client.ip" // whom the request is for, behind trusted proxies
-	KeySourceIP      = "source.ip" // who opened the connection
+	KeyClientIP      = "client.ip"      // whom the request is for, behind trusted proxies
+	KeySourceIP      = "source.ip"      // who opened the connection
+	KeySource        = "source.address" // of the audit log: the address, or on a unix socket the user and process
 	KeyUserAgent     = "user_agent.original"
 	KeyUserName      = "user.name"
 	KeyTLSVersion    = "tls.version"
@@ -34,6 +37,11 @@ const (
 	KeyTLSSubject    = "tls.client.subject" // of the client's verified certificate
 	KeyFilePath      = "file.path"
 	KeyServerAddress = "server.address"
+
+	KeyAuditSubject = "weir.audit.subject" // the service that was written to; none for the edge as a whole
+	KeyAuditToken   = "weir.audit.token"   // whether a token was asked for
+	KeyAuditBefore  = "weir.audit.before"
+	KeyAuditAfter   = "weir.audit.after"
 
 	KeyListener         = "weir.listener"
 	KeyRoute            = "weir.route"
@@ -49,6 +57,8 @@ const (
 	KeyGeneration       = "weir.generation"
 	KeySignal           = "weir.signal"
 	KeyState            = "weir.state"
+	KeySampleRate       = "weir.sample_rate"  // in lines that chance has let through: what share of their kind is written
+	KeyMemoryLimit      = "weir.memory_limit" // bytes
 )
 
 // ecsVersion is the schema whose names these are.

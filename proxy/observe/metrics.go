@@ -10,7 +10,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/valor-ivx/weir/proxy/observe/series"
 )
 
 // Build names the running binary for weir_build_info.
@@ -38,10 +40,11 @@ type Certificate struct {
 
 // Metrics owns the registry and every series of the edge. There is one per process; it outlives reloads and starts no goroutine.
 type Metrics struct {
-	registry *prometheus.Registry
+	registry   *prometheus.Registry // of what is small: see package series
+	exposition *series.Exposition
 
-	requests    *prometheus.CounterVec
-	duration    *prometheus.HistogramVec
+	requests    *series.Counters
+	duration    *series.Durations
 	group       groupVecs
 	upstream    upstreamVecs
 	limit       limitVecs
@@ -61,7 +64,7 @@ type Metrics struct {
 	incidents   [2]prometheus.Counter         // kept, failed
 	lastGood    prometheus.Gauge
 	notAfter    *prometheus.GaugeVec
-	logDrops    prometheus.Counter
+	logs        logCounters
 	cluster     *clusterVecs
 	listeners   *listenerCollector
 
@@ -80,24 +83,20 @@ type Metrics struct {
 	watches  int      // calls of Watch that have not ended
 }
 
-// durationBuckets are OpenTelemetry's for HTTP durations in seconds, with 1 ms and 2.5 ms below for an edge, whose own share is under a millisecond.
-func durationBuckets() []float64 {
-	return []float64{.001, .0025, .005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}
-}
-
 // NewMetrics makes the registry with every series that needs no configuration, at 0, and the Go and process collectors.
 func NewMetrics(b Build) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "weir_http_requests_total",
-			Help: "Requests answered. The code is what the client got; 499 is a client that left, 000 an exchange without a status between 100 and 599.",
-		}, []string{"listener", "route", "method", "code", "proto"}),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "weir_http_request_duration_seconds",
-			Help:    "Time from a complete request head to the end of the response.",
-			Buckets: durationBuckets(),
-		}, []string{"route"}),
+		requests: series.NewCounters(series.Options{
+			Name:   "weir_http_requests_total",
+			Help:   "Requests answered. The code is what the client got; 499 is a client that left, 000 an exchange without a status between 100 and 599.",
+			Labels: []string{"listener", "route", "method", "code", "proto"},
+		}),
+		duration: series.NewDurations(series.Options{
+			Name:   "weir_http_request_duration_seconds",
+			Help:   "Time from a complete request head to the end of the response.",
+			Labels: []string{"route"},
+		}),
 		group:       newGroupVecs(),
 		upstream:    newUpstreamVecs(),
 		limit:       newLimitVecs(),
@@ -120,10 +119,7 @@ func NewMetrics(b Build) *Metrics {
 			Name: "weir_tls_certificate_not_after_timestamp_seconds",
 			Help: "When the certificate expires, in Unix time; of several with one subject the earliest.",
 		}, []string{"subject"}),
-		logDrops: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "weir_log_dropped_total",
-			Help: "Log lines lost because the output was stalled or failed. Requests never wait for the log.",
-		}),
+		logs:      newLogCounters(),
 		listeners: newListenerCollector(),
 		cluster:   newClusterVecs(),
 		routes:    map[RouteKey]*Route{},
@@ -162,9 +158,9 @@ func (m *Metrics) register(b Build) {
 	}, []string{"version", "revision", "goversion"})
 	info.WithLabelValues(b.Version, b.Revision, b.GoVersion).Set(1)
 
-	m.registry.MustRegister(m.requests, m.duration, m.lastGood, m.notAfter, m.logDrops, m.listeners, m.http2, m.http3, reloads, reverts, incidents, info)
+	m.registry.MustRegister(m.group.share, m.lastGood, m.notAfter, m.listeners, m.http2, m.http3, reloads, reverts, incidents, info)
+	m.registry.MustRegister(m.logs.collectors()...)
 	m.registry.MustRegister(m.cluster.collectors()...)
-	m.registry.MustRegister(m.group.collectors()...)
 	m.registry.MustRegister(m.upstream.collectors()...)
 	m.registry.MustRegister(m.limit.collectors()...)
 	m.registry.MustRegister(m.guards, m.concurrency)
@@ -172,22 +168,19 @@ func (m *Metrics) register(b Build) {
 	m.registry.MustRegister(m.rollout.collectors()...)
 	m.registry.MustRegister(m.onDemand, m.csp.total, m.waf, m.pauses, m.shadow)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	families := []series.Family{m.requests, m.duration, m.queue.wait, m.cluster.duration}
+	m.exposition = series.New(m.registry, append(families, m.group.families()...)...)
 }
 
-// Registry is where further collectors (cache, limits, rollout) register themselves.
+// Registry is where further collectors register themselves.
 func (m *Metrics) Registry() *prometheus.Registry { return m.registry }
 
-// Handler serves the registry in the text and OpenMetrics formats. A broken collector costs its own series, not the scrape, and counts in
-// promhttp_metric_handler_errors_total. Four scrapes at a time are two Prometheus replicas twice over; a fifth gets 503, so that a hostile or stuck
-// scraper cannot pile up buffers.
-func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
-		Registry:            m.registry,
-		ErrorHandling:       promhttp.ContinueOnError,
-		EnableOpenMetrics:   true,
-		MaxRequestsInFlight: 4,
-	})
-}
+// Gather implements prometheus.Gatherer: every series there is.
+func (m *Metrics) Gather() ([]*dto.MetricFamily, error) { return m.exposition.Gather() }
+
+// Handler serves every series as text, as OpenMetrics with exemplars, and as protobuf with native histograms.
+func (m *Metrics) Handler() http.Handler { return m.exposition }
 
 // Reload counts one attempt. Unchanged leaves the last-reload gauge at 1: the file on disk is good and in force.
 func (m *Metrics) Reload(r Result) error {
@@ -224,6 +217,3 @@ func (m *Metrics) SetCertificates(certs []Certificate) {
 	}
 	m.subjects = slices.Collect(maps.Keys(earliest))
 }
-
-// LogDropped adds lost log lines; it is what SinkOptions.OnDrop is set to.
-func (m *Metrics) LogDropped(lines int) { m.logDrops.Add(float64(lines)) }

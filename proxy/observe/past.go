@@ -23,6 +23,7 @@ type Past struct {
 	RequestID          string
 	Listener, Route    string
 	Reason             string
+	SampleRate         float64 // below 1: one of the lines that chance has let through; 0: it stands for itself
 
 	Combined bool // neither duration, host, listener, route nor reason are known
 }
@@ -56,6 +57,7 @@ type pastLine struct {
 	Listener  string     `json:"weir.listener"`
 	Route     string     `json:"weir.route"`
 	Reason    string     `json:"weir.reason"`
+	Sample    float64    `json:"weir.sample_rate"`
 }
 
 func readJSON(line []byte) (Past, error) {
@@ -71,7 +73,7 @@ func readJSON(line []byte) (Past, error) {
 	}
 	return Past{
 		End: l.Time, Duration: time.Duration(l.Duration), Client: l.Client, Source: l.Source, Method: l.Method, Host: l.Host, Path: pathOf(l.Target),
-		Secure: l.Scheme == "https", Status: l.Status, Attempts: l.Attempts, RequestID: l.RequestID, Listener: l.Listener, Route: l.Route, Reason: l.Reason,
+		Secure: l.Scheme == "https", Status: l.Status, Attempts: l.Attempts, RequestID: l.RequestID, Listener: l.Listener, Route: l.Route, Reason: l.Reason, SampleRate: l.Sample,
 	}, nil
 }
 

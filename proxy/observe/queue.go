@@ -4,12 +4,14 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/valor-ivx/weir/proxy/observe/series"
 )
 
 // Queue counts what a service's breaker made of requests that it could not let through at once. It is safe for concurrent use and stays valid, though no longer
 // exported, after Forget.
 type Queue struct {
-	wait prometheus.Observer
+	wait *series.Duration
 	shed []reasonCounters // by priority
 }
 
@@ -28,18 +30,18 @@ type QueueOptions struct {
 }
 
 type queueVecs struct {
-	wait  *prometheus.HistogramVec
+	wait  *series.Durations
 	shed  *prometheus.CounterVec
 	state *queueCollector
 }
 
 func newQueueVecs() queueVecs {
 	return queueVecs{
-		wait: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "weir_queue_wait_seconds",
-			Help:    "Time that a request spent in the queue of its service's breaker, however it ended. Requests that found a slot at once are not counted.",
-			Buckets: durationBuckets(),
-		}, []string{"service"}),
+		wait: series.NewDurations(series.Options{
+			Name:   "weir_queue_wait_seconds",
+			Help:   "Time that a request spent in the queue of its service's breaker, however it ended. Requests that found a slot at once are not counted.",
+			Labels: []string{"service"},
+		}),
 		shed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_shed_total",
 			Help: "Requests refused with 503 by a service's breaker: queue_full, queue_timeout, overloaded (a newer or more important one was given the place).",
@@ -52,7 +54,7 @@ func newQueueVecs() queueVecs {
 }
 
 func (v *queueVecs) collectors() []prometheus.Collector {
-	return []prometheus.Collector{v.wait, v.shed, v.state}
+	return []prometheus.Collector{v.shed, v.state}
 }
 
 // queueCollector asks at each scrape, so that requests count nothing for it.
@@ -93,7 +95,7 @@ func (m *Metrics) Queue(o QueueOptions) *Queue {
 	if q, ok := m.queues[o.Service]; ok {
 		return q
 	}
-	q := &Queue{wait: m.queue.wait.WithLabelValues(o.Service)}
+	q := &Queue{wait: m.queue.wait.With(o.Service)}
 	for _, p := range o.Priorities {
 		vec := m.queue.shed.MustCurryWith(prometheus.Labels{"priority": p})
 		q.shed = append(q.shed, newReasonCounters(vec, []string{o.Service}, o.Reasons))
@@ -103,7 +105,7 @@ func (m *Metrics) Queue(o QueueOptions) *Queue {
 }
 
 // Waited observes the end of one wait.
-func (q *Queue) Waited(d time.Duration) { q.wait.Observe(d.Seconds()) }
+func (q *Queue) Waited(d time.Duration) { q.wait.Observe(d) }
 
 // Shed counts one refusal of a request of that priority, an index into QueueOptions.Priorities. A reason outside the set counts as "other".
 func (q *Queue) Shed(priority int, reason string) { q.shed[priority].inc(reason) }
@@ -111,7 +113,7 @@ func (q *Queue) Shed(priority int, reason string) { q.shed[priority].inc(reason)
 // forgetQueuesLocked removes the series of breakers that are not kept. Caller holds Metrics.mu.
 func (m *Metrics) forgetQueuesLocked(keep []string) {
 	for service := range retired(m.queues, setOf(keep)) {
-		m.queue.wait.DeleteLabelValues(service)
+		m.queue.wait.Delete(service)
 		m.queue.shed.DeletePartialMatch(prometheus.Labels{"service": service})
 		delete(m.queues, service)
 	}

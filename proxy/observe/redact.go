@@ -11,7 +11,8 @@ const hiddenMark = "REDACTED"
 // DefaultSensitiveKeys are the query keys whose values never reach a log: credentials by their common names, and what signs a cloud storage URL.
 func DefaultSensitiveKeys() []string {
 	return []string{
-		"token", "access_token", "id_token", "refresh_token", "auth_token", "authtoken", "csrf_token", "jwt", "bearer",
+		"token", "access_token", "id_token", "id_token_hint", "refresh_token", "auth_token", "authtoken", "csrf_token", "jwt", "bearer",
+		"code", "code_verifier", "assertion", "client_assertion", "samlresponse", "otp",
 		"password", "passwd", "password_confirmation", "new_password", "old_password", "pwd", "pass", "passphrase",
 		"secret", "client_secret", "api_key", "apikey", "access_key", "private_key",
 		"auth", "authorization", "credentials", "session", "session_id", "sessionid", "sid", "jsessionid", "phpsessid",

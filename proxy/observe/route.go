@@ -4,9 +4,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/valor-ivx/weir/proxy/message"
+	"github.com/valor-ivx/weir/proxy/observe/series"
 )
 
 const (
@@ -21,7 +20,7 @@ type RouteKey struct{ Listener, Route string }
 type Route struct {
 	key      RouteKey
 	metrics  *Metrics
-	duration prometheus.Observer // shared by the listeners of a route
+	duration *series.Duration // shared by the listeners of a route
 
 	// Written once per entry under Metrics.mu, read without.
 	counters [methods * protos]atomic.Pointer[codeCounters]
@@ -38,7 +37,7 @@ func (m *Metrics) Route(listener, route string) *Route {
 	if r, ok := m.routes[key]; ok {
 		return r
 	}
-	r := &Route{key: key, metrics: m, duration: m.duration.WithLabelValues(route)}
+	r := &Route{key: key, metrics: m, duration: m.duration.With(route)}
 	m.routes[key] = r
 	r.createLocked(slot(message.GET, message.HTTP11), 200)
 	return r
@@ -47,7 +46,7 @@ func (m *Metrics) Route(listener, route string) *Route {
 // Done counts one finished exchange: its method, protocol, status sent and duration. Zero allocations and no lock, except for the first exchange of
 // its kind.
 func (r *Route) Done(method message.Method, proto message.Proto, code int, d time.Duration) {
-	r.duration.Observe(d.Seconds())
+	r.duration.Observe(d)
 	at := slot(method, proto)
 	if set := r.counters[at].Load(); set != nil {
 		if c := set.find(code); c != nil {
@@ -58,13 +57,13 @@ func (r *Route) Done(method message.Method, proto message.Proto, code int, d tim
 	r.create(at, code).Inc()
 }
 
-func (r *Route) create(at, code int) *counter {
+func (r *Route) create(at, code int) *series.Counter {
 	r.metrics.mu.Lock()
 	defer r.metrics.mu.Unlock()
 	return r.createLocked(at, code)
 }
 
-func (r *Route) createLocked(at, code int) *counter {
+func (r *Route) createLocked(at, code int) *series.Counter {
 	set := r.counters[at].Load()
 	if set == nil {
 		set = new(codeCounters)
@@ -73,10 +72,10 @@ func (r *Route) createLocked(at, code int) *counter {
 	if c := set.find(code); c != nil {
 		return c // another request was first
 	}
-	c := orphan()
+	c := new(series.Counter) // that nobody exports, for requests that end after their route has left the configuration
 	if !r.gone {
 		method, proto := labelsOf(at)
-		c = &counter{r.metrics.requests.WithLabelValues(r.key.Listener, r.key.Route, method, codeLabel(code), proto)}
+		c = r.metrics.requests.With(r.key.Listener, r.key.Route, method, codeLabel(code), proto)
 	}
 	set.put(code, c)
 	return c
@@ -92,7 +91,7 @@ func (r *Route) forgetLocked() {
 		}
 		method, proto := labelsOf(i)
 		set.each(func(code string) {
-			r.metrics.requests.DeleteLabelValues(r.key.Listener, r.key.Route, method, code, proto)
+			r.metrics.requests.Delete(r.key.Listener, r.key.Route, method, code, proto)
 		})
 	}
 }

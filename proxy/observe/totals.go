@@ -8,6 +8,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/valor-ivx/weir/balancer"
+	"github.com/valor-ivx/weir/proxy/observe/series"
 )
 
 // Totals are counters at one moment, for whoever makes rates of them. A counter falls only when what it counts has left the configuration.
@@ -72,8 +73,8 @@ func (m *Metrics) Totals() Totals {
 
 // totals adds up codes by what they mean for whoever looks after the group. Caller holds Metrics.mu.
 func (g *Group) totals() (t GroupTotals) {
-	g.codes.read(func(code int, c *counter) {
-		n := count(c)
+	g.codes.read(func(code int, c *series.Counter) {
+		n := c.Value()
 		t.Requests += n
 		switch {
 		case code == 499:
@@ -101,7 +102,7 @@ func (g *Group) observe(d time.Duration) {
 }
 
 // read calls f with every counter that there is; code is 0 for the odd ones.
-func (s *codeCounters) read(f func(code int, c *counter)) {
+func (s *codeCounters) read(f func(code int, c *series.Counter)) {
 	if c := s.odd.Load(); c != nil {
 		f(0, c)
 	}

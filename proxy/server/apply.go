@@ -342,8 +342,8 @@ func (s *Server) retire(old, g *generation) {
 		for _, pool := range old.pools {
 			pool.Release()
 		}
-		if old.logs.sink != g.logs.sink {
-			s.outgoing = append(s.outgoing, outgoing{old.logs, time.Now()})
+		if old.logs.replaced(g.logs) {
+			s.outgoing = append(s.outgoing, outgoing{old.logs, g.logs, time.Now()})
 		}
 	}
 	s.adapt(g)

@@ -154,7 +154,9 @@ func (s *Server) expired(u *unconfirmed) {
 	if s.unconfirmed.Load() != u || s.stopping.Load() {
 		return
 	}
-	_, _ = s.revert(s.ending, u, fmt.Sprintf("nobody confirmed it within %s", u.until.Sub(u.since).Round(time.Second))) // a failure is logged, counted and tried again
+	from := s.current.Load().number
+	_, err := s.revert(s.ending, u, fmt.Sprintf("nobody confirmed it within %s", u.until.Sub(u.since).Round(time.Second)))
+	s.auditReload("revert", from, err) // what fails is logged, counted and tried again by revert
 }
 
 // forgetUnconfirmed is for the end of the process: what is pending ends with it, and what is being taken back is waited for.

@@ -28,8 +28,10 @@ func TestReloadIsTakenBack(t *testing.T) {
 		if weight == "0" {
 			text = strings.NewReplacer("weight = 100\n", "weight = 0\n", "weight = 0\n", "weight = 100\n").Replace(text)
 		}
-		return text
+		return strings.Replace(text, "[log]\n", "[log]\naudit = \"audit.log\"\n", 1)
 	}
+	s.stop()
+	s.running = run(t, s.dir, blues("100")) // with an audit log
 	metrics := func() string { return s.call(http.StatusOK, "GET", "/metrics", "") }
 	if !strings.Contains(metrics(), `weir_config_reverts_total{result="success"} 0`) {
 		t.Error("weir_config_reverts_total is not there from the start")
@@ -79,6 +81,11 @@ func TestReloadIsTakenBack(t *testing.T) {
 			t.Errorf("no %s", want)
 		}
 	}
+	audited := func() bool {
+		b, _ := os.ReadFile(s.dir + "/audit.log")
+		return strings.Contains(string(b), `"user.name":"revert"`) && strings.Contains(string(b), `"weir.audit.before":"generation 2"`) && strings.Contains(string(b), `"weir.audit.after":"generation 3"`)
+	}
+	eventually(t, "the audit log has it", audited)
 	s.call(http.StatusConflict, "POST", "/v1/reload/confirm", "")
 	s.signals <- syscall.SIGHUP // somebody asks for the file as it is
 	eventually(t, "the file is in force", func() bool { st := s.status(); return st.Generation == 4 && st.Config.Unconfirmed == nil })

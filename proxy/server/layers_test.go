@@ -29,7 +29,7 @@ var testSupport = []string{"tls/pebbletest", "proxy/porttest", "app/pgtest"}
 
 // families are packages whose parts below them are theirs alone: nobody else imports those, and they count as the family's level. Inside a family imports
 // are free; the compiler refuses cycles.
-var families = []string{"app", "configs", "cmd/weir"}
+var families = []string{"app", "configs", "cmd/weir", "proxy/observe"}
 
 // levelOf gives a package's family and level, -1 for one that the table does not know.
 func levelOf(pkg string) (family string, level int) {

@@ -93,7 +93,7 @@ func TestRetryWhenFlooded(t *testing.T) {
 		_ = conn.CloseWithError(0x100, "")
 	}
 	retries := func() string {
-		families, err := s.metrics.Registry().Gather()
+		families, err := s.metrics.Gather()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -28,7 +28,12 @@ func (s *Server) startReloader(ctx context.Context) (ended <-chan struct{}) {
 				trigger = "signal"
 			case <-s.watcher.changed:
 			}
-			if _, err := s.reload(ctx, order{trigger: trigger}); err != nil {
+			before := s.current.Load().number
+			result, err := s.reload(ctx, order{trigger: trigger})
+			if err != nil || !result.unchanged {
+				s.auditReload(trigger, before, err)
+			}
+			if err != nil {
 				s.log.Error("reload refused, the configuration in force stays", zap.String("weir.trigger", trigger), observe.Err(err))
 			}
 		}

@@ -27,6 +27,7 @@ func Run(ctx context.Context, o Options, signals <-chan os.Signal) int {
 		}
 		return exitFailed
 	}
+	s.logMemoryLimit()
 	reloaded := s.startReloader(ctx)
 	if o.Ready != nil {
 		o.Ready(s)
@@ -135,7 +136,7 @@ func (s *Server) writePID() error {
 func (s *Server) reopenLogs() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	return s.logs.Load().sink.Reopen(ctx)
+	return s.logs.Load().reopen(ctx)
 }
 
 // drain ends the edge: readiness fails already, listeners close, requests end on their own until the deadline, then what is left is closed; the admin API goes

@@ -34,6 +34,7 @@ type Server struct {
 	started  time.Time
 	level    zap.AtomicLevel
 	log      *zap.Logger
+	audit    *zap.Logger // who changed what
 	metrics  *observe.Metrics
 	registry *upstream.Registry
 	limits   *limit.Registry
@@ -200,7 +201,8 @@ func (s *Server) openOwn(cfg *configs.Config) (err error) {
 // openAdmin makes the admin API and binds its listener.
 func (s *Server) openAdmin(cfg *configs.Config) (net.Listener, error) {
 	var err error
-	s.admin, err = admin.New(admin.Options{Control: control{s}, Log: s.log, Metrics: s.metrics.Handler(), Token: cfg.Admin.Token.Reveal()})
+	s.audit = observe.NewAudit(auditOutput{s})
+	s.admin, err = admin.New(admin.Options{Control: control{s}, Log: s.log, Audit: s.audit, Metrics: s.metrics.Handler(), Token: cfg.Admin.Token.Reveal()})
 	if err != nil {
 		return nil, err
 	}

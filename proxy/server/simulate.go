@@ -191,6 +191,9 @@ func (s *simulation) notes() (notes []string) {
 	if s.combined > 0 {
 		say("%d lines are combined: to the second, without duration (no concurrency), host and reason (what was refused before limits are asked is counted)", s.combined)
 	}
+	if s.sampled > 0 {
+		say("%d lines are what [log] sample let through (weir.sample_rate): the requests that it left out are missing, and limits would refuse more", s.sampled)
+	}
 	if s.late > 0 {
 		say("%d requests were logged later than %d others that began after them: they are counted when they were found", s.late, maxPending)
 	}

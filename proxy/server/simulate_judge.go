@@ -26,8 +26,8 @@ type simulation struct {
 	inside  byTime[stay]        // counted in at gates
 	clock   int64               // when the last one judged began
 
-	combined, late, crowded int
-	out                     Simulation
+	combined, sampled, late, crowded int
+	out                              Simulation
 }
 
 // maxPending bounds what waits to be put in order, and what is counted in at gates: some 10 MB each.

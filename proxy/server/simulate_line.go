@@ -64,6 +64,9 @@ func (s *simulation) read(line []byte) error {
 		s.out.Skipped.Unreadable++
 		return nil
 	}
+	if p.SampleRate > 0 && p.SampleRate < 1 {
+		s.sampled++
+	}
 	if p.Combined {
 		s.combined++
 		if p.Host = s.options.Host; p.Host == "" && s.hosts {

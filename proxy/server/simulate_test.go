@@ -354,3 +354,29 @@ func TestSimulationIsBounded(t *testing.T) {
 		t.Errorf("notes %q", s.Notes)
 	}
 }
+
+// TestSimulationOfASample: a log that [log] sample has thinned out says so, because limits see too few requests in it.
+func TestSimulationOfASample(t *testing.T) {
+	config := simulatedConfig(t, "[limit.one]\nrate = \"2/s\"\nburst = 3\n", "limits = [\"one\"]\n")
+	var out bytes.Buffer
+	sink, err := observe.NewSink(observe.SinkOptions{Output: &out})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := observe.NewAccessLog(observe.JSON, sink).Sampled(observe.Sampling{Rate: 0.999, Slow: time.Minute})
+	for range 40 {
+		e := past("192.0.2.1", time.Date(2026, 11, 2, 8, 34, 5, 0, time.UTC), time.Millisecond)
+		log.Log(&e)
+	}
+	if err := sink.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	lines := bytes.Count(out.Bytes(), []byte("\n"))
+	s, err := server.Simulate(server.SimulateOptions{ConfigPath: config, Log: &out})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("%d lines are what [log] sample let through", lines); lines == 0 || !strings.Contains(strings.Join(s.Notes, "\n"), want) {
+		t.Errorf("notes %q do not say %q", s.Notes, want)
+	}
+}

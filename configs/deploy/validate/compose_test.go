@@ -1,0 +1,289 @@
+package validate_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+const composeDir = "../compose"
+
+// stack is what we use of a compose file. A key that is not here is a mistake, or needs a thought and a check.
+type stack struct {
+	Name     string
+	Services map[string]*service
+	Networks map[string]struct{ Internal bool }
+	Volumes  map[string]struct{}
+	Anchors  map[string]yaml.Node `yaml:",inline"`
+}
+
+type service struct {
+	Image       string
+	Build       struct{ Context, Target string }
+	User        string
+	Profiles    []string
+	Entrypoint  []string
+	Command     []string
+	Environment map[string]string
+	Ports       []string
+	Networks    []string
+	NetworkMode string `yaml:"network_mode"`
+	Volumes     []mount
+	Tmpfs       []string
+	ShmSize     string   `yaml:"shm_size"`
+	ReadOnly    bool     `yaml:"read_only"`
+	CapDrop     []string `yaml:"cap_drop"`
+	CapAdd      []string `yaml:"cap_add"`
+	SecurityOpt []string `yaml:"security_opt"`
+	Sysctls     map[string]string
+	Ulimits     map[string]struct{ Soft, Hard int }
+	Restart     string
+	StopGrace   string `yaml:"stop_grace_period"`
+	Pid         string
+	DependsOn   map[string]struct{ Condition string } `yaml:"depends_on"`
+	Healthcheck *struct {
+		Test              []string
+		Interval, Timeout string
+		StartPeriod       string `yaml:"start_period"`
+		Retries           int
+	}
+	Deploy struct {
+		Resources struct{ Limits, Reservations struct{ Cpus, Memory string } }
+	}
+	Logging struct {
+		Driver  string
+		Options map[string]string
+	}
+}
+
+type mount struct {
+	Type, Source, Target string
+	ReadOnly             bool `yaml:"read_only"`
+}
+
+// compose reads compose.yaml as it is with .env.example beside it.
+func compose(t *testing.T) *stack {
+	t.Helper()
+	env := environment(t)
+	used := map[string]bool{}
+	text := regexp.MustCompile(`\$\$|\$\{[^}]*\}|\$\w+`).ReplaceAllStringFunc(read(t, "configs/deploy/compose/compose.yaml"), func(ref string) string {
+		if ref == "$$" {
+			return "$"
+		}
+		name, _, required := strings.Cut(strings.Trim(ref, "${}"), ":?")
+		used[name] = true
+		if env[name] == "" || !required {
+			t.Errorf("%s: want a ${NAME:?why} with a value in .env.example", ref)
+		}
+		return env[name]
+	})
+	for name := range env {
+		if !used[name] {
+			t.Errorf(".env.example: nothing uses %s", name)
+		}
+	}
+	d := yaml.NewDecoder(bytes.NewReader([]byte(text)))
+	d.KnownFields(true)
+	s := new(stack)
+	if err := d.Decode(s); err != nil {
+		t.Fatal(err)
+	}
+	for name := range s.Anchors {
+		if !strings.HasPrefix(name, "x-") {
+			t.Errorf("%s is not a key of compose files", name)
+		}
+	}
+	return s
+}
+
+// environment is what a fresh clone has: .env.example.
+func environment(t *testing.T) map[string]string {
+	t.Helper()
+	env := map[string]string{}
+	for line := range strings.Lines(read(t, "configs/deploy/compose/.env.example")) {
+		if name, value, found := strings.Cut(strings.TrimSpace(line), "="); found && !strings.HasPrefix(line, "#") {
+			env[name] = value
+		}
+	}
+	return env
+}
+
+// once says that a service ends when it has done its work.
+func (s *service) once() bool { return s.Restart == "no" }
+
+// TestComposeIsHardened: no service runs as root with what root can do, writes where it need not, takes all memory, or fills the disk with its log.
+func TestComposeIsHardened(t *testing.T) {
+	for name, s := range compose(t).Services {
+		fail := func(format string, args ...any) { t.Helper(); t.Errorf(name+": "+format, args...) }
+		if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") {
+			fail("read_only %v, cap_drop %v, security_opt %v", s.ReadOnly, s.CapDrop, s.SecurityOpt)
+		}
+		uid, gid, _ := strings.Cut(s.User, ":")
+		if _, err := strconv.Atoi(uid + gid); err != nil {
+			fail("user %q: want numbers", s.User)
+		}
+		// What makes the secrets gives them to their owners, and can do nothing else, nor talk to anybody.
+		if root := uid == "0"; root != (name == "secrets") || root && (!slices.Equal(s.CapAdd, []string{"CHOWN"}) || s.NetworkMode != "none") || !root && len(s.CapAdd) > 0 {
+			fail("user %s, cap_add %v", s.User, s.CapAdd)
+		}
+		if s.Logging.Options["max-size"] == "" || s.Logging.Options["max-file"] == "" {
+			fail("its log is without bounds")
+		}
+		limits, reserved := s.Deploy.Resources.Limits, s.Deploy.Resources.Reservations
+		if limits.Cpus == "" || bytesOf(t, limits.Memory) < bytesOf(t, reserved.Memory) || bytesOf(t, limits.Memory) == 0 {
+			fail("limits %+v, reservations %+v", limits, reserved)
+		}
+		for _, m := range s.Volumes {
+			if m.Type == "bind" && !m.ReadOnly {
+				fail("may write %s of the host", m.Source)
+			}
+			if strings.Contains(m.Source, "docker.sock") {
+				fail("who has docker.sock has the machine")
+			}
+			if strings.HasPrefix(m.Target, "/run/secrets") && !m.ReadOnly {
+				fail("may write its secrets")
+			}
+		}
+		for key, value := range s.Environment {
+			if regexp.MustCompile(`(?i)(password|secret|token|_key)$`).MatchString(key) && !strings.HasPrefix(value, "${file:") {
+				fail("%s is a secret in the environment", key)
+			}
+			if regexp.MustCompile(`://[^/@]*:[^/@$]+@`).MatchString(value) {
+				fail("%s has a password in it", key)
+			}
+		}
+		for _, p := range s.Ports {
+			if !strings.HasPrefix(p, "127.0.0.1:") && name != "edge" {
+				fail("%s is open to the network", p)
+			}
+		}
+	}
+}
+
+func bytesOf(t *testing.T, size string) int {
+	t.Helper()
+	if size == "" {
+		return 0
+	}
+	n, err := strconv.Atoi(strings.TrimRight(size, "MG"))
+	if err != nil {
+		t.Errorf("size %q", size)
+	}
+	if strings.HasSuffix(size, "G") {
+		n *= 1024
+	}
+	return n
+}
+
+// TestComposeHoldsTogether: what a service names is there: volumes, files, networks, services that it waits for and that can become what it waits for.
+func TestComposeHoldsTogether(t *testing.T) {
+	c := compose(t)
+	used := map[string]bool{}
+	stages := regexp.MustCompile(`(?m)^FROM \S+ AS (\S+)`).FindAllStringSubmatch(read(t, "Dockerfile"), -1)
+	for name, s := range c.Services {
+		fail := func(format string, args ...any) { t.Helper(); t.Errorf(name+": "+format, args...) }
+		for _, m := range s.Volumes {
+			switch _, known := c.Volumes[m.Source]; {
+			case m.Type == "volume" && known:
+				used["volume "+m.Source] = true
+			case m.Type == "bind" && (strings.HasPrefix(m.Source, "./") || strings.HasPrefix(m.Source, "../")):
+				if _, err := os.Stat(filepath.Join(composeDir, m.Source)); err != nil {
+					fail("%v", err)
+				}
+			case m.Type == "bind" && slices.Contains([]string{"/proc", "/sys", "/"}, m.Source):
+			default:
+				fail("volume %+v", m)
+			}
+		}
+		if (s.NetworkMode == "none") == (len(s.Networks) > 0) {
+			fail("networks %v, network_mode %q", s.Networks, s.NetworkMode)
+		}
+		for _, n := range s.Networks {
+			if _, known := c.Networks[n]; !known {
+				fail("network %s is not there", n)
+			}
+			used["network "+n] = true
+		}
+		for on, how := range s.DependsOn {
+			other := c.Services[on]
+			if other == nil {
+				fail("waits for %s, which is not there", on)
+				continue
+			}
+			if other.once() != (how.Condition == "service_completed_successfully") || !other.once() && (how.Condition != "service_healthy" || !healthy(t, other)) {
+				fail("waits for %s until %s", on, how.Condition)
+			}
+			for _, profile := range other.Profiles {
+				if !slices.Contains(s.Profiles, profile) {
+					fail("waits for %s, which starts with the profile %s only", on, profile)
+				}
+			}
+		}
+		if !s.once() && !healthy(t, s) {
+			fail("has no health check")
+		}
+		local := strings.HasSuffix(s.Image, ":local")
+		if !local && (s.Build.Target != "" || !regexp.MustCompile(`:v?\d+\.\d+(\.\d+)?(-\w+)?$`).MatchString(s.Image)) {
+			fail("image %s: want an exact version", s.Image)
+		}
+		if local && (s.Build.Context != "../../.." || !slices.ContainsFunc(stages, func(m []string) bool { return m[1] == s.Build.Target }) || s.Image != s.Build.Target+":local") {
+			fail("image %s of %+v", s.Image, s.Build)
+		}
+	}
+	for name := range c.Volumes {
+		if !used["volume "+name] {
+			t.Errorf("nothing uses the volume %s", name)
+		}
+	}
+	for name := range c.Networks {
+		if !used["network "+name] {
+			t.Errorf("nothing uses the network %s", name)
+		}
+	}
+}
+
+// healthy says whether a service can become healthy: by a check here, or by that of our images.
+func healthy(t *testing.T, s *service) bool {
+	t.Helper()
+	if s.Build.Target != "" {
+		_, stage, _ := strings.Cut(read(t, "Dockerfile"), " AS "+s.Build.Target+"\n")
+		stage, _, _ = strings.Cut(stage, "\nFROM ")
+		return strings.Contains(stage, "\nHEALTHCHECK ")
+	}
+	return s.Healthcheck != nil && len(s.Healthcheck.Test) > 1 && s.Healthcheck.Interval != "" && s.Healthcheck.Timeout != "" && s.Healthcheck.Retries > 0
+}
+
+// TestComposeNumbers: connections to the database are enough for both colours, one more of each during a deploy, and the exporter; who stops is told so in time.
+func TestComposeNumbers(t *testing.T) {
+	c := compose(t)
+	each, err := strconv.Atoi(c.Services["blue"].Environment["VALOR_DATABASE_CONNECTIONS"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(c.Services["postgres"].Command, func(w string) bool { return strings.HasPrefix(w, "max_connections=") })
+	most, err := strconv.Atoi(strings.TrimPrefix(c.Services["postgres"].Command[i], "max_connections="))
+	if err != nil || most < 4*each+10 {
+		t.Errorf("%d connections, %v: each colour takes %d", most, err, each)
+	}
+	edge := c.Services["edge"]
+	if !slices.Equal(edge.Ports, []string{"127.0.0.1:80:80", "127.0.0.1:443:443", "127.0.0.1:443:443/udp", "127.0.0.1:9180:9180"}) || edge.Sysctls["net.ipv4.ip_unprivileged_port_start"] != "0" {
+		t.Errorf("ports %v, sysctls %v", edge.Ports, edge.Sysctls)
+	}
+	for name, least := range map[string]string{"edge": "35s", "blue": "30s", "green": "30s"} {
+		if got := c.Services[name].StopGrace; got != least {
+			t.Errorf("%s is killed after %s", name, got)
+		}
+	}
+	// The two colours are the same but for their names.
+	blue, green := c.Services["blue"], c.Services["green"]
+	if blue.Environment["VALOR_COLOR"] != "blue" || green.Environment["VALOR_COLOR"] != "green" || len(blue.Environment) != len(green.Environment) {
+		t.Errorf("blue %v, green %v", blue.Environment, green.Environment)
+	}
+}
