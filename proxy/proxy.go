@@ -52,6 +52,7 @@ type Proxy struct {
 	bodies    sync.Pool
 
 	suspect  atomic.Pointer[netip.Addr] // written once, by the first request that finds one
+	leaving  atomic.Bool                // set once, by Announce or Shutdown: an answer is the last of its connection
 	draining atomic.Bool                // set once, by Shutdown
 	date     atomic.Pointer[datedLine]  // of the present second; written by whoever finds it old
 	cut      atomic.Bool                // set once, by Shutdown at its deadline: no attempt begins any more
@@ -221,15 +222,25 @@ func (p *Proxy) leave(c *client) {
 	p.mu.Unlock()
 }
 
-// Shutdown lets running exchanges end, refuses new ones on open connections (Connection: close on the response that is being made), and returns when
-// no connection is left. When ctx ends first it closes what is left and reports false.
-func (p *Proxy) Shutdown(ctx context.Context) bool {
-	p.draining.Store(true)
+// Announce says goodbye wherever there is somebody to say it to, and closes nothing: an answer by HTTP/1 is the last of its connection (Connection: close), HTTP/2 and HTTP/3 send
+// GOAWAY, and a connection that rests goes on resting until its next request. So no client finds a connection closed that it was about to use; but for the resting ones, which Shutdown
+// closes, all of them leave by themselves. Connections that come later are told the same. It returns at once.
+func (p *Proxy) Announce() {
+	p.leaving.Store(true)
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	for c := range p.clients {
-		c.interrupt()
+		switch {
+		case c.http2 != nil:
+			c.http2.Drain()
+		case c.http3 != nil:
+			c.http3.Drain()
+		}
 	}
-	p.mu.Unlock()
+}
+
+// AwaitEmpty waits until no connection is left, or ctx ends.
+func (p *Proxy) AwaitEmpty(ctx context.Context) {
 	stop := context.AfterFunc(ctx, func() {
 		p.mu.Lock()
 		p.gone.Broadcast()
@@ -241,8 +252,26 @@ func (p *Proxy) Shutdown(ctx context.Context) bool {
 	for len(p.clients) > 0 && ctx.Err() == nil {
 		p.gone.Wait()
 	}
+}
+
+// Shutdown lets running exchanges end, refuses new ones on open connections (Connection: close on the response that is being made), and returns when
+// no connection is left. When ctx ends first it closes what is left and reports false. A connection that comes later may still say what it came for, within a moment: it may have been accepted before,
+// and call for another Shutdown.
+func (p *Proxy) Shutdown(ctx context.Context) bool {
+	p.leaving.Store(true)
+	p.draining.Store(true)
+	p.mu.Lock()
+	for c := range p.clients {
+		c.interrupt()
+	}
+	p.mu.Unlock()
+	p.AwaitEmpty(ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	clean := len(p.clients) == 0
-	p.cut.Store(true)
+	if !clean {
+		p.cut.Store(true)
+	}
 	for c := range p.clients {
 		c.hangUp()
 		c.cut()

@@ -41,7 +41,7 @@ func (p *Proxy) ServeHTTP3(conn *quic.Conn, l *Listener, session *edgetls.Sessio
 	c.http3 = http3.New(conn, &c.bounds.HTTP3, c.request)
 	l.Metrics.Accepted()
 	p.join(c)
-	if p.draining.Load() || l.Alternative.withdrawn() { // Shutdown or Withdraw may have looked before we joined
+	if p.leaving.Load() || l.Alternative.withdrawn() { // Announce, Shutdown or Withdraw may have looked before we joined
 		c.http3.Drain()
 	}
 	if err := c.http3.Serve(); err != nil {

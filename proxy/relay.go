@@ -23,7 +23,7 @@ func (x *Exchange) writeHead(resp *message.Response, own []byte, last bool) {
 	x.lines = line(b, "X-Request-ID: ", x.id)
 	c := x.down
 	c.AwaitWrite(x.proxy.wall(now))
-	c.WriteHead(resp, x.lines, last || x.req.Close || x.proxy.draining.Load())
+	c.WriteHead(resp, x.lines, last || x.req.Close || x.proxy.leaving.Load())
 	x.began, x.status = true, resp.Status
 }
 

@@ -50,7 +50,7 @@ func (p *Proxy) streaming(conn net.Conn, l *Listener, session *edgetls.Session) 
 // serveStreams serves a client that has joined; early is what was read of it.
 func (c *client) serveStreams(early []byte) {
 	p := c.proxy
-	if p.draining.Load() { // Shutdown may have looked before we joined
+	if p.leaving.Load() { // Announce or Shutdown may have looked before we joined
 		c.http2.Drain()
 	}
 	if err := c.http2.Serve(early); err != nil {

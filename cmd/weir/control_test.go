@@ -247,6 +247,13 @@ func (f *fakeControl) Ready() []admin.Check {
 	return []admin.Check{{Name: "listeners", OK: !f.has("notready")}}
 }
 
+func (f *fakeControl) Upgrade(context.Context, admin.Change) (admin.UpgradeResult, error) {
+	if f.has("deaf") {
+		return admin.UpgradeResult{}, &admin.InvalidError{Title: "upgrade failed", Details: []admin.Detail{{File: "weir.toml", Line: 3, Column: 1, Message: "unknown key"}}}
+	}
+	return admin.UpgradeResult{Before: 42, PID: 43, Version: "weir newer"}, nil
+}
+
 func (f *fakeControl) Stop(admin.StopMode, admin.Change) error {
 	if !f.has("deaf") {
 		go f.onStop()

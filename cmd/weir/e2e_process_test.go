@@ -114,6 +114,13 @@ func launch(t *testing.T, dir, config string, args ...string) *edge {
 func launchAs(t *testing.T, dir, config string, cmd *exec.Cmd) *edge {
 	t.Helper()
 	cmd.Dir = dir
+	e := reach(dir, config)
+	e.process = start(t, cmd)
+	return e
+}
+
+// reach is an edge without its process.
+func reach(dir, config string) *edge {
 	e := &edge{dir: dir, config: config, socket: filepath.Join(dir, "admin.sock"), base: "http://weir"}
 	e.admin = &http.Client{Timeout: 70 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true,
@@ -122,7 +129,6 @@ func launchAs(t *testing.T, dir, config string, cmd *exec.Cmd) *edge {
 			return d.DialContext(ctx, "unix", e.socket)
 		},
 	}}
-	e.process = start(t, cmd)
 	return e
 }
 

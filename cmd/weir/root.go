@@ -29,7 +29,7 @@ func (sh *shell) root() *cobra.Command {
 	}
 	cmd.Long = cmd.Short + ".\n\nEvery flag has an environment variable, WEIR_ and its name: --admin is WEIR_ADMIN. " +
 		"A flag wins over its variable.\nnginx's -t, -c FILE, -s reload|quit|stop|reopen, -v and -V work too."
-	cmd.AddCommand(sh.hashPasswordVerb())
+	cmd.AddCommand(sh.hashPasswordVerb(), sh.upgradeVerb())
 	shim.flags(cmd.Flags())
 	cmd.AddCommand(sh.limitsVerb(), sh.auditVerb(), sh.configVerb(), sh.planVerb()) // what is looked at before it is in force
 	cmd.AddCommand(sh.incidentsVerb(), sh.deployVerb(), sh.manVerb(), sh.drainVerb(), sh.evictVerb(), sh.pauseVerb(), sh.resumeVerb())
@@ -95,7 +95,7 @@ func (n *nginxShim) run(cmd *cobra.Command, sh *shell) error {
 	case n.signal != "":
 		return n.send(cmd, sh)
 	case n.typedConfig:
-		return sh.run(cmd.Context(), runOptions{config: config, drain: defaultDrain})
+		return sh.run(cmd.Context(), runOptions{config: config, drain: defaultDrain, upgrade: defaultUpgrade})
 	default:
 		fmt.Fprint(sh.stderr, cmd.UsageString())
 		return exitError(exitUsage)

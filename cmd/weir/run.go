@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/valor-ivx/weir/proxy/handover"
 	"github.com/valor-ivx/weir/proxy/server"
 )
 
@@ -16,10 +18,16 @@ import (
 // the shutdown fits in what is left.
 const defaultDrain = 25 * time.Second
 
+// An upgrade is answered by the process that it replaces, within the minute that the admin API gives a call.
+const (
+	defaultUpgrade = 30 * time.Second
+	mostUpgrade    = 50 * time.Second
+)
+
 // runOptions are what the run verb can be told.
 type runOptions struct {
-	config, pid string
-	drain       time.Duration
+	config, pid    string
+	drain, upgrade time.Duration
 }
 
 func (sh *shell) runVerb() *cobra.Command {
@@ -28,27 +36,39 @@ func (sh *shell) runVerb() *cobra.Command {
 		Use:   "run -c FILE",
 		Short: "Run the edge in the foreground",
 		Long: "Run the edge in the foreground.\n\nSignals: TERM and INT stop gracefully within the drain deadline (a second one: now), " +
-			"QUIT gracefully,\nHUP reloads, USR1 reopens the logs.\nExit codes: 0 stopped, 1 invalid configuration or failed start, 3 drain deadline hit.",
+			"QUIT gracefully,\nHUP reloads, USR1 reopens the logs, USR2 upgrades.\nExit codes: 0 stopped, 1 invalid configuration or failed start, 3 drain deadline hit.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return sh.run(cmd.Context(), o) },
 	}
 	cmd.Flags().StringVarP(&o.config, "config", "c", defaultConfig, "configuration `FILE`")
 	cmd.Flags().StringVar(&o.pid, "pid", "", "write the process id to `FILE`")
 	cmd.Flags().DurationVar(&o.drain, "drain-timeout", defaultDrain, "how long requests in flight may take after TERM")
+	cmd.Flags().DurationVar(&o.upgrade, "upgrade-timeout", defaultUpgrade, "how long the new process of an upgrade may take until it could serve, at most 50s")
 	return cmd
 }
 
 func (sh *shell) run(ctx context.Context, o runOptions) error {
+	if o.upgrade <= 0 || o.upgrade > mostUpgrade {
+		return usageError{fmt.Errorf("--upgrade-timeout %s: it must be more than 0 and at most %s", o.upgrade, mostUpgrade)}
+	}
 	limitMemory()
 	signals := notify()
 	defer signal.Stop(signals)
+	inherited, err := handover.FromEnvironment()
+	if err != nil {
+		return err
+	}
 	return exit(server.Run(ctx, server.Options{
 		ConfigPath: o.config, PIDFile: o.pid, Version: readBuild().String(), DrainTimeout: o.drain,
+		Inherited: inherited, Notify: notifier(), Command: sh.command(), UpgradeTimeout: o.upgrade,
 		Stdout: sh.stdout, Stderr: sh.stderr,
 	}, signals))
 }
 
-// notify receives the signals of the contract. USR2 is among them because its default would end the process.
+// notifier is whom systemd wants to be told of this process; it stays in the environment for the one that may replace it.
+func notifier() handover.Notifier { return handover.Notifier(os.Getenv("NOTIFY_SOCKET")) }
+
+// notify receives the signals of the contract.
 // A broken pipe on stdout must not end the edge either: who reads the log is not who needs the service.
 func notify() chan os.Signal {
 	signal.Ignore(syscall.SIGPIPE)

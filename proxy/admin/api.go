@@ -79,6 +79,7 @@ func (a *api) routes(metrics http.Handler) http.Handler {
 		"/v1/reload/confirm": {"POST": a.write("confirm reload", a.confirmReload)},
 		"/v1/plan":           {"POST": a.write("plan", a.plan)},
 		"/v1/stop":           {"POST": a.write("stop", a.stop)},
+		"/v1/upgrade":        {"POST": a.write("upgrade", a.upgrade)},
 		"/v1/logs/reopen":    {"POST": a.write("reopen logs", a.reopenLogs)},
 		"/livez":             {"GET": a.live},
 		"/readyz":            {"GET": a.ready},

@@ -81,6 +81,9 @@ type Control interface {
 	// Stop begins to end the process and returns at once; the caller's answer still has to be written, so the
 	// admin listener is the last thing to close.
 	Stop(mode StopMode, c Change) error
+	// Upgrade starts the program anew and waits until the new process serves in this one's place, or could not: *InvalidError with its reasons, and everything is as before.
+	// While one is under way every other write but Stop and ReopenLogs is a *BusyError.
+	Upgrade(ctx context.Context, c Change) (UpgradeResult, error)
 	// ReopenLogs closes and opens the log files again, as after logrotate.
 	ReopenLogs(c Change) error
 }

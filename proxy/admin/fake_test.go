@@ -129,6 +129,15 @@ func (f *fakeControl) Steer(_ context.Context, name string, o admin.Order, c adm
 	return before, f.state(), nil
 }
 
+func (f *fakeControl) Upgrade(context.Context, admin.Change) (admin.UpgradeResult, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.broken != nil {
+		return admin.UpgradeResult{}, f.broken
+	}
+	return admin.UpgradeResult{Before: 42, PID: 43, Version: "weir newer"}, nil
+}
+
 func (f *fakeControl) Plan(_ context.Context, q admin.PlanRequest, c admin.Change) (admin.Plan, error) {
 	if !c.Match.Holds("g1") {
 		return admin.Plan{}, admin.ErrConflict

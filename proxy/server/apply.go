@@ -302,8 +302,10 @@ func (s *Server) commit(p *prepared, old *generation, digest [32]byte) *generati
 			l.handOver()
 		}
 	}
-	for _, l := range p.opened {
-		l.start()
+	if !s.waits {
+		for _, l := range p.opened {
+			l.start()
+		}
 	}
 	return g
 }

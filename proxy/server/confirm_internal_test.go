@@ -126,6 +126,11 @@ func TestUnconfirmed(t *testing.T) {
 	if u.expect(3, 1); !second.until.After(first.until) {
 		t.Fatalf("until %s, was %s", second.until, first.until)
 	}
+	u.upgrading.Store(true) // whoever comes after has begun with the file
+	u.expired(second)
+	u.upgrading.Store(false)
+	u.expect(3, 1)
+	second = u.unconfirmed.Load()
 	number := u.current.Load().number
 	u.expired(second)
 	u.expect(1, 0)

@@ -23,11 +23,13 @@ func (c control) Status() admin.Status { return c.s.status() }
 
 // Service implements admin.Control.
 func (c control) Service(name string) (admin.Service, error) {
-	g := c.s.current.Load()
+	g, number := c.s.look()
 	if g.services[name] == nil {
 		return admin.Service{}, admin.ErrNotFound
 	}
-	return c.s.describe(g, name), nil
+	d := c.s.describe(g, name)
+	d.Number = number
+	return d, nil
 }
 
 // SetWeights implements admin.Control.
@@ -47,12 +49,18 @@ func (c control) Steer(ctx context.Context, service string, o admin.Order, ch ad
 
 // Reload implements admin.Control.
 func (c control) Reload(ctx context.Context, confirm time.Duration, ch admin.Change) (admin.ReloadResult, error) {
+	if c.s.upgrading.Load() {
+		return admin.ReloadResult{}, busy()
+	}
 	result, err := c.s.reload(ctx, order{trigger: "admin", match: ch.Match, confirm: confirm, by: ch.By})
 	return c.reloaded(result, err)
 }
 
 // ConfirmReload implements admin.Control.
 func (c control) ConfirmReload(ch admin.Change) (admin.ReloadResult, error) {
+	if c.s.upgrading.Load() {
+		return admin.ReloadResult{}, busy()
+	}
 	if err := c.s.confirm(ch.Match); err != nil {
 		return admin.ReloadResult{}, err
 	}
@@ -61,6 +69,9 @@ func (c control) ConfirmReload(ch admin.Change) (admin.ReloadResult, error) {
 
 // RevertReload implements admin.Control.
 func (c control) RevertReload(ctx context.Context, ch admin.Change) (admin.ReloadResult, error) {
+	if c.s.upgrading.Load() {
+		return admin.ReloadResult{}, busy()
+	}
 	result, err := c.s.takeBack(ctx, ch.Match)
 	return c.reloaded(result, err)
 }
@@ -132,7 +143,7 @@ func (c control) Certificates() []admin.Certificate {
 // Ready implements admin.Control.
 func (c control) Ready() []admin.Check {
 	g := c.s.current.Load()
-	stopping := c.s.stopping.Load()
+	stopping := c.s.stopping.Load() && !c.s.handed.Load() // whoever asks next asks the process that is ready
 	checks := []admin.Check{
 		{Name: "config", OK: g != nil},
 		{Name: "listeners", OK: g != nil && !stopping},

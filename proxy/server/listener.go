@@ -64,7 +64,7 @@ func (s *Server) openListener(plan listenerPlan, from *listener) (*listener, err
 	var err error
 	if from != nil {
 		socket = from.socket
-	} else if socket, err = net.Listen("tcp", c.Address); err != nil {
+	} else if socket, err = s.listen(&c); err != nil {
 		return nil, fmt.Errorf("open listener %s: %w", c.Name, err)
 	}
 	_, port, err := net.SplitHostPort(socket.Addr().String())

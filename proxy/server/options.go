@@ -3,6 +3,8 @@ package server
 import (
 	"io"
 	"time"
+
+	"github.com/valor-ivx/weir/proxy/handover"
 )
 
 // Options are what the command line decides.
@@ -11,9 +13,16 @@ type Options struct {
 	PIDFile      string // written once the edge is ready; empty: none
 	Version      string
 	DrainTimeout time.Duration // how long requests in flight may take after TERM; 0: for ever
-	Stdout       io.Writer
-	Stderr       io.Writer
-	Ready        func(*Server) // called once, when every listener accepts; may be nil
+	// Inherited are sockets from outside, which listeners and the admin API take before they bind their own; nil: none.
+	Inherited *handover.Inheritance
+	// Notify is whom to tell that the edge is ready; empty: nobody.
+	Notify handover.Notifier
+	// Command starts this program anew as it was started, for an upgrade; nil: there is none. UpgradeTimeout is how long that may take until it could serve.
+	Command        []string
+	UpgradeTimeout time.Duration
+	Stdout         io.Writer
+	Stderr         io.Writer
+	Ready          func(*Server) // called once, when every listener accepts; may be nil
 }
 
 // Exit codes of Run, as contract.md fixes them.

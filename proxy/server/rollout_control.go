@@ -64,7 +64,7 @@ func (c control) StartRollout(_ context.Context, name string, q admin.RolloutReq
 	s.republish()
 	s.begin(name, m)
 	s.tellRollout(name, &state)
-	return before, s.describe(s.current.Load(), name), nil
+	return before, s.seen(name), nil
 }
 
 var errMarked = errors.New("a group of the service drains or is evicted: weights are then not what clients are dealt by")
@@ -77,8 +77,10 @@ func refusedRollout(err error) error {
 // writable is a service that a write may change, as it is now. Under Server.mu.
 func (s *Server) writable(g *generation, name string, c admin.Change) (before admin.Service, err error) {
 	switch {
-	case s.stopping.Load():
+	case s.stopping.Load() && !s.handed.Load():
 		return before, admin.ErrStopping
+	case s.upgrading.Load():
+		return before, busy()
 	case g.services[name] == nil:
 		return before, admin.ErrNotFound
 	}
@@ -157,7 +159,7 @@ func (c control) TellRollout(_ context.Context, name string, cmd admin.RolloutCo
 	if err != nil { // it is over all the same, and that is what was asked for
 		s.log.Error("end of a rollout not stored", zap.String(observe.KeyService, name), observe.Err(err))
 	}
-	return before, s.describe(s.current.Load(), name), nil
+	return before, s.seen(name), nil
 }
 
 // rolloutAfter is what is stored of a service's rollout beside weights that an operator sets: who types weights means them, so one under way is over. Under Server.mu.

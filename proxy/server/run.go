@@ -18,13 +18,17 @@ import (
 
 // Run serves until ctx ends, a stop signal or a stop by the admin API, and returns the exit code. It prints why it could not start.
 //
-// TERM and INT drain until the deadline, QUIT drains without one, a second of any of them ends at once. HUP reloads, USR1 reopens logs.
+// TERM and INT drain until the deadline, QUIT drains without one, a second of any of them ends at once. HUP reloads, USR1 reopens logs, USR2 upgrades.
 func Run(ctx context.Context, o Options, signals <-chan os.Signal) int {
 	s, err := start(o)
 	if err != nil {
 		for _, line := range lines(err) {
 			_, _ = fmt.Fprintln(o.Stderr, line)
 		}
+		if p := o.Inherited.Predecessor(); p != nil {
+			p.Refuse(lines(err))
+		}
+		o.Inherited.Close()
 		return exitFailed
 	}
 	s.logMemoryLimit()
@@ -35,13 +39,12 @@ func Run(ctx context.Context, o Options, signals <-chan os.Signal) int {
 	mode := s.wait(ctx, signals)
 	s.stopping.Store(true)
 	s.end()
+	s.awaitUpgrade()
 	<-reloaded
 	s.forgetUnconfirmed()
 	s.watcher.close()
 	clean := s.drain(ctx, signals, mode)
-	if s.options.PIDFile != "" {
-		_ = os.Remove(s.options.PIDFile) // a successor may have replaced or removed it
-	}
+	s.removePID()
 	if !clean && mode != admin.StopNow {
 		return exitExpired
 	}
@@ -58,6 +61,8 @@ func (s *Server) wait(ctx context.Context, signals <-chan os.Signal) admin.StopM
 			return admin.StopGracefully
 		case mode := <-s.stops:
 			return mode
+		case <-s.replaced:
+			return admin.StopGracefully
 		case <-housekeeping.C:
 			s.keepHouse()
 		case sig := <-signals:
@@ -71,6 +76,8 @@ func (s *Server) wait(ctx context.Context, signals <-chan os.Signal) admin.StopM
 				if err := s.reopenLogs(); err != nil {
 					s.log.Error("reopen logs", observe.Err(err))
 				}
+			case syscall.SIGUSR2:
+				s.orders.Go(func() { _, _ = s.upgrade(ctx, "signal") }) // it says in the log what came of it
 			case syscall.SIGTERM, syscall.SIGINT:
 				return admin.StopGracefully
 			case syscall.SIGQUIT:
@@ -143,21 +150,7 @@ func (s *Server) reopenLogs() error {
 // last. It reports whether everything ended on its own.
 func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin.StopMode) bool {
 	s.log.Info("stopping", zap.String("weir.mode", mode.String()))
-	s.mu.Lock() // a reload under way ends first; later ones see stopping
-	if a := s.acme.Load(); a != nil {
-		a.Close() // before its listeners: where nobody listens it would itself
-	}
-	for _, l := range s.listeners { // before anybody can tell that it ends: an answer from now on must not lead its client to a port that will be shut
-		if l.quic != nil {
-			s.proxy.Withdraw(l.quic.alternative)
-		}
-	}
-	for _, l := range s.listeners {
-		_ = l.close() // a socket that cannot be closed is closed by the end of the process
-		l.abandon()
-	}
-	s.stopQUIC()
-	s.mu.Unlock()
+	left := s.leave()
 	limit, cancel := s.deadline(mode)
 	defer cancel()
 	go func() { // ends with limit
@@ -176,7 +169,7 @@ func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin
 			}
 		}
 	}()
-	clean := s.proxy.Shutdown(limit)
+	clean := s.empty(limit)
 	cancel()
 	s.keepRollouts()
 	s.incidents.writers.Wait()
@@ -195,7 +188,7 @@ func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin
 	s.stapler.Close()
 	s.registry.Close()
 	s.turns.close()
-	s.closeAdmin(ctx)
+	left(ctx)
 	s.log.Info("stopped", zap.Bool("weir.clean", clean))
 	_ = s.logs.Load().closeBut(nil)
 	return clean

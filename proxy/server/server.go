@@ -62,13 +62,21 @@ type Server struct {
 	acme      atomic.Pointer[acme] // nil: none; written by apply, read by the data path and the admin API
 	exporting sync.Mutex           // one export of certificates' metrics at a time, so that none overwrites a newer one
 
-	logs     atomic.Pointer[logs] // written by apply; read by the logger
-	stopping atomic.Bool          // set once, when the process begins to end
-	ending   context.Context      // ends with the call of end, at the same moment
-	end      context.CancelFunc
-	stops    chan admin.StopMode // from the admin API to Run
-	hangups  chan struct{}       // SIGHUPs, from Run's loop to the reloader; capacity 1
-	watcher  *watcher
+	logs      atomic.Pointer[logs] // written by apply; read by the logger
+	upgrading atomic.Bool          // from the beginning of an upgrade to its end, or the process's
+	upgrades  [2]uint64            // done and failed, of the whole line of processes; whoever has set upgrading may change them
+	handed    atomic.Bool          // set once: another process has taken over
+	replaced  chan struct{}        // closed then
+	orders    sync.WaitGroup       // upgrades that signals have asked for
+	control   net.Listener         // the admin API's
+	foreign   bool                 // control is a unix socket that somebody else removes
+	waits     bool                 // listeners do not accept yet: the process before this one does. Under mu
+	stopping  atomic.Bool          // set once, when the process begins to end
+	ending    context.Context      // ends with the call of end, at the same moment
+	end       context.CancelFunc
+	stops     chan admin.StopMode // from the admin API to Run
+	hangups   chan struct{}       // SIGHUPs, from Run's loop to the reloader; capacity 1
+	watcher   *watcher
 
 	// targets holds the metric handles of upstream targets, for the registry's events, which come with the registry's lock held.
 	targets targetMetrics
@@ -97,6 +105,7 @@ type Server struct {
 	aside     string       // why the overlay file was set aside at start; never written after
 
 	current atomic.Pointer[generation] // what is in force; written under mu
+	looks   atomic.Uint64              // at it, for the admin API
 	attempt atomic.Pointer[admin.ReloadAttempt]
 }
 
@@ -132,7 +141,7 @@ func start(o Options) (s *Server, err error) {
 	}
 	s = &Server{
 		options: o, started: time.Now(), level: zap.NewAtomicLevelAt(level(cfg.Log.Level)),
-		certs: edgetls.NewManager(), stops: make(chan admin.StopMode, 2), hangups: make(chan struct{}, 1),
+		certs: edgetls.NewManager(), stops: make(chan admin.StopMode, 2), hangups: make(chan struct{}, 1), replaced: make(chan struct{}), waits: o.Inherited.Predecessor() != nil,
 		limits: limit.NewRegistry(limit.DefaultKeys), crowd: crowd{most: connectionsFor(openFilesLimit())},
 		http2: new(http2.Counters), http3: new(http3.Counters), logins: auth.NewWork(loginsAtATime()),
 		indexes: map[string]int{}, counters: map[string]*serviceCounters{}, failures: new(observe.Failures), taps: new(observe.Taps),
@@ -153,37 +162,52 @@ func start(o Options) (s *Server, err error) {
 	if err = s.openOwn(cfg); err != nil {
 		return s, err
 	}
-	s.overlay = overlayFile{filepath.Join(cfg.Admin.StateDir, "overlay.json")}
-	var unreadable error
-	if s.runtime, unreadable = s.overlay.load(); unreadable != nil {
-		if err = s.overlay.setAside(); err != nil {
-			return s, errors.Join(unreadable, err)
-		}
-		s.aside = fmt.Sprintf("the runtime overlay was set aside as %s, the file's weights are in force: %v", s.overlay.asidePath(), unreadable)
+	if err = s.openOverlay(cfg); err != nil {
+		return s, err
 	}
 	s.registry = upstream.NewRegistry(upstream.Options{Logger: s.log, Events: s.targets.events()})
 	s.proxy = proxy.New(proxy.Options{Logger: s.log, Now: s.registry.Now, Challenge: s.answerChallenge, Certificates: s.certs.Store, Suspected: s.suspected, Failures: s.failures, Taps: s.taps}, nil)
-	control, err := s.openAdmin(cfg)
-	if err != nil {
+	if err = s.openAdmin(cfg); err != nil {
 		return s, err
 	}
 	if _, err = s.apply(context.Background(), cfg, "start"); err != nil {
-		_ = control.Close()
+		return s, err
+	}
+	if err = s.strangers(); err != nil {
+		return s, err
+	}
+	if err = s.succeed(); err != nil {
+		return s, err
+	}
+	// Before the admin API says that weir is ready: whoever waits for that may read the file next.
+	if err = s.writePID(); err != nil {
 		return s, err
 	}
 	s.resumeRollouts()
-	// Before the admin API says that weir is ready: whoever waits for that may read the file next.
-	if err = s.writePID(); err != nil {
-		_ = control.Close()
-		return s, err
-	}
 	if s.aside != "" {
-		s.log.Error("runtime overlay set aside: the file's weights are in force", observe.Err(unreadable))
+		s.log.Error(s.aside)
 	}
 	s.watcher = newWatcher(s.log)
 	s.watcher.watch(cfg.Files, seen)
-	s.serveAdmin(control)
+	s.begun()
 	return s, nil
+}
+
+// openOverlay reads what operators have set. What cannot be understood is set aside, unless another process lives by it.
+func (s *Server) openOverlay(cfg *configs.Config) error {
+	s.overlay = overlayFile{filepath.Join(cfg.Admin.StateDir, "overlay.json")}
+	var unreadable error
+	if s.runtime, unreadable = s.overlay.load(); unreadable == nil {
+		return nil
+	}
+	if s.options.Inherited.Predecessor() != nil {
+		return unreadable
+	}
+	if err := s.overlay.setAside(); err != nil {
+		return errors.Join(unreadable, err)
+	}
+	s.aside = fmt.Sprintf("the runtime overlay was set aside as %s, the file's weights are in force: %v", s.overlay.asidePath(), unreadable)
+	return nil
 }
 
 // openOwn opens what is the process's own, whatever a reload says.
@@ -198,23 +222,15 @@ func (s *Server) openOwn(cfg *configs.Config) (err error) {
 	return nil
 }
 
-// openAdmin makes the admin API and binds its listener.
-func (s *Server) openAdmin(cfg *configs.Config) (net.Listener, error) {
-	var err error
+// openAdmin makes the admin API and opens its listener.
+func (s *Server) openAdmin(cfg *configs.Config) (err error) {
 	s.audit = observe.NewAudit(auditOutput{s})
 	s.admin, err = admin.New(admin.Options{Control: control{s}, Log: s.log, Audit: s.audit, Metrics: s.metrics.Handler(), Token: cfg.Admin.Token.Reveal()})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	a := cfg.Admin.Address
-	if a.Network == "unix" {
-		removeStaleSocket(a.Address)
-	}
-	l, err := net.Listen(a.Network, a.Address)
-	if err != nil {
-		return nil, fmt.Errorf("open admin address: %w", err)
-	}
-	return l, nil
+	s.control, err = s.listenAdmin(cfg.Admin.Address)
+	return err
 }
 
 // removeStaleSocket removes a unix socket that nobody answers on, as a killed predecessor leaves it.
@@ -231,9 +247,9 @@ func removeStaleSocket(path string) {
 }
 
 // serveAdmin's goroutine ends when the admin server is shut down, at the very end of the process.
-func (s *Server) serveAdmin(l net.Listener) {
+func (s *Server) serveAdmin() {
 	go func() {
-		if err := s.admin.Serve(l); err != nil {
+		if err := s.admin.Serve(s.control); err != nil {
 			s.log.Error("admin API ended", observe.Err(err))
 		}
 	}()
@@ -242,6 +258,10 @@ func (s *Server) serveAdmin(l net.Listener) {
 // release closes what start opened, when it did not come to the end.
 func (s *Server) release() {
 	s.end()
+	if s.control != nil {
+		_ = s.control.Close()
+	}
+	s.options.Inherited.Close()
 	for _, r := range s.rollouts.all() {
 		r.runner.Close()
 	}

@@ -39,7 +39,7 @@ func binaries(t *testing.T) string {
 	return built.dir
 }
 
-// built is what binaries has built; TestMain removes it.
+// built is what binaries has built; TestMain removes it, and what make install laid out.
 var built struct {
 	once sync.Once
 	dir  string
@@ -48,6 +48,9 @@ var built struct {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	if laid.dir != "" {
+		_ = os.RemoveAll(laid.dir)
+	}
 	if built.dir != "" {
 		_ = os.RemoveAll(built.dir)
 	}

@@ -124,6 +124,12 @@ func (c *Client) Stop(ctx context.Context, mode admin.StopMode) (admin.StopResul
 	return s, c.do(ctx, call{method: http.MethodPost, path: path}, &s)
 }
 
+// Upgrade waits until a new process of weir serves in the old one's place, or could not.
+func (c *Client) Upgrade(ctx context.Context) (admin.UpgradeResult, error) {
+	var u admin.UpgradeResult
+	return u, c.do(ctx, call{method: http.MethodPost, path: "/v1/upgrade"}, &u)
+}
+
 // WaitGone waits until the process pid no longer answers at the address: nobody does, or, where a supervisor
 // starts the next one at once, another process does. It asks five times a second.
 func (c *Client) WaitGone(ctx context.Context, pid int) error {

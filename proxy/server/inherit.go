@@ -1,0 +1,108 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/valor-ivx/weir/configs"
+)
+
+// adminName is what the admin API's socket is called where sockets come from outside.
+const adminName = "admin"
+
+// legacy is what the process before this one leaves in its last word, beside what it keeps in the state folder.
+type legacy struct {
+	// Upgrades and Failures are how many there have been since the first process of the line.
+	Upgrades uint64 `json:"upgrades"`
+	Failures uint64 `json:"failures"`
+}
+
+// listen is the inherited socket for a listener, or a new one.
+func (s *Server) listen(c *configs.Listener) (net.Listener, error) {
+	if l, _ := s.options.Inherited.Listener("tcp", c.Name, c.Address); l != nil {
+		return l, nil
+	}
+	return net.Listen("tcp", c.Address)
+}
+
+// listenAdmin is the same for the admin API.
+func (s *Server) listenAdmin(a configs.AdminAddress) (l net.Listener, err error) {
+	if l, s.foreign = s.options.Inherited.Listener(a.Network, adminName, a.Address); l != nil {
+		return l, nil
+	}
+	if a.Network == "unix" {
+		removeStaleSocket(a.Address)
+	}
+	if l, err = net.Listen(a.Network, a.Address); err != nil {
+		return nil, fmt.Errorf("open admin address: %w", err)
+	}
+	return l, nil
+}
+
+// strangers refuses sockets of systemd's that the file has no use for: whoever configured them expects somebody to answer there. What a process before this one listened on
+// and the file does not name any more is closed, as by a reload.
+func (s *Server) strangers() error {
+	in := s.options.Inherited
+	if left := in.Left(); left != nil && in.Predecessor() == nil {
+		return fmt.Errorf("systemd gives sockets that neither a [[listener]] nor admin.address of %s is at, nor named as: %s", s.options.ConfigPath, strings.Join(left, ", "))
+	}
+	return nil
+}
+
+// succeed waits until the process before lets this one serve, and takes over what it leaves. Nothing of this process has been seen from outside before.
+func (s *Server) succeed() error {
+	p := s.options.Inherited.Predecessor()
+	if p == nil {
+		return nil
+	}
+	text, err := p.Ready(s.options.Version)
+	if err != nil {
+		return err
+	}
+	var left legacy
+	if text != nil {
+		if err := json.Unmarshal(text, &left); err != nil {
+			return fmt.Errorf("read the last state of the process before: %w", err)
+		}
+	}
+	runtime, err := s.overlay.load() // what it has changed since this process read it
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.runtime = runtime
+	s.mu.Unlock()
+	s.upgrades = [2]uint64{left.Upgrades, left.Failures}
+	s.metrics.SetUpgrades(left.Upgrades, left.Failures)
+	return nil
+}
+
+// serve lets every listener accept: those that waited for the process before, which commit does not start.
+func (s *Server) serve() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waits = false
+	for _, l := range s.listeners {
+		l.start()
+	}
+}
+
+// begun is the end of a start: from here on this process is the one that answers.
+func (s *Server) begun() {
+	if s.options.Inherited.Predecessor() != nil {
+		if u, ok := s.control.(*net.UnixListener); ok && !s.foreign {
+			u.SetUnlinkOnClose(true) // it is ours now
+		}
+		s.serve()
+		s.serveAdmin()
+		s.options.Inherited.Serving()
+		s.log.Info("took over from the process before")
+	} else {
+		s.serveAdmin()
+	}
+	s.options.Inherited.Close()
+	s.tell(s.options.Notify.Ready(os.Getpid()))
+}

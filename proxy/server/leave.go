@@ -1,0 +1,94 @@
+package server
+
+import (
+	"context"
+	"time"
+)
+
+// leave makes this process one that nobody new comes to, and gives what ends its admin API: last of all, because it says how the end goes, or at once, because
+// another process answers there.
+func (s *Server) leave() (left func(context.Context)) {
+	s.mu.Lock() // a reload under way ends first; later ones see stopping
+	defer s.mu.Unlock()
+	if a := s.acme.Load(); a != nil {
+		a.Close() // before its listeners: where nobody listens it would itself
+	}
+	if s.handed.Load() {
+		answered := s.handAdminOver()
+		for _, l := range s.listeners {
+			_ = l.close() // the socket lives on in the other process
+		}
+		return func(context.Context) { <-answered }
+	}
+	s.tell(s.options.Notify.Stopping())
+	for _, l := range s.listeners { // before anybody can tell that it ends: an answer from now on must not lead its client to a port that will be shut
+		if l.quic != nil {
+			s.proxy.Withdraw(l.quic.alternative)
+		}
+	}
+	for _, l := range s.listeners {
+		_ = l.close() // a socket that cannot be closed is closed by the end of the process
+		l.abandon()
+	}
+	s.stopQUIC()
+	return s.closeAdmin
+}
+
+// parting is how long connections that rest may go on resting in a process that was replaced: most clients ask again within it, are answered and told to come anew, and have not
+// found a connection closed that they were about to use. No longer than half of the drain.
+const parting = 10 * time.Second
+
+// empty ends what runs on connections, until limit ends, and reports whether everything ended by itself.
+func (s *Server) empty(limit context.Context) bool {
+	if s.handed.Load() {
+		s.proxy.Announce()
+		wait := parting
+		if d := s.options.DrainTimeout; d > 0 {
+			wait = min(wait, d/2)
+		}
+		s.awaitNobody(limit, wait)
+	}
+	for {
+		clean := s.proxy.Shutdown(limit)
+		// A connection that had just been accepted, or was in its handshake, joins the proxy after that.
+		if !clean || s.awaitNobody(limit, lookAgain) {
+			return clean
+		}
+		if limit.Err() != nil {
+			for _, l := range s.listeners {
+				l.abandon()
+			}
+			s.proxy.Shutdown(limit) // those that joined meanwhile
+			return false
+		}
+	}
+}
+
+// lookAgain is how long connections that are on their way to the proxy are waited for before it is told again that the end is near.
+const lookAgain = 20 * time.Millisecond
+
+// awaitNobody waits for the last connection to end, those in handshakes among them, and reports whether it did.
+func (s *Server) awaitNobody(ctx context.Context, most time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	look := time.NewTicker(lookAgain / 4)
+	defer look.Stop()
+	for s.crowd.open.Load() > 0 {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+// awaitUpgrade waits for the end of an upgrade, if one is under way: it has been told that the process stops, or has replaced it by now.
+func (s *Server) awaitUpgrade() {
+	s.orders.Wait()
+	s.reloading.Lock() // an upgrade holds it from its beginning to its end
+	defer s.reloading.Unlock()
+	if s.handed.Load() {
+		s.log.Info("another process serves, this one drains")
+	}
+}

@@ -1,0 +1,191 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/valor-ivx/weir/proxy/admin"
+	"github.com/valor-ivx/weir/proxy/handover"
+	"github.com/valor-ivx/weir/proxy/observe"
+)
+
+// takeOverTimeout is how long a new process may take from the last word of this one to its own: it then has everything, and only begins.
+const takeOverTimeout = 10 * time.Second
+
+// busy refuses what comes during an upgrade, another one too.
+func busy() error {
+	return &admin.BusyError{Detail: "an upgrade is under way: nothing else can be changed until it has ended"}
+}
+
+// upgrade starts the program anew with every socket of this process and returns when the new process serves: this one has then been told to drain. After an error nothing has
+// changed: this process has served all the time, and goes on.
+func (s *Server) upgrade(ctx context.Context, by string) (admin.UpgradeResult, error) {
+	if err := s.upgradable(); err != nil {
+		return admin.UpgradeResult{}, refusedUpgrade(err)
+	}
+	if !s.upgrading.CompareAndSwap(false, true) {
+		return admin.UpgradeResult{}, busy()
+	}
+	s.reloading.Lock() // what changes meanwhile is read after it, here or there
+	defer s.reloading.Unlock()
+	if s.stopping.Load() { // it may have begun to since the question above; from here on it waits for us
+		return admin.UpgradeResult{}, refusedUpgrade(errStopping)
+	}
+	s.log.Info("upgrade begins", zap.String("weir.by", by), zap.Strings("weir.command", s.options.Command))
+	s.tell(s.options.Notify.Reloading("upgrading"))
+	result, err := s.replaceProcess(ctx)
+	if err != nil {
+		s.upgrades[1]++
+		s.metrics.SetUpgrades(s.upgrades[0], s.upgrades[1])
+		s.upgrading.Store(false)
+		s.tell(s.options.Notify.Ready(os.Getpid()))
+		s.log.Error("upgrade failed, this process goes on", observe.Err(err))
+		return result, refusedUpgrade(err)
+	}
+	s.tell(s.options.Notify.Ready(result.PID))
+	s.log.Info("upgraded", zap.Int("weir.pid", result.PID), zap.String("weir.version", result.Version))
+	s.handed.Store(true)
+	s.stopping.Store(true)
+	close(s.replaced)
+	return result, nil
+}
+
+// upgradable says why this process cannot be replaced.
+func (s *Server) upgradable() error {
+	switch {
+	case s.stopping.Load():
+		return errStopping
+	case s.options.Command == nil:
+		return errors.New("this weir runs inside another program: start that one anew")
+	case os.Getpid() == 1:
+		return errors.New("weir is process 1 here, whose end is the end of its container: run the new image in a container of its own and stop this one, as deployments do")
+	}
+	for _, l := range s.current.Load().sockets {
+		if l.quic != nil {
+			return fmt.Errorf("listener %s speaks h3, whose connections cannot be handed over yet", l.config.Name)
+		}
+	}
+	return nil
+}
+
+// refusedUpgrade is why an upgrade was not done, for the admin API: the new process's own words where it had some.
+func refusedUpgrade(err error) error {
+	if errors.Is(err, errStopping) {
+		return admin.ErrStopping
+	}
+	invalid := &admin.InvalidError{Title: "upgrade failed"}
+	var refused *handover.RefusedError
+	if errors.As(err, &refused) {
+		for _, reason := range refused.Reasons {
+			invalid.Details = append(invalid.Details, admin.Detail{Message: reason})
+		}
+		return invalid
+	}
+	invalid.Details = []admin.Detail{{Message: err.Error()}}
+	return invalid
+}
+
+// replaceProcess is the upgrade itself.
+func (s *Server) replaceProcess(ctx context.Context) (result admin.UpgradeResult, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.options.UpgradeTimeout, fmt.Errorf("the new process was not ready within %s (--upgrade-timeout) and was ended", s.options.UpgradeTimeout))
+	defer cancel()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	defer context.AfterFunc(s.ending, func() { stop(errStopping) })()
+	heir, err := handover.Start(ctx, s.options.Command, s.estate())
+	if err != nil {
+		return result, err
+	}
+	version, err := heir.AwaitReady(ctx)
+	if err != nil {
+		return result, err
+	}
+	state := s.freeze()
+	// Not bounded by ctx: from here on the new process may serve any moment, and ending it would cut what it has accepted.
+	taking, cancel := context.WithTimeoutCause(context.Background(), takeOverTimeout, fmt.Errorf("the new process did not take over within %s and was ended", takeOverTimeout))
+	defer cancel()
+	if err := heir.Go(taking, state); err != nil {
+		s.thaw()
+		return result, err
+	}
+	heir.Release()
+	return admin.UpgradeResult{Before: os.Getpid(), PID: heir.PID(), Version: version}, nil
+}
+
+// estate is every socket that this process listens on.
+func (s *Server) estate() (list []handover.Estate) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	add := func(network, name, address string, foreign bool, l any) {
+		if d, ok := l.(handover.Descriptor); ok {
+			list = append(list, handover.Estate{Socket: handover.Socket{Network: network, Name: name, Address: address, Foreign: foreign}, Descriptor: d})
+		}
+	}
+	for _, l := range s.listeners {
+		add("tcp", l.config.Name, l.config.Address, false, l.socket)
+	}
+	a := s.current.Load().plan.config.Admin.Address
+	add(a.Network, adminName, a.Address, s.foreign, s.control)
+	return list
+}
+
+// freeze ends what this process steers, and stores it: the rollouts. From here on one process at most does.
+func (s *Server) freeze() legacy {
+	s.keepRollouts()
+	return legacy{Upgrades: s.upgrades[0] + 1, Failures: s.upgrades[1]}
+}
+
+// thaw goes on after freeze, where the new process did not.
+func (s *Server) thaw() {
+	if err := s.writePID(); err != nil { // it may have written its own
+		s.log.Error("pid file", observe.Err(err))
+	}
+	s.resumeRollouts()
+}
+
+// handAdminOver closes the admin API, whose socket the new process has, as soon as it has answered what it was asked. Ends with the API.
+func (s *Server) handAdminOver() (done <-chan struct{}) {
+	if u, ok := s.control.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		ctx, cancel := context.WithTimeout(context.Background(), takeOverTimeout)
+		defer cancel()
+		if s.admin.Shutdown(ctx) != nil {
+			_ = s.admin.Close()
+		}
+	}()
+	return ended
+}
+
+// removePID removes the pid file unless it names another process by now.
+func (s *Server) removePID() {
+	if s.options.PIDFile == "" {
+		return
+	}
+	text, err := os.ReadFile(s.options.PIDFile)
+	if err == nil && strings.TrimSpace(string(text)) == strconv.Itoa(os.Getpid()) {
+		_ = os.Remove(s.options.PIDFile) // somebody else may have removed it
+	}
+}
+
+func (s *Server) tell(err error) {
+	if err != nil {
+		s.log.Warn("systemd was not told", observe.Err(err))
+	}
+}
+
+// Upgrade implements admin.Control.
+func (c control) Upgrade(ctx context.Context, ch admin.Change) (admin.UpgradeResult, error) {
+	return c.s.upgrade(ctx, ch.By)
+}
