@@ -26,6 +26,7 @@ var contract = []struct {
 	{"weir_cluster_up", "gauge", nil},
 	{"weir_config_last_reload_successful", "gauge", nil},
 	{"weir_config_reloads_total", "counter", []string{"result"}},
+	{"weir_config_reverts_total", "counter", []string{"result"}},
 	{"weir_connections", "gauge", []string{"listener", "state"}},
 	{"weir_connections_accepted_total", "counter", []string{"listener"}},
 	{"weir_connections_evicted_total", "counter", []string{"listener"}},

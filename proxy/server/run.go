@@ -41,6 +41,7 @@ func Run(ctx context.Context, o Options, signals <-chan os.Signal) int {
 	s.end()
 	s.awaitUpgrade()
 	<-reloaded
+	s.forgetUnconfirmed()
 	s.watcher.close()
 	clean := s.drain(ctx, signals, mode)
 	s.removePID()
