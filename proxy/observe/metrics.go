@@ -68,6 +68,7 @@ type Metrics struct {
 	logs        logCounters
 	cluster     *clusterVecs
 	overflow    overflow
+	traces      *traceCollector
 	upgrades    *upgrades
 	listeners   *listenerCollector
 
@@ -127,6 +128,7 @@ func NewMetrics(b Build) *Metrics {
 		listeners: newListenerCollector(),
 		cluster:   newClusterVecs(),
 		overflow:  newOverflow(),
+		traces:    newTraceCollector(),
 		upgrades:  newUpgrades(),
 		routes:    map[RouteKey]*Route{},
 		groups:    map[GroupKey]*Group{},
@@ -170,7 +172,7 @@ func (m *Metrics) register(b Build) {
 	m.registry.MustRegister(m.guards, m.concurrency)
 	m.registry.MustRegister(m.queue.collectors()...)
 	m.registry.MustRegister(m.rollout.collectors()...)
-	m.registry.MustRegister(m.onDemand, m.csp.total, m.waf, m.pauses, m.shadow, m.upgrades)
+	m.registry.MustRegister(m.onDemand, m.csp.total, m.waf, m.pauses, m.shadow, m.traces, m.upgrades)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
 	families := []series.Family{m.requests, m.duration, m.queue.wait, m.cluster.duration, m.overflow.total}
