@@ -113,12 +113,17 @@ func (sh *shell) reopenLogs(ctx context.Context, a access) error {
 	return nil
 }
 
+// defaultHealthWait is how long a weir that does not answer is asked: less than the 30 s after which Docker gives a check up without a word.
+const defaultHealthWait = 5 * time.Second
+
 func (sh *shell) healthcheckVerb() *cobra.Command {
 	var a access
 	cmd := &cobra.Command{
 		Use:   "healthcheck",
 		Short: "Exit 0 when the running weir is ready for traffic, 1 otherwise (for a container's HEALTHCHECK)",
-		Args:  cobra.NoArgs,
+		Long: "Exit 0 when the running weir is ready for traffic (a configuration in force, every listener accepting, not stopping), 1 when it is not, does not answer or is not there. " +
+			"Prints each check with its reason; where a token is needed and none is given, one word. WEIR_ADMIN says where to ask.",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.client(sh)
 			if err != nil {
@@ -135,6 +140,6 @@ func (sh *shell) healthcheckVerb() *cobra.Command {
 			return nil
 		},
 	}
-	a.flags(cmd.Flags())
+	a.flagsWithin(cmd.Flags(), defaultHealthWait)
 	return cmd
 }

@@ -1,10 +1,12 @@
 package observe
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,10 +34,10 @@ const (
 	ReloadUnchanged Result = "unchanged"
 )
 
-// Certificate is one served certificate, for the expiry metric.
+// Certificate is one served certificate, for the metrics of its lifetime.
 type Certificate struct {
-	Subject  string // first DNS name, else the common name
-	NotAfter time.Time
+	Subject             string // first DNS name, else the common name
+	NotBefore, NotAfter time.Time
 }
 
 // Metrics owns the registry and every series of the edge. There is one per process; it outlives reloads and starts no goroutine.
@@ -62,9 +64,11 @@ type Metrics struct {
 	reloads     map[Result]prometheus.Counter // read-only after NewMetrics
 	incidents   [2]prometheus.Counter         // kept, failed
 	lastGood    prometheus.Gauge
+	notBefore   *prometheus.GaugeVec
 	notAfter    *prometheus.GaugeVec
 	logs        logCounters
 	cluster     *clusterVecs
+	overflow    overflow
 	traces      *traceCollector
 	upgrades    *upgrades
 	listeners   *listenerCollector
@@ -81,6 +85,7 @@ type Metrics struct {
 	queues   map[string]*Queue
 	rollouts map[string]*Rollout
 	subjects []string // of the certificates exported
+	leftOut  int      // and how many are not
 	watches  int      // calls of Watch that have not ended
 }
 
@@ -116,6 +121,10 @@ func NewMetrics(b Build) *Metrics {
 			Name: "weir_config_last_reload_successful",
 			Help: "1 when the last reload took the file, 0 when it was refused and the configuration before it stays in force.",
 		}),
+		notBefore: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "weir_tls_certificate_not_before_timestamp_seconds",
+			Help: "When the certificate of which not_after tells began to be valid, in Unix time: how much of a lifetime is left says more than how many days, where lifetimes are 6 days or 90.",
+		}, []string{"subject"}),
 		notAfter: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "weir_tls_certificate_not_after_timestamp_seconds",
 			Help: "When the certificate expires, in Unix time; of several with one subject the earliest.",
@@ -123,6 +132,7 @@ func NewMetrics(b Build) *Metrics {
 		logs:      newLogCounters(),
 		listeners: newListenerCollector(),
 		cluster:   newClusterVecs(),
+		overflow:  newOverflow(),
 		traces:    newTraceCollector(),
 		upgrades:  newUpgrades(),
 		routes:    map[RouteKey]*Route{},
@@ -159,7 +169,7 @@ func (m *Metrics) register(b Build) {
 	}, []string{"version", "revision", "goversion"})
 	info.WithLabelValues(b.Version, b.Revision, b.GoVersion).Set(1)
 
-	m.registry.MustRegister(m.group.share, m.lastGood, m.notAfter, m.listeners, m.http2, m.http3, reloads, incidents, info)
+	m.registry.MustRegister(m.group.share, m.lastGood, m.notBefore, m.notAfter, m.listeners, m.http2, m.http3, reloads, incidents, info)
 	m.registry.MustRegister(m.logs.collectors()...)
 	m.registry.MustRegister(m.cluster.collectors()...)
 	m.registry.MustRegister(m.upstream.collectors()...)
@@ -170,7 +180,7 @@ func (m *Metrics) register(b Build) {
 	m.registry.MustRegister(m.onDemand, m.csp.total, m.waf, m.pauses, m.shadow, m.traces, m.upgrades)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
-	families := []series.Family{m.requests, m.duration, m.queue.wait, m.cluster.duration}
+	families := []series.Family{m.requests, m.duration, m.queue.wait, m.cluster.duration, m.overflow.total}
 	m.exposition = series.New(m.registry, append(families, m.group.families()...)...)
 }
 
@@ -198,23 +208,44 @@ func (m *Metrics) Reload(r Result) error {
 	return nil
 }
 
-// SetCertificates replaces the whole set of certificate expiries.
+// SetCertificates replaces the whole set of certificate lifetimes.
 func (m *Metrics) SetCertificates(certs []Certificate) {
-	earliest := make(map[string]time.Time, len(certs))
+	earliest := make(map[string]Certificate, len(certs))
 	for _, c := range certs {
-		if t, ok := earliest[c.Subject]; !ok || c.NotAfter.Before(t) {
-			earliest[c.Subject] = c.NotAfter
+		if e, ok := earliest[c.Subject]; !ok || c.NotAfter.Before(e.NotAfter) {
+			earliest[c.Subject] = c
 		}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for subject, t := range earliest {
-		m.notAfter.WithLabelValues(subject).Set(float64(t.Unix()))
+	m.leaveOutLocked(earliest)
+	for subject, c := range earliest {
+		m.notBefore.WithLabelValues(subject).Set(float64(c.NotBefore.Unix()))
+		m.notAfter.WithLabelValues(subject).Set(float64(c.NotAfter.Unix()))
 	}
 	for _, subject := range m.subjects { // set first, delete after: a scrape in between sees no gap
 		if _, ok := earliest[subject]; !ok {
+			m.notBefore.DeleteLabelValues(subject)
 			m.notAfter.DeleteLabelValues(subject)
 		}
 	}
 	m.subjects = slices.Collect(maps.Keys(earliest))
+}
+
+// leaveOutLocked takes those that expire last out of certs where there are more than may be. Caller holds Metrics.mu.
+func (m *Metrics) leaveOutLocked(certs map[string]Certificate) {
+	out := max(0, len(certs)-mostSubjects)
+	for range out - m.leftOut { // as many more as last time
+		m.overflow.certificates.Inc()
+	}
+	m.leftOut = out
+	if out == 0 {
+		return
+	}
+	subjects := slices.SortedFunc(maps.Keys(certs), func(a, b string) int {
+		return cmp.Or(certs[a].NotAfter.Compare(certs[b].NotAfter), strings.Compare(a, b))
+	})
+	for _, s := range subjects[mostSubjects:] {
+		delete(certs, s)
+	}
 }

@@ -128,6 +128,9 @@ func (c control) Ready() []admin.Check {
 		checks[0].Detail = fmt.Sprintf("generation %d", g.number)
 		checks[1].Detail = fmt.Sprintf("%d open", len(g.sockets))
 	}
+	if !c.s.handed.Load() { // its listeners are another process's
+		explainReadiness(checks, g, stopping)
+	}
 	return checks
 }
 

@@ -82,7 +82,7 @@ func source(t *testing.T, prometheus bool) []byte {
 	if prometheus {
 		text += "components: [" + rel("components/prometheus") + "]\n"
 	}
-	write(t, filepath.Join(dir, "kustomization.yaml"), text+"labels: [{ pairs: { app.kubernetes.io/part-of: weir }, includeTemplates: true }]\n")
+	writeFile(t, filepath.Join(dir, "kustomization.yaml"), text+"labels: [{ pairs: { app.kubernetes.io/part-of: weir }, includeTemplates: true }]\n")
 	return kustomize(t, dir)
 }
 
@@ -207,7 +207,7 @@ func TestChartIsGenerated(t *testing.T) {
 	}
 	for name, text := range want {
 		if *update {
-			write(t, filepath.Join(chartDir, name), text)
+			writeFile(t, filepath.Join(chartDir, name), text)
 		} else if b, err := os.ReadFile(filepath.Join(chartDir, name)); err != nil || string(b) != text {
 			t.Errorf("%s is not what the base is (go test -run Chart -update .): %v", name, err)
 		}
@@ -317,7 +317,7 @@ func TestChartEqualsBase(t *testing.T) {
 	on := object{"serviceMonitor": object{"enabled": true}, "requestsPerSecond": object{"enabled": true}}
 	for prometheus, set := range map[bool]object{false: {}, true: on} {
 		want, got := objects(t, source(t, prometheus)), objects(t, render(t, set))
-		decode(t, render(t, set)) // strictly
+		manifests(t, render(t, set)) // strictly
 		if len(want) != len(got) || len(got) < 15 {
 			t.Errorf("%d objects, the base has %d", len(got), len(want))
 			continue

@@ -131,7 +131,7 @@ func pod(t *testing.T, c *cluster, w workload, container corev1.Container) strin
 		case v.ConfigMap != nil:
 			j := slices.IndexFunc(c.configs, func(have corev1.ConfigMap) bool { return have.Name == v.ConfigMap.Name })
 			for name, text := range c.configs[j].Data {
-				write(t, filepath.Join(to, name), text)
+				writeFile(t, filepath.Join(to, name), text)
 			}
 		case v.Secret != nil && v.Secret.SecretName == "weir-tls": // cert-manager's, made by another hand
 			if out, err := exec.Command(filepath.Join(binaries(t), "weir"), "certs", "local", "--out", record+"/tls", "x.example").CombinedOutput(); err != nil {
@@ -141,8 +141,8 @@ func pod(t *testing.T, c *cluster, w workload, container corev1.Container) strin
 			if err != nil {
 				t.Fatal(err)
 			}
-			write(t, filepath.Join(to, "tls.crt"), string(pair))
-			write(t, filepath.Join(to, "tls.key"), string(pair))
+			writeFile(t, filepath.Join(to, "tls.crt"), string(pair))
+			writeFile(t, filepath.Join(to, "tls.key"), string(pair))
 		case v.Secret != nil:
 			copyTree(t, filepath.Join(record, "secrets", v.Secret.SecretName)+"/.", to)
 			if out, err := exec.Command("chmod", "-R", "a+rX", to).CombinedOutput(); err != nil {
@@ -157,7 +157,7 @@ func pod(t *testing.T, c *cluster, w workload, container corev1.Container) strin
 	return dir
 }
 
-func write(t *testing.T, file, text string) {
+func writeFile(t *testing.T, file, text string) {
 	t.Helper()
 	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o644)); err != nil {
 		t.Fatal(err)
@@ -190,7 +190,7 @@ func TestKubernetesPrograms(t *testing.T) {
 			}
 			main := w.pod.Spec.Containers[0]
 			s, dir := asService(w, main), pod(t, c, w, main)
-			write(t, filepath.Join(dir, "etc/hosts"), "127.0.0.1 localhost\n")
+			writeFile(t, filepath.Join(dir, "etc/hosts"), "127.0.0.1 localhost\n")
 			if main.Name == "weir" {
 				web := w.pod.Spec.InitContainers[0]
 				copyTree(t, filepath.Join(binaries(t), "valor-api"), filepath.Join(dir, "usr/bin/valor-api"))
@@ -224,7 +224,7 @@ func TestKubernetesProbes(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	socket := filepath.Join(dir, "s")
-	write(t, filepath.Join(dir, "weir.toml"), "[admin]\naddress = \"unix://"+socket+"\"\nstate_dir = \""+dir+"/state\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n[[route]]\nservice = \"api\"\n"+
+	writeFile(t, filepath.Join(dir, "weir.toml"), "[admin]\naddress = \"unix://"+socket+"\"\nstate_dir = \""+dir+"/state\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n[[route]]\nservice = \"api\"\n"+
 		"[service.api.group.blue]\ntargets = [\"127.0.0.1:9\"]\n")
 	background(t, exec.Command(filepath.Join(binaries(t), "weir"), "run", "-c", filepath.Join(dir, "weir.toml")), "configuration in force")
 	api := exec.Command(filepath.Join(binaries(t), "valor-api"))

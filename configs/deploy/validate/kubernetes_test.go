@@ -70,7 +70,7 @@ var overlays = []string{"staging", "production"}
 // overlay builds one as kubectl apply -k does.
 func overlay(t *testing.T, name string) *cluster {
 	t.Helper()
-	return decode(t, kustomize(t, filepath.Join(kubernetesDir, "overlays", name)))
+	return manifests(t, kustomize(t, filepath.Join(kubernetesDir, "overlays", name)))
 }
 
 func kustomize(t *testing.T, dir string) []byte {
@@ -86,11 +86,11 @@ func kustomize(t *testing.T, dir string) []byte {
 	return text
 }
 
-// decode reads manifests into the types of the API, in which a key that does not exist, or twice, or of another type, is an error.
-func decode(t *testing.T, manifests []byte) *cluster {
+// manifests reads manifests into the types of the API, in which a key that does not exist, or twice, or of another type, is an error.
+func manifests(t *testing.T, text []byte) *cluster {
 	t.Helper()
 	c := new(cluster)
-	for _, doc := range documents(manifests) {
+	for _, doc := range documents(text) {
 		var kind metav1.TypeMeta
 		if err := yaml.Unmarshal(doc, &kind); err != nil {
 			t.Fatalf("%v\n%s", err, doc)

@@ -14,12 +14,13 @@ import (
 )
 
 // systemctl is as much of systemd as deploy.sh uses, with real processes: a unit's program is stopped by TERM, waited for, and started again.
-const systemctl = `#!/bin/sh
-set -eu
+const systemctl = `set -eu
+# A process that has ended and that nobody has asked about has ended all the same: its parent may be one that never asks.
+alive() { [ -e "/proc/$1/status" ] && ! grep -q '^State:.Z' "/proc/$1/status"; }
 colour=${2#valor-api@} colour=${colour%.service}
-if [ "$1" = --quiet ]; then colour=${3#valor-api@} colour=${colour%.service} && [ -e "$UNITS/$colour.pid" ] && kill -0 "$(cat "$UNITS/$colour.pid")"; exit; fi
+if [ "$1" = --quiet ]; then colour=${3#valor-api@} colour=${colour%.service} && [ -e "$UNITS/$colour.pid" ] && alive "$(cat "$UNITS/$colour.pid")"; exit; fi
 echo "$@" >>"$UNITS/record"
-if [ -e "$UNITS/$colour.pid" ]; then pid=$(cat "$UNITS/$colour.pid"); kill -TERM "$pid" 2>/dev/null && tail --pid="$pid" -f /dev/null; fi
+if [ -e "$UNITS/$colour.pid" ]; then pid=$(cat "$UNITS/$colour.pid"); kill -TERM "$pid" 2>/dev/null && while alive "$pid"; do sleep 0.05; done; fi
 . "$UNITS/$colour.env"
 cd "$UNITS"
 VALOR_COLOR=$colour nohup "$UNITS/$colour/valor-api" >>"$UNITS/$colour.log" 2>&1 3>&- &
@@ -91,13 +92,6 @@ func newHost(t *testing.T) *host {
 	return h
 }
 
-func script(t *testing.T, path, text string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // needs ends a test on a machine without the program, unless that is forbidden.
 func needs(t *testing.T, program string) {
 	t.Helper()
@@ -116,7 +110,7 @@ func (h *host) release(tag, does string) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		h.t.Fatal(err)
 	}
-	script(h.t, filepath.Join(dir, "valor-api"), "#!/bin/sh\n"+does+"\n")
+	script(h.t, filepath.Join(dir, "valor-api"), does)
 }
 
 func (h *host) command(name string, args ...string) *exec.Cmd {
