@@ -174,7 +174,11 @@ func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin
 	s.incidents.writers.Wait()
 	s.shadows.close()
 	s.mu.Lock()
+	if s.handed.Load() {
+		s.stopQUIC()
+	}
 	s.awaitQUIC()
+	s.elders.close()
 	for _, pool := range s.current.Load().pools {
 		pool.Release()
 	}

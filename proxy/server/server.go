@@ -65,6 +65,7 @@ type Server struct {
 	logs      atomic.Pointer[logs] // written by apply; read by the logger
 	upgrading atomic.Bool          // from the beginning of an upgrade to its end, or the process's
 	upgrades  [2]uint64            // done and failed, of the whole line of processes; whoever has set upgrading may change them
+	elders    elders               // endpoints of processes before this one
 	handed    atomic.Bool          // set once: another process has taken over
 	replaced  chan struct{}        // closed then
 	orders    sync.WaitGroup       // upgrades that signals have asked for

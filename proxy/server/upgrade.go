@@ -68,11 +68,6 @@ func (s *Server) upgradable() error {
 	case os.Getpid() == 1:
 		return errors.New("weir is process 1 here, whose end is the end of its container: run the new image in a container of its own and stop this one, as deployments do")
 	}
-	for _, l := range s.current.Load().sockets {
-		if l.quic != nil {
-			return fmt.Errorf("listener %s speaks h3, whose connections cannot be handed over yet", l.config.Name)
-		}
-	}
 	return nil
 }
 
@@ -100,7 +95,14 @@ func (s *Server) replaceProcess(ctx context.Context) (result admin.UpgradeResult
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	defer context.AfterFunc(s.ending, func() { stop(errStopping) })()
-	heir, err := handover.Start(ctx, s.options.Command, s.estate())
+	estate, given, err := s.estate()
+	if err != nil {
+		return result, err
+	}
+	heir, err := handover.Start(ctx, s.options.Command, estate)
+	for _, g := range given {
+		_ = g.Close() // the heir has its own
+	}
 	if err != nil {
 		return result, err
 	}
@@ -120,8 +122,8 @@ func (s *Server) replaceProcess(ctx context.Context) (result admin.UpgradeResult
 	return admin.UpgradeResult{Before: os.Getpid(), PID: heir.PID(), Version: version}, nil
 }
 
-// estate is every socket that this process listens on.
-func (s *Server) estate() (list []handover.Estate) {
+// estate is every socket that this process listens on, and those by which packets come to the connections of this process and of those before it. given are to be closed once they are handed over.
+func (s *Server) estate() (list []handover.Estate, given []*net.UnixConn, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	add := func(network, name, address string, foreign bool, l any) {
@@ -131,14 +133,42 @@ func (s *Server) estate() (list []handover.Estate) {
 	}
 	for _, l := range s.listeners {
 		add("tcp", l.config.Name, l.config.Address, false, l.socket)
+		if l.quic == nil {
+			continue
+		}
+		add("udp", l.config.Name, l.socket.Addr().String(), false, l.quic.socket.UDPConn)
+		feed, err := l.quic.socket.heirloom()
+		if err != nil {
+			for _, g := range given {
+				_ = g.Close()
+			}
+			return nil, nil, fmt.Errorf("hand over h3 of listener %s: %w", l.config.Name, err)
+		}
+		given = append(given, feed)
+		add("unixpacket", l.quic.tag.String(), "", false, feed)
+	}
+	for t, to := range s.elders.all() {
+		add("unixpacket", t.String(), "", false, to)
 	}
 	a := s.current.Load().plan.config.Admin.Address
 	add(a.Network, adminName, a.Address, s.foreign, s.control)
-	return list
+	return list, given, nil
+}
+
+// turnPackets makes the packets of every endpoint come from somewhere else.
+func (s *Server) turnPackets(to source) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.listeners {
+		if l.quic != nil {
+			l.quic.socket.turn(to)
+		}
+	}
 }
 
 // freeze ends what this process steers, and stores it: the rollouts. From here on one process at most does.
 func (s *Server) freeze() legacy {
+	s.turnPackets(fromFeed)
 	s.keepRollouts()
 	return legacy{Upgrades: s.upgrades[0] + 1, Failures: s.upgrades[1]}
 }
@@ -148,6 +178,7 @@ func (s *Server) thaw() {
 	if err := s.writePID(); err != nil { // it may have written its own
 		s.log.Error("pid file", observe.Err(err))
 	}
+	s.turnPackets(fromSocket)
 	s.resumeRollouts()
 }
 
