@@ -282,6 +282,43 @@ func TestE2EUpgrade(t *testing.T) {
 	measured(t, "upgrades under load (H1, H1 over TLS, H2, H3; connections kept and new ones), WebSockets and event streams held", "%d upgrades, %d requests on %d connections and %d frames and events, 0 failed", n, requests, g.came.Load(), frames)
 }
 
+// TestE2EDrainDelay: after TERM the edge is not ready, and serves all the same, those who were there and those who come, each with a goodbye; then it ends, or at once when it is told again.
+func TestE2EDrainDelay(t *testing.T) {
+	t.Parallel()
+	e, _ := drainable(t, "--drain-delay", "10m")
+	address := e.address("http")
+	kept := dialKept(t, address)
+	if _, _, err := kept.do("GET", "/", ""); err != nil {
+		t.Fatal(err)
+	}
+	e.signal(syscall.SIGTERM)
+	eventually(t, 0, "it is not ready", func() bool { s, _, _ := e.try("GET", "/readyz", ""); return s == http.StatusServiceUnavailable })
+	// The answers say so as soon as the signal has come all the way.
+	eventually(t, 0, "who comes is served and told to come anew", func() bool {
+		res, body, _ := dialKept(t, address).do("GET", "/", "")
+		if res == nil || res.StatusCode != http.StatusOK || body == "" {
+			t.Fatalf("who came got %v", res)
+		}
+		return res.Close
+	})
+	if res, _, _ := kept.do("GET", "/", ""); res == nil || res.StatusCode != http.StatusOK || !res.Close {
+		t.Errorf("who was there got %v", res)
+	}
+	if s := e.status(); s.State != "draining" {
+		t.Errorf("state %s", s.State)
+	}
+	e.signal(syscall.SIGTERM)
+	if code := e.wait(eventuallyLong); code != 0 && code != 3 { // 3 where a connection was there to be cut
+		t.Errorf("exit %d", code)
+	}
+	short, _ := drainable(t, "--drain-delay", "100ms")
+	short.stop()
+	if out, code := command(t, e.dir, nil, "run", "-c", e.config, "--drain-delay", "-1s"); code != 2 || !strings.Contains(out, "--drain-delay") {
+		t.Errorf("exit %d: %s", code, out)
+	}
+	measured(t, "TERM with --drain-delay", "/readyz 503 at once, clients old and new served with Connection: close until the delay is over or a second TERM")
+}
+
 // script makes a program of a few lines of shell.
 func script(t *testing.T, path, lines string) {
 	t.Helper()

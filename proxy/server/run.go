@@ -42,6 +42,9 @@ func Run(ctx context.Context, o Options, signals <-chan os.Signal) int {
 	s.awaitUpgrade()
 	<-reloaded
 	s.watcher.close()
+	if mode == admin.StopGracefully && !s.handed.Load() {
+		s.linger(signals)
+	}
 	clean := s.drain(ctx, signals, mode)
 	s.removePID()
 	if !clean && mode != admin.StopNow {

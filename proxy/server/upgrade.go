@@ -53,6 +53,7 @@ func (s *Server) upgrade(ctx context.Context, by string) (admin.UpgradeResult, e
 	s.tell(s.options.Notify.Ready(result.PID))
 	s.log.Info("upgraded", zap.Int("weir.pid", result.PID), zap.String("weir.version", result.Version))
 	s.handed.Store(true)
+	s.handAdminOver()
 	s.stopping.Store(true)
 	close(s.replaced)
 	return result, nil
@@ -110,12 +111,14 @@ func (s *Server) replaceProcess(ctx context.Context) (result admin.UpgradeResult
 	if err != nil {
 		return result, err
 	}
+	speak := s.muteAdmin()
 	state := s.freeze()
 	// Not bounded by ctx: from here on the new process may serve any moment, and ending it would cut what it has accepted.
 	taking, cancel := context.WithTimeoutCause(context.Background(), takeOverTimeout, fmt.Errorf("the new process did not take over within %s and was ended", takeOverTimeout))
 	defer cancel()
 	if err := heir.Go(taking, state); err != nil {
 		s.thaw()
+		speak()
 		return result, err
 	}
 	heir.Release()
@@ -182,21 +185,50 @@ func (s *Server) thaw() {
 	s.resumeRollouts()
 }
 
-// handAdminOver closes the admin API, whose socket the new process has, as soon as it has answered what it was asked. Ends with the API.
-func (s *Server) handAdminOver() (done <-chan struct{}) {
+// muteAdmin makes this process answer nobody new on the admin API, so that no two do, and gives what begins it again. What has been asked is answered.
+func (s *Server) muteAdmin() (speak func()) {
+	again := func() {}
+	if l, ok := s.control.(interface{ File() (*os.File, error) }); ok {
+		if spare, err := l.File(); err == nil {
+			again = func() { s.unmuteAdmin(spare) }
+			s.spare = spare
+		}
+	}
 	if u, ok := s.control.(*net.UnixListener); ok {
 		u.SetUnlinkOnClose(false)
 	}
-	ended := make(chan struct{})
+	_ = s.control.Close() // the socket lives on, in the new process and in spare
+	return again
+}
+
+// unmuteAdmin serves on the socket that muteAdmin left alone.
+func (s *Server) unmuteAdmin(spare *os.File) {
+	l, err := net.FileListener(spare)
+	_ = spare.Close() // l is a duplicate
+	if err != nil {
+		s.log.Error("admin API ended", observe.Err(err))
+		return
+	}
+	if u, ok := l.(*net.UnixListener); ok && !s.foreign {
+		u.SetUnlinkOnClose(true)
+	}
+	s.control = l
+	s.serveAdmin()
+}
+
+// handAdminOver ends the admin API, which the new process answers now, as soon as it has answered what it was asked. Its goroutine ends with that.
+func (s *Server) handAdminOver() {
+	if s.spare != nil {
+		_ = s.spare.Close()
+	}
 	go func() {
-		defer close(ended)
+		defer close(s.answered)
 		ctx, cancel := context.WithTimeout(context.Background(), takeOverTimeout)
 		defer cancel()
 		if s.admin.Shutdown(ctx) != nil {
 			_ = s.admin.Close()
 		}
 	}()
-	return ended
 }
 
 // removePID removes the pid file unless it names another process by now.
