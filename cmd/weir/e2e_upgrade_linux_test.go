@@ -347,6 +347,7 @@ func TestE2EUpgradeFails(t *testing.T) {
 		{"is killed", "kill -9 $$", good, "signal: killed"},
 		{"hangs", "exec sleep 60", good, "was not ready within 2s"},
 		{"says something else", "echo '{\"word\":\"serving\"}' >&4; exec sleep 60", good, `says \"serving\"`},
+		{"dies when it may serve", "read hello <&3; echo '{\"word\":\"ready\",\"version\":\"x\"}' >&4; read go <&3; exit 9", good, "exit status 9"},
 		{"speaks nonsense", "echo nonsense >&4; exec sleep 60", good, "invalid character"},
 		{"bad configuration", "weir", strings.Replace(good, "[log]", "[lag]", 1), "weir.toml:"},
 		{"address taken", "weir", strings.Replace(good, "127.0.0.1:0\"\n[[", newBackend(t, "x").address+"\"\n[[", 1), "address already in use"},
@@ -388,7 +389,7 @@ func TestE2EUpgradeFails(t *testing.T) {
 	g.after(20)
 	requests := g.leave()
 	l.end()
-	measured(t, "upgrades to programs that are missing, broken, crash, hang, or have a bad configuration", "9 of 9 refused with exit 1 and the reason, then a good one; %d requests, 0 failed", requests)
+	measured(t, "upgrades to programs that are missing, broken, crash, hang, or have a bad configuration", "10 of 10 refused with exit 1 and the reason, then a good one; %d requests, 0 failed", requests)
 }
 
 // hanging makes the lineage's program one that never gets ready, begins an upgrade to it and waits until that runs; told gives what came of it.
