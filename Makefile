@@ -5,7 +5,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 GOFLAGS_BUILD := -trimpath -ldflags '$(LDFLAGS)'
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo-rollback test race fuzz lint golden check-configs e2e acceptance screenshots bench load deps ci docker
+.PHONY: help build install install-weir install-valor-api packages run demo-rollback test race fuzz lint golden check-configs e2e acceptance screenshots bench load deps ci docker
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,6 +13,40 @@ help: ## list the targets
 build: ## bin/weir and bin/valor-api, static
 	@mkdir -p bin
 	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/ ./cmd/weir ./cmd/valor-api
+
+DESTDIR ?=
+PREFIX ?= /usr
+install: install-weir install-valor-api ## programs, units, man pages and completions below DESTDIR (PREFIX is /usr); configurations that are there stay
+
+install-weir: build
+	install -D -m 755 bin/weir $(DESTDIR)$(PREFIX)/bin/weir
+	install -D -m 644 configs/deploy/systemd/weir.service $(DESTDIR)$(PREFIX)/lib/systemd/system/weir.service
+	install -D -m 644 configs/deploy/systemd/weir.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/weir.conf
+	install -D -m 644 configs/deploy/systemd/weir.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/weir.conf
+	install -D -m 644 configs/weir.toml $(DESTDIR)$(PREFIX)/share/doc/weir/weir.toml
+	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/weir/copyright
+	test -e $(DESTDIR)/etc/weir/weir.toml || install -D -m 640 configs/minimal.toml $(DESTDIR)/etc/weir/weir.toml
+	bin/weir man --out $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	bin/weir completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/weir
+	bin/weir completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_weir
+	bin/weir completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/weir.fish
+
+install-valor-api: build
+	install -D -m 755 bin/valor-api $(DESTDIR)$(PREFIX)/bin/valor-api
+	install -D -m 644 configs/deploy/systemd/valor-api@.service $(DESTDIR)$(PREFIX)/lib/systemd/system/valor-api@.service
+	install -D -m 644 configs/deploy/systemd/valor-api.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/valor-api.conf
+	install -D -m 644 configs/deploy/systemd/valor-api.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/valor-api.conf
+	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/valor-api/copyright
+	for c in blue green; do test -e $(DESTDIR)/etc/valor-api/$$c.env || install -D -m 600 configs/deploy/systemd/$$c.env $(DESTDIR)/etc/valor-api/$$c.env; done
+
+packages: ## deb and rpm of both programs, for amd64 and arm64, into packages/ (writes the pages of arm64 through qemu; GitHub Actions)
+	rm -rf dist/root packages && mkdir -p packages
+	set -e; for arch in amd64 arm64; do \
+	  GOARCH=$$arch $(MAKE) install-weir DESTDIR=$(CURDIR)/dist/root/weir; GOARCH=$$arch $(MAKE) install-valor-api DESTDIR=$(CURDIR)/dist/root/valor-api; \
+	  for p in weir valor-api; do for kind in deb rpm; do \
+	    ARCH=$$arch VERSION=$(VERSION) go run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2 package -f configs/deploy/package/$$p.yaml -p $$kind -t packages/; done; done; done
+	rm -rf dist
 
 run: build ## build, then the edge in front of two colours of the bundled API, in the foreground
 	@exec bin/weir demo
@@ -71,7 +105,7 @@ load: build ## steady, spike and overload against the demo; reports in load-repo
 MONITORS := prometheus prometheus-alertmanager prometheus-node-exporter prometheus-redis-exporter
 deps: ## Debian packages that some tests and the bench use
 	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq nginx-light libnginx-mod-stream haproxy wrk nghttp2-client curl redis-server postgresql libnss3-tools >/dev/null
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq nginx-light libnginx-mod-stream haproxy wrk nghttp2-client curl redis-server postgresql libnss3-tools jq shellcheck systemd >/dev/null
 	@# The tests run these themselves; the packages would start them, now and at every boot.
 	command -v promtool >/dev/null && command -v amtool >/dev/null && command -v prometheus-node-exporter >/dev/null && command -v prometheus-redis-exporter >/dev/null || { \
 	  had=$$(test -e /usr/sbin/policy-rc.d && echo yes); test -n "$$had" || { printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d; }; \

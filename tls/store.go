@@ -41,10 +41,10 @@ type Info struct {
 	NextAttempt time.Time `json:"next_attempt,omitzero"` // of a managed certificate: when it is looked at again
 }
 
-// Expiry is when the certificates of a subject stop being valid: the first of them, when it has several key types.
+// Expiry is when the certificates of a subject stop being valid, and since when they are: the first to end, when it has several key types.
 type Expiry struct {
-	Subject  string
-	NotAfter time.Time
+	Subject             string
+	NotBefore, NotAfter time.Time
 }
 
 // Load reads and checks every pair and makes a store of them. It reports all broken pairs at once, joined; what can be served but
@@ -139,18 +139,18 @@ func (s *Store) with(managed []*certificate) *Store {
 	return &out
 }
 
-// NotAfter is every subject once, sorted, for the expiry metric: a label value may not come twice.
+// NotAfter is every subject once, sorted, for the metrics of its lifetime: a label value may not come twice.
 func (s *Store) NotAfter() []Expiry {
-	first := make(map[string]time.Time)
+	first := make(map[string]Expiry)
 	for _, c := range append(append([]*certificate(nil), s.all...), s.inManaged...) {
-		at, seen := first[c.subject()]
-		if !seen || c.tls.Leaf.NotAfter.Before(at) {
-			first[c.subject()] = c.tls.Leaf.NotAfter
+		e, seen := first[c.subject()]
+		if !seen || c.tls.Leaf.NotAfter.Before(e.NotAfter) {
+			first[c.subject()] = Expiry{Subject: c.subject(), NotBefore: c.tls.Leaf.NotBefore, NotAfter: c.tls.Leaf.NotAfter}
 		}
 	}
 	out := make([]Expiry, 0, len(first))
-	for subject, at := range first {
-		out = append(out, Expiry{Subject: subject, NotAfter: at})
+	for _, e := range first {
+		out = append(out, e)
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Subject < out[j].Subject })
 	return out

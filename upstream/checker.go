@@ -26,6 +26,7 @@ type checker struct {
 	refs    int
 	health  hysteresis
 	lastErr string
+	passed  int64 // when the last probe that passed began, ns; 0: none has
 }
 
 // fastInterval is the pause between probes of a peer that is not well, or doubted: after it answers again it takes at most one pause until

@@ -88,7 +88,9 @@ func (r *Registry) probed(c *checker, started int64, err error) time.Duration {
 	}
 	now, pass := r.now(), err == nil
 	c.lastErr = ""
-	if !pass {
+	if pass {
+		c.passed = started
+	} else {
 		c.lastErr = err.Error()
 	}
 	changed := c.health.observe(pass)

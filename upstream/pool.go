@@ -45,6 +45,29 @@ func (p *Pool) Options() PoolOptions { return p.options }
 // Live is who may get requests now: one atomic load, never nil.
 func (p *Pool) Live() *LiveSet { return p.live.Load() }
 
+// Doubt has every member that is checked probed soon: what is known of it may be of the process that was there before.
+func (p *Pool) Doubt() {
+	p.registry.mu.Lock()
+	defer p.registry.mu.Unlock()
+	for _, m := range p.members {
+		if m.check != nil {
+			m.check.hasten()
+		}
+	}
+}
+
+// Proven reports whether every peer that gets requests has passed a probe that began at since (ns, of the registry's clock) or later; without checks there is nothing to prove.
+func (p *Pool) Proven(since int64) bool {
+	p.registry.mu.Lock()
+	defer p.registry.mu.Unlock()
+	for _, m := range p.live.Load().peers {
+		if m.check != nil && m.check.passed < since {
+			return false
+		}
+	}
+	return true
+}
+
 // WaitKnown waits until no peer is Unknown any more and every name was looked up once, or until ctx ends. A peer is Unknown for one probe at
 // most, so a ctx of one probe timeout (and the time of a look-up, where there are names) loses nothing. What is Unknown after that counts as not
 // healthy: WhenNoneHealthy decides if nobody else is there.

@@ -36,7 +36,7 @@ func (sh *shell) deployVerb() *cobra.Command {
 		Long: "Wait until the targets of a group are healthy, start a rollout to it by the service's settings, and with --wait follow that to its end.\n\n" +
 			"Addresses after the group say which targets are meant: with others nothing is begun. The rollout is weir's: Ctrl-C, a lost connection and a restart of weir\n" +
 			"do not end it, and the same command again follows it.\n\n" +
-			"With --wait: exit 0 promoted, 4 rolled back or aborted, 5 not healthy within --healthy-timeout (nothing was begun) or not over within --wait-timeout (it goes on),\n" +
+			"With --wait: exit 0 promoted, 4 rolled back or aborted, 5 not healthy within --healthy-timeout (no weight has moved) or not over within --wait-timeout (it goes on),\n" +
 			"130 left by a second Ctrl-C. Progress is on standard error, the verdict on standard output.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return sh.deploy(cmd, a, o, args[0]) },
@@ -53,7 +53,7 @@ func (o *deployFlags) flags(f *pflag.FlagSet) {
 	f.Lookup("wait").Usage = "wait for the end and tell it by the exit code"
 	f.Lookup("json").Usage = "print the verdict as one JSON document"
 	f.DurationVar(&o.healthy, "healthy-timeout", 2*time.Minute, "how long the group's targets may take to be healthy, before anything is begun")
-	f.StringVar(&o.evidence, "evidence", "", "write what came of it to `FILE` too, as Markdown for a pull request")
+	f.StringVar(&o.evidence, "evidence", "", "write what came of it to `FILE` too, as Markdown for a pull request; - for standard output, in place of the plain text")
 }
 
 func (sh *shell) deploy(cmd *cobra.Command, a access, f deployFlags, service string) error {
@@ -70,7 +70,10 @@ func (sh *shell) deploy(cmd *cobra.Command, a access, f deployFlags, service str
 	if o.Client, err = a.client(sh); err != nil {
 		return err
 	}
-	if f.evidence != "" { // before anything is begun: a file that cannot be written is found now
+	if f.evidence == "-" && f.rollout.print {
+		return usageError{errors.New("--json and --evidence - both want standard output")}
+	}
+	if f.evidence != "" && f.evidence != "-" { // before anything is begun: a file that cannot be written is found now
 		file, err := os.OpenFile(f.evidence, os.O_CREATE|os.O_WRONLY, 0o644)
 		if err != nil {
 			return fmt.Errorf("evidence: %w", err)
@@ -96,6 +99,10 @@ func (sh *shell) deploy(cmd *cobra.Command, a access, f deployFlags, service str
 // verdict prints what came of it.
 func (sh *shell) verdict(v *deploy.Verdict, f deployFlags) error {
 	var failed error
+	if f.evidence == "-" {
+		v.Markdown(sh.stdout)
+		return nil
+	}
 	if f.evidence != "" {
 		var b bytes.Buffer
 		v.Markdown(&b)

@@ -23,8 +23,10 @@ import (
 type stage struct {
 	t       *testing.T
 	address string
-	acts    chan string // each is a stream's next event; "" ends the stream
-	writes  chan string // what the page asked to be changed
+	clock   string           // runs ahead of the page's scripts
+	streams chan chan string // each is where a stream that the page has begun takes its events from; "" ends it
+	now     chan string      // that of the stream that is told, nil for the next one
+	writes  chan string      // what the page asked to be changed
 	answers chan scripted
 	service atomic.Pointer[string] // of the last frame, as JSON
 }
@@ -36,7 +38,7 @@ type scripted struct {
 
 func newStage(t *testing.T) *stage {
 	t.Helper()
-	s := &stage{t: t, acts: make(chan string), writes: make(chan string, 16), answers: make(chan scripted, 16)}
+	s := &stage{t: t, clock: stopClock, streams: make(chan chan string, 16), writes: make(chan string, 16), answers: make(chan scripted, 16)}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +65,15 @@ func newStage(t *testing.T) *stage {
 			return
 		}
 		s.writes <- fmt.Sprintf("%s %s If-Match: %s %s", r.Method, r.URL.EscapedPath(), r.Header.Get("If-Match"), r.Header.Get("Authorization"))
-		a := <-s.answers
+		var a scripted
+		select {
+		case a = <-s.answers:
+		case <-r.Context().Done(): // the test has ended without one
+			return
+		}
+		if strings.Contains(r.URL.Path, "/rollout") && a.status == http.StatusOK {
+			s.rolled(a.body)
+		}
 		w.WriteHeader(a.status)
 		_, _ = w.Write([]byte(a.body))
 	})
@@ -78,17 +88,39 @@ func newStage(t *testing.T) *stage {
 	return s
 }
 
+// rolled has the service be asked for with what was answered of its rollout.
+func (s *stage) rolled(rollout string) {
+	var service map[string]any
+	if err := json.Unmarshal([]byte(*s.service.Load()), &service); err != nil {
+		s.t.Error(err)
+	}
+	service["rollout"] = json.RawMessage(rollout)
+	text := mustJSON(s.t, service)
+	s.service.Store(&text)
+}
+
+func mustJSON(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Error(err)
+	}
+	return string(b)
+}
+
 func (s *stage) stream(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	_ = http.NewResponseController(w).Flush()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	acts := make(chan string)
+	s.streams <- acts // a page begins fewer than it holds
 	for {
 		select {
 		case <-tick.C: // a page that hears nothing for some seconds begins another stream, as it should
 			_, _ = io.WriteString(w, ": still here\n\n")
 			_ = http.NewResponseController(w).Flush()
-		case act := <-s.acts:
+		case act := <-acts:
 			if act == "" {
 				return
 			}
@@ -115,7 +147,40 @@ func (s *stage) act(f map[string]any) {
 		text := string(service)
 		s.service.Store(&text)
 	}
-	s.acts <- string(b)
+	s.tell(string(b))
+}
+
+// tell is an event of the stream, or of the next one when it has been ended by the one before.
+func (s *stage) tell(event string) {
+	s.t.Helper()
+	limit := time.After(patience)
+	if s.now == nil {
+		select {
+		case s.now = <-s.streams:
+		case <-limit:
+			s.t.Fatal("the page begins no stream")
+		}
+	}
+	select {
+	case s.now <- event:
+	case <-limit:
+		s.t.Fatal("the page has left the stream")
+	}
+	if event == "" {
+		s.now = nil
+	}
+}
+
+// wrote is what the page asked to be changed next.
+func (s *stage) wrote() string {
+	s.t.Helper()
+	select {
+	case w := <-s.writes:
+		return w
+	case <-time.After(patience):
+		s.t.Fatal("the page asks for no change")
+		return ""
+	}
 }
 
 // frame is one with a service of that name and its groups, changed by change.
@@ -152,7 +217,7 @@ func (s *stage) frame(service string, groups []string, change func(f, service ma
 func (s *stage) signIn(tb *tab) {
 	s.t.Helper()
 	tb.look(looks[0])
-	tb.open(s.address+"/", stopClock)
+	tb.open(s.address+"/", s.clock)
 	tb.until("a token is asked for", `!document.getElementById("login").hidden && document.activeElement.id === "token"`)
 	tb.write("wrong")
 	tb.press("Enter")
@@ -215,7 +280,7 @@ func TestE2EDashboardHostileNames(t *testing.T) {
 	tb.until("the question", `document.getElementById("ask").open`)
 	s.answers <- scripted{http.StatusUnprocessableEntity, `{"title":"no","errors":[{"message":` + quoteJS(evil(30)) + `}]}`}
 	tb.press("Enter")
-	if got, want := <-s.writes, "PUT /v1/services/"+url.PathEscape(evil(1))+"/weights If-Match: \"v7\" Bearer s3cret"; unescaped(got) != unescaped(want) {
+	if got, want := s.wrote(), "PUT /v1/services/"+url.PathEscape(evil(1))+"/weights If-Match: \"v7\" Bearer s3cret"; unescaped(got) != unescaped(want) {
 		t.Errorf("%s\nwant %s", got, want)
 	}
 	tb.until("the refusal", said+`.includes("Nothing was changed: ") && `+said+`.includes(`+quoteJS(evil(30))+`)`)
@@ -257,7 +322,7 @@ func TestE2EDashboardRollout(t *testing.T) {
 			tb.until("the question", `document.getElementById("ask").open`)
 			tb.press("Enter")
 		}
-		if got := <-s.writes; got != want+` If-Match: "v7" Bearer s3cret` {
+		if got := s.wrote(); got != want+` If-Match: "v7" Bearer s3cret` {
 			t.Errorf("%s: %s", name, got)
 		}
 	}
@@ -307,7 +372,7 @@ func TestE2EDashboardConnection(t *testing.T) {
 	tb.accessible("empty")
 	s.act(s.frame("api", []string{"blue", "green"}, nil))
 	tb.until("a service came", rowsOf("Groups of api")+`.includes("blue | 100 %")`)
-	s.acts <- ""
+	s.tell("")
 	tb.until("the loss is said", `document.getElementById("connection").textContent.startsWith("Connection lost") && `+said+`.includes("lost")`)
 	if got := tb.text(rowsOf("Groups of api")); !strings.Contains(got, "blue | 100 %") {
 		t.Errorf("what was shown is gone: %s", got)

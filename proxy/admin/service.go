@@ -10,8 +10,11 @@ type Service struct {
 	// Version is the entity tag of this service, without quotes. It changes when, and only when, something a
 	// write can change has changed (weights, overlay, epoch, the set of groups), so that a read and a
 	// conditional write still fit together while counters run.
-	Version string  `json:"version"`
-	Groups  []Group `json:"groups"`
+	Version string `json:"version"`
+	// Number orders what is said of a service: of two, the one with the higher number was looked at later. What a write answers and an event that was made before it go by
+	// different connections, and come in any order. A process that was started later has higher numbers. JavaScript holds them exactly.
+	Number uint64  `json:"number"`
+	Groups []Group `json:"groups"`
 	// Breaker is absent for a service whose requests are not bounded.
 	Breaker *Breaker `json:"breaker,omitempty"`
 	// Pause is absent while requests do not wait for a resume.

@@ -73,6 +73,7 @@ var contract = []struct {
 	{"weir_shadow_upstream_requests_total", "counter", []string{"group", "service"}},
 	{"weir_shed_total", "counter", []string{"priority", "reason", "service"}},
 	{"weir_tls_certificate_not_after_timestamp_seconds", "gauge", []string{"subject"}},
+	{"weir_tls_certificate_not_before_timestamp_seconds", "gauge", []string{"subject"}},
 	{"weir_tls_handshakes_total", "counter", []string{"listener", "result", "version"}},
 	{"weir_tls_key_exchanges_total", "counter", []string{"group", "listener"}},
 	{"weir_tls_on_demand_total", "counter", []string{"result"}},

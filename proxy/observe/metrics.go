@@ -32,10 +32,10 @@ const (
 	ReloadUnchanged Result = "unchanged"
 )
 
-// Certificate is one served certificate, for the expiry metric.
+// Certificate is one served certificate, for the metrics of its lifetime.
 type Certificate struct {
-	Subject  string // first DNS name, else the common name
-	NotAfter time.Time
+	Subject             string // first DNS name, else the common name
+	NotBefore, NotAfter time.Time
 }
 
 // Metrics owns the registry and every series of the edge. There is one per process; it outlives reloads and starts no goroutine.
@@ -62,6 +62,7 @@ type Metrics struct {
 	reloads     map[Result]prometheus.Counter // read-only after NewMetrics
 	incidents   [2]prometheus.Counter         // kept, failed
 	lastGood    prometheus.Gauge
+	notBefore   *prometheus.GaugeVec
 	notAfter    *prometheus.GaugeVec
 	logs        logCounters
 	cluster     *clusterVecs
@@ -115,6 +116,10 @@ func NewMetrics(b Build) *Metrics {
 			Name: "weir_config_last_reload_successful",
 			Help: "1 when the last reload took the file, 0 when it was refused and the configuration before it stays in force.",
 		}),
+		notBefore: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "weir_tls_certificate_not_before_timestamp_seconds",
+			Help: "When the certificate of which not_after tells began to be valid, in Unix time: how much of a lifetime is left says more than how many days, where lifetimes are 6 days or 90.",
+		}, []string{"subject"}),
 		notAfter: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "weir_tls_certificate_not_after_timestamp_seconds",
 			Help: "When the certificate expires, in Unix time; of several with one subject the earliest.",
@@ -157,7 +162,7 @@ func (m *Metrics) register(b Build) {
 	}, []string{"version", "revision", "goversion"})
 	info.WithLabelValues(b.Version, b.Revision, b.GoVersion).Set(1)
 
-	m.registry.MustRegister(m.group.share, m.lastGood, m.notAfter, m.listeners, m.http2, m.http3, reloads, incidents, info)
+	m.registry.MustRegister(m.group.share, m.lastGood, m.notBefore, m.notAfter, m.listeners, m.http2, m.http3, reloads, incidents, info)
 	m.registry.MustRegister(m.logs.collectors()...)
 	m.registry.MustRegister(m.cluster.collectors()...)
 	m.registry.MustRegister(m.upstream.collectors()...)
@@ -196,21 +201,23 @@ func (m *Metrics) Reload(r Result) error {
 	return nil
 }
 
-// SetCertificates replaces the whole set of certificate expiries.
+// SetCertificates replaces the whole set of certificate lifetimes.
 func (m *Metrics) SetCertificates(certs []Certificate) {
-	earliest := make(map[string]time.Time, len(certs))
+	earliest := make(map[string]Certificate, len(certs))
 	for _, c := range certs {
-		if t, ok := earliest[c.Subject]; !ok || c.NotAfter.Before(t) {
-			earliest[c.Subject] = c.NotAfter
+		if e, ok := earliest[c.Subject]; !ok || c.NotAfter.Before(e.NotAfter) {
+			earliest[c.Subject] = c
 		}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for subject, t := range earliest {
-		m.notAfter.WithLabelValues(subject).Set(float64(t.Unix()))
+	for subject, c := range earliest {
+		m.notBefore.WithLabelValues(subject).Set(float64(c.NotBefore.Unix()))
+		m.notAfter.WithLabelValues(subject).Set(float64(c.NotAfter.Unix()))
 	}
 	for _, subject := range m.subjects { // set first, delete after: a scrape in between sees no gap
 		if _, ok := earliest[subject]; !ok {
+			m.notBefore.DeleteLabelValues(subject)
 			m.notAfter.DeleteLabelValues(subject)
 		}
 	}

@@ -54,7 +54,7 @@ func populated() *observe.Metrics {
 	m.SetConcurrencyStats(func() []observe.ConcurrencyStat {
 		return []observe.ConcurrencyStat{{Key: observe.TargetKey{Service: "api", Group: "blue", Target: "10.0.0.1:5002"}, Limit: 20}}
 	})
-	m.SetCertificates([]observe.Certificate{{Subject: "example.com", NotAfter: time.Unix(2000000000, 0)}})
+	m.SetCertificates([]observe.Certificate{{Subject: "example.com", NotBefore: time.Unix(1000000000, 0), NotAfter: time.Unix(2000000000, 0)}})
 	return m
 }
 
@@ -123,6 +123,7 @@ func TestFirstScrapeHasEverySeriesAtZero(t *testing.T) {
 		`weir_config_reloads_total{result="success"} 0`,
 		`weir_config_last_reload_successful 1`,
 		`weir_tls_certificate_not_after_timestamp_seconds{subject="example.com"} 2e+09`,
+		`weir_tls_certificate_not_before_timestamp_seconds{subject="example.com"} 1e+09`,
 		`weir_build_info{goversion="go1.26",revision="abc",version="1.2.3"} 1`,
 		`weir_log_dropped_total 0`,
 		`weir_limit_decisions_total{decision="allowed",limit="login"} 0`,
@@ -303,9 +304,9 @@ func TestForgetKeepsASharedDuration(t *testing.T) {
 func TestSetCertificatesReplacesTheSet(t *testing.T) {
 	m := populated()
 	m.SetCertificates([]observe.Certificate{
-		{Subject: "a.example", NotAfter: time.Unix(200, 0)},
-		{Subject: "a.example", NotAfter: time.Unix(100, 0)},
-		{Subject: "a.example", NotAfter: time.Unix(300, 0)},
+		{Subject: "a.example", NotBefore: time.Unix(20, 0), NotAfter: time.Unix(200, 0)},
+		{Subject: "a.example", NotBefore: time.Unix(10, 0), NotAfter: time.Unix(100, 0)},
+		{Subject: "a.example", NotBefore: time.Unix(30, 0), NotAfter: time.Unix(300, 0)},
 	})
 	var got []string
 	for _, line := range scrape(t, m) {
@@ -313,7 +314,10 @@ func TestSetCertificatesReplacesTheSet(t *testing.T) {
 			got = append(got, line)
 		}
 	}
-	if diff := cmp.Diff([]string{`weir_tls_certificate_not_after_timestamp_seconds{subject="a.example"} 100`}, got); diff != "" {
+	if diff := cmp.Diff([]string{
+		`weir_tls_certificate_not_after_timestamp_seconds{subject="a.example"} 100`,
+		`weir_tls_certificate_not_before_timestamp_seconds{subject="a.example"} 10`,
+	}, got); diff != "" {
 		t.Error(diff)
 	}
 }

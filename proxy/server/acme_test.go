@@ -303,8 +303,10 @@ func TestACMEEndToEnd(t *testing.T) {
 	var metrics string
 	i.ask("GET", "/metrics", &metrics)
 	for _, want := range []string{`_timestamp_seconds{subject="one.example.test"}`, `_timestamp_seconds{subject="three.example.test"}`} {
-		if !strings.Contains(metrics, "weir_tls_certificate_not_after"+want) {
-			t.Errorf("no metric with %s", want)
+		for _, name := range []string{"weir_tls_certificate_not_before", "weir_tls_certificate_not_after"} {
+			if !strings.Contains(metrics, name+want) {
+				t.Errorf("no metric %s with %s", name, want)
+			}
 		}
 	}
 	if strings.Contains(metrics, `{subject="two.example.test"}`) {

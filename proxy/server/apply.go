@@ -369,7 +369,7 @@ func (s *Server) exportCertificates() {
 	defer s.exporting.Unlock()
 	var list []observe.Certificate
 	for _, e := range s.certs.Store().NotAfter() {
-		list = append(list, observe.Certificate{Subject: e.Subject, NotAfter: e.NotAfter})
+		list = append(list, observe.Certificate{Subject: e.Subject, NotBefore: e.NotBefore, NotAfter: e.NotAfter})
 	}
 	s.metrics.SetCertificates(list)
 }

@@ -23,11 +23,13 @@ func (c control) Status() admin.Status { return c.s.status() }
 
 // Service implements admin.Control.
 func (c control) Service(name string) (admin.Service, error) {
-	g := c.s.current.Load()
+	g, number := c.s.look()
 	if g.services[name] == nil {
 		return admin.Service{}, admin.ErrNotFound
 	}
-	return c.s.describe(g, name), nil
+	d := c.s.describe(g, name)
+	d.Number = number
+	return d, nil
 }
 
 // SetWeights implements admin.Control.

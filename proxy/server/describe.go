@@ -14,7 +14,7 @@ import (
 
 // status is the whole live state.
 func (s *Server) status() admin.Status {
-	g := s.current.Load()
+	g, number := s.look()
 	st := admin.Status{
 		Version: s.options.Version, PID: os.Getpid(), State: "running", StartedAt: s.started, Generation: g.number,
 		Config:   admin.ConfigInfo{Path: s.options.ConfigPath, Version: g.tag(), LoadedAt: g.loaded, LastReload: s.attempt.Load()},
@@ -39,7 +39,9 @@ func (s *Server) status() admin.Status {
 		st.Warnings = append(st.Warnings, s.aside)
 	}
 	for i := range g.plan.config.Services {
-		st.Services = append(st.Services, s.describe(g, g.plan.config.Services[i].Name))
+		d := s.describe(g, g.plan.config.Services[i].Name)
+		d.Number = number
+		st.Services = append(st.Services, d)
 	}
 	for name, void := range g.voids { // one in force is shown with its service
 		st.Warnings = append(st.Warnings, fmt.Sprintf("service %s: its runtime overlay is void: %s", name, void))
@@ -47,7 +49,21 @@ func (s *Server) status() admin.Status {
 	return st
 }
 
-// describe is one service's live state.
+// look is the generation in force, and the number of this look at it. The number is taken first: who then sees less than a write has changed has a number below that of the write's answer.
+func (s *Server) look() (g *generation, number uint64) {
+	number = uint64(s.started.UnixMicro()) + s.looks.Add(1) // so a later process has higher ones
+	return s.current.Load(), number
+}
+
+// seen is a service that is there, as it is now.
+func (s *Server) seen(name string) admin.Service {
+	g, number := s.look()
+	d := s.describe(g, name)
+	d.Number = number
+	return d
+}
+
+// describe is one service's live state, without a number.
 func (s *Server) describe(g *generation, name string) admin.Service {
 	service := g.services[name]
 	d := admin.Service{Name: name, Epoch: g.runtime.Services[name].epoch(), Version: g.version(name)}

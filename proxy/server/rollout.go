@@ -32,6 +32,9 @@ type rolling struct {
 
 	step int // of the last trial; guarded by Server.mu
 
+	// A group that was healthy when the rollout began may have been restarted since its last probe: the first step waits for a newer one. 0: proven. Of the rollout's goroutine, once it runs.
+	unproven int64
+
 	// How green is warmed before the first step: for so long, 0 for not at all, by what was asked for. warming is set by the rollout's goroutine, cooled by who ends the rollout.
 	prewarm time.Duration
 	recent  *proxy.Recent
@@ -57,6 +60,10 @@ func (r *rolling) Sample() rollout.Sample {
 			live := service.Groups[i].Pool.Live()
 			switch healthy := live.Len() > 0 && !live.Fallback(); {
 			case service.Groups[i].Name == r.to:
+				if healthy && r.unproven != 0 && service.Groups[i].Pool.Proven(r.unproven) {
+					r.unproven = 0
+				}
+				healthy = healthy && r.unproven == 0
 				if s.GreenLive = healthy; healthy && r.prewarm > 0 {
 					s.Warmth = r.warmed(live)
 				}
@@ -196,6 +203,10 @@ func (s *Server) begin(service string, m *rollout.Machine) *rolling {
 	if state.Step == 0 && state.Warmth == nil && state.Base[state.To] == 0 {
 		r.prewarm, r.recent = state.Options.Prewarm, s.counters[service].recent
 	}
+	if state.Step == 0 {
+		r.unproven = s.registry.Now()
+		s.doubt(service, state.To)
+	}
 	switch l := state.Tally.Limits; {
 	case !state.Options.Latency:
 		r.watch.Freeze(unlimited, unlimited) // nothing is slow, and nothing is learnt for it
@@ -210,6 +221,19 @@ func (s *Server) begin(service string, m *rollout.Machine) *rolling {
 	}})
 	s.rollouts.put(service, r)
 	return r
+}
+
+// doubt has the targets of a group probed soon. Under Server.mu.
+func (s *Server) doubt(service, group string) {
+	live := s.current.Load().services[service]
+	if live == nil {
+		return // not in force yet: its targets are new to weir, and are probed for that
+	}
+	for i := range live.Groups {
+		if live.Groups[i].Name == group {
+			live.Groups[i].Pool.Doubt()
+		}
+	}
 }
 
 // rollouts are the rollouts by service, for those that do not hold Server.mu too: status, scrapes.

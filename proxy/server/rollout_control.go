@@ -64,7 +64,7 @@ func (c control) StartRollout(_ context.Context, name string, q admin.RolloutReq
 	s.republish()
 	s.begin(name, m)
 	s.tellRollout(name, &state)
-	return before, s.describe(s.current.Load(), name), nil
+	return before, s.seen(name), nil
 }
 
 var errMarked = errors.New("a group of the service drains or is evicted: weights are then not what clients are dealt by")
@@ -159,7 +159,7 @@ func (c control) TellRollout(_ context.Context, name string, cmd admin.RolloutCo
 	if err != nil { // it is over all the same, and that is what was asked for
 		s.log.Error("end of a rollout not stored", zap.String(observe.KeyService, name), observe.Err(err))
 	}
-	return before, s.describe(s.current.Load(), name), nil
+	return before, s.seen(name), nil
 }
 
 // rolloutAfter is what is stored of a service's rollout beside weights that an operator sets: who types weights means them, so one under way is over. Under Server.mu.

@@ -287,6 +287,23 @@ func TestRolloutWaitsForGreen(t *testing.T) {
 	s.awaits("step 1", func(r admin.Rollout) bool { return r.Step == 1 })
 }
 
+// A green that was healthy when it was last asked, and has gone since, gets nobody: what counts is a probe that the rollout itself has asked for.
+func TestRolloutDoubtsWhatItKnew(t *testing.T) {
+	s := openShop(t, quickWithProbes, nil)
+	s.stop()
+	s.running = run(t, s.dir, strings.Replace(rolloutText(s.dir, s.rollout, s.blue.address, s.green.address), `interval = "600ms"`, `interval = "1h"`, 1))
+	eventually(t, "green is known to be healthy", func() bool { return s.status().Services[0].Groups[1].Targets[0].State == "healthy" })
+	s.green.kill()
+	s.start("")
+	r := s.awaits("holding", func(r admin.Rollout) bool { return r.State == "holding" })
+	if r.Step != 0 || r.Weight != 0 || !strings.Contains(r.Reason, "no live target") {
+		t.Errorf("%+v", r)
+	}
+	eventually(t, "it was asked", func() bool { return s.status().Services[0].Groups[1].State == "empty" })
+	s.green.start(t)
+	s.awaits("step 1", func(r admin.Rollout) bool { return r.Step == 1 })
+}
+
 func TestRolloutIsTold(t *testing.T) {
 	s := openShop(t, quick, nil)
 	const at = "/v1/services/api/rollout"

@@ -104,6 +104,7 @@ type Server struct {
 	aside     string       // why the overlay file was set aside at start; never written after
 
 	current atomic.Pointer[generation] // what is in force; written under mu
+	looks   atomic.Uint64              // at it, for the admin API
 	attempt atomic.Pointer[admin.ReloadAttempt]
 }
 

@@ -59,7 +59,7 @@ func (s *Server) change(name string, c admin.Change, next func(*generation) (ove
 	s.followOverlay(name)
 	s.counters[name].rebase() // even for the same weights: who sets them looks at what follows
 	s.republish()
-	after = s.describe(s.current.Load(), name)
+	after = s.seen(name)
 	s.log.Info("weights in force", zap.String(observe.KeyService, name), zap.String("weir.by", c.By),
 		zap.String("weir.before", before.Posture()), zap.String("weir.after", after.Posture()))
 	return before, after, nil

@@ -7,12 +7,16 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 )
@@ -27,7 +31,7 @@ func binaries(t *testing.T) string {
 		if built.dir, built.err = os.MkdirTemp("", "validate"); built.err != nil {
 			return
 		}
-		build := exec.Command("go", "build", "-o", built.dir+"/", "./cmd/weir", "./cmd/valor-api")
+		build := exec.Command("go", "build", "-trimpath", "-o", built.dir+"/", "./cmd/weir", "./cmd/valor-api")
 		build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			built.err = fmt.Errorf("build: %w\n%s", err, out)
@@ -39,7 +43,7 @@ func binaries(t *testing.T) string {
 	return built.dir
 }
 
-// built is what binaries has built; TestMain removes it.
+// built is what binaries has built; TestMain removes it, and what make install laid out.
 var built struct {
 	once sync.Once
 	dir  string
@@ -48,6 +52,9 @@ var built struct {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	if laid.dir != "" {
+		_ = os.RemoveAll(laid.dir)
+	}
 	if built.dir != "" {
 		_ = os.RemoveAll(built.dir)
 	}
@@ -120,7 +127,11 @@ func TestComposeSecrets(t *testing.T) {
 			}
 			owners[folder] = uid
 			// What it is told to read is there.
-			for _, v := range append(values(s.Environment), s.Command...) {
+			told := slices.Concat(values(s.Environment), s.Command, s.Entrypoint)
+			if s.Healthcheck != nil {
+				told = append(told, s.Healthcheck.Test...)
+			}
+			for _, v := range told {
 				for _, file := range files(v) {
 					if _, ok := first[folder+"/"+filepath.Base(file)]; !ok {
 						t.Errorf("%s reads %s, which is not in %s", name, file, m.Source)
@@ -305,13 +316,7 @@ func TestComposeAPI(t *testing.T) {
 // TestComposeRedis: a real server takes redis.conf, asks for the password of the edge and the API, and evicts nothing that has no time to live.
 func TestComposeRedis(t *testing.T) {
 	needsRoot(t)
-	server, err := exec.LookPath("redis-server")
-	if err != nil {
-		if os.Getenv("WEIR_TEST_ALL") == "1" {
-			t.Fatal("needs redis-server (make deps)")
-		}
-		t.Skip("skipped: needs redis-server (make deps)")
-	}
+	needs(t, "redis-server")
 	c := compose(t)
 	secrets := volumes(t, c)
 	dir, err := os.MkdirTemp("", "wr") // short: a unix socket's path is limited to 107 bytes
@@ -324,7 +329,7 @@ func TestComposeRedis(t *testing.T) {
 		t.Fatal(err)
 	}
 	socket := filepath.Join(dir, "s")
-	cmd := exec.Command(server, filepath.Join(dir, "redis.conf"), "--port", "0", "--unixsocket", socket, "--daemonize", "no", "--loglevel", "notice")
+	cmd := exec.Command("redis-server", filepath.Join(dir, "redis.conf"), "--port", "0", "--unixsocket", socket, "--daemonize", "no", "--loglevel", "notice")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -362,4 +367,31 @@ func readUntil(t *testing.T, from io.Reader, text string) (said []string) {
 	}
 	t.Fatalf("ended without saying %q: %q", text, said)
 	return nil
+}
+
+// TestComposeUsers: users.sh sets Kibana's password as Elasticsearch's superuser, and fails when it is told no.
+func TestComposeUsers(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "elastic_password"), "e1")
+	writeFile(t, filepath.Join(dir, "kibana_password"), "k1")
+	needs(t, "curl")
+	var status atomic.Int64 // what the server answers
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		user, password, _ := r.BasicAuth()
+		if err != nil || r.Method != http.MethodPost || r.URL.Path != "/_security/user/kibana_system/_password" || user != "elastic" || password != "e1" ||
+			string(body) != `{"password":"k1"}` || r.Header.Get("Content-Type") != "application/json" {
+			t.Errorf("%s %s by %s:%s: %s, %v", r.Method, r.URL, user, password, body, err)
+		}
+		w.WriteHeader(int(status.Load()))
+	}))
+	defer server.Close()
+	for _, code := range []int{http.StatusOK, http.StatusUnauthorized} {
+		status.Store(int64(code))
+		cmd := exec.Command("sh", filepath.Join(composeDir, "users.sh"))
+		cmd.Env = append(os.Environ(), "SECRETS="+dir, "ELASTICSEARCH="+server.URL)
+		if out, err := cmd.CombinedOutput(); (err == nil) != (code == http.StatusOK) || strings.Contains(string(out), "e1") {
+			t.Errorf("%d: %v: %s", code, err, out)
+		}
+	}
 }

@@ -9,6 +9,7 @@ const keptErrors = 50;
 const sections = new Map();
 let errors = [];
 let live = false; // false: the next frame is the first of a stream
+let process; // when the Weir that is shown was started
 
 const tables = {
   errors: table("Recent errors", ["When", "Status", "Request", "Client", "Group", "Target", "Reason", "Detail", "Id"]),
@@ -73,6 +74,8 @@ function remember(list) {
 
 function draw(f) {
   const st = f.status;
+  if (st.started_at !== process) for (const s of sections.values()) s.forget();
+  process = st.started_at;
   put(byId("summary"), `${st.version} · ${st.state} · generation ${st.generation} · up since ${stamp(st.started_at)}`);
   put(byId("connections"), `${f.connections.open} connections, ${number(f.connections.accepted)}/s new, ${number(f.connections.refused)}/s refused`);
   list(byId("warnings"), warnings(st));
@@ -103,7 +106,6 @@ function drawServices(services, rates) {
       byId("services").insertBefore(s.section, byId("services").children[i] ?? null);
     }
     s.update(now, rates);
-    s.record(rates);
   });
   byId("no-services").hidden = services.length > 0;
 }

@@ -19,7 +19,8 @@ const verbs = [
     question: (s) => `Abort the rollout of ${s}? The weights from before it come back.` },
 ];
 
-export function rollout(name) {
+// rollout makes the part of a service with its rollout. update is called with every state of the service, tick once a second; show is told the state after a write.
+export function rollout(name, show) {
   const path = `/v1/services/${encodeURIComponent(name)}/rollout`;
   const text = el("p");
   const why = el("p", { class: "dim" });
@@ -33,14 +34,16 @@ export function rollout(name) {
   async function tell(v) {
     const from = service;
     if (v.question && !(await ask(v.question(name, from.rollout), v.name.replace("…", "")))) return;
+    // A rollout goes on while a question stands: what is told to it is told to it at its next step too. It is another service only to who would start one.
+    const same = under(from.rollout) && under(service.rollout) && from.rollout.started === service.rollout.started;
     try {
-      const r = await call(v.method, path + v.tail, { version: from.version });
+      const r = await call(v.method, path + v.tail, { version: (same ? service : from).version });
       say(`Rollout of ${name}: ${states[r.state] ?? r.state}.`);
-      const after = await call("GET", `/v1/services/${encodeURIComponent(name)}`); // a write has another version behind it: the next one goes by that
-      update({ ...after, rollout: r });
     } catch (err) {
-      say(err.status === 412 ? `Nothing was done: ${name} has changed since this page showed it. Look again.` : `Nothing was done: ${err.message}`, true);
+      return say(err.status === 412 ? `Nothing was done: ${name} has changed since this page showed it. Look again.` : `Nothing was done: ${err.message}`, true);
     }
+    // The answer is the rollout alone. What is behind the write has another version, and the next one goes by that; the stream brings it too if this does not.
+    await call("GET", `/v1/services/${encodeURIComponent(name)}`).then(show, () => {});
   }
   function update(now) {
     service = now;

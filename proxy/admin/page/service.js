@@ -26,15 +26,18 @@ export function service(first) {
   const groups = table(`Groups of ${first.name}`, ["Group", "Weight", "Observed", "Requests/s", "4xx/s", "5xx/s", "Left/s", "p50", "p95", "p99", "In flight", "State"]);
   const targets = table(`Targets of ${first.name}`, ["Target", "Group", "State", "In flight", "Latency", "Failed", "Ejected until", "Last error"]);
   const notes = el("ul", { class: "notes" });
-  const weights = names.length > 1 ? slider(first.name, names) : undefined;
-  const trial = names.length > 1 ? rollout(first.name) : undefined;
+  const weights = names.length > 1 ? slider(first.name, names, show) : undefined;
+  const trial = names.length > 1 ? rollout(first.name, show) : undefined;
   const mirror = names.length > 1 ? shadow(first.name) : undefined;
   const section = el("section", { "aria-labelledby": id }, el("h2", { id }, `Service ${first.name}`), notes,
     el("ul", { class: "legend", "aria-label": "Colours of the groups" }, ...lines.map((l) => el("li", { class: `color${l.color}` }, l.name))),
     el("div", { class: "charts" }, charts.requests.figure, charts.errors.figure, charts.latency.figure),
     groups.box, weights?.box, trial?.box, mirror?.box, el("h3", {}, "Targets"), targets.box);
 
-  function record(rates) {
+  let latest = 0, rates = new Map(); // the number of the state that is shown, and the rates of the last frame
+
+  function record(now) {
+    rates = now;
     for (const l of lines) {
       const r = rates.get(`${first.name}\n${l.name}`);
       keep(l.requests, r?.requests);
@@ -47,16 +50,26 @@ export function service(first) {
     draw(charts.errors, of("errors"), { format: number });
     draw(charts.latency, [...of("p99"), ...of("p50", { dashed: true }).map((s) => ({ ...s, name: `${s.name} p50` }))], { format: millis });
   }
-  function update(now, rates) {
+  // show takes a state of the service, from a frame or as the answer to a write, unless a later one is shown: they come by two connections, and a frame that was made before a write may come after its answer.
+  function show(now) {
+    if (now.number < latest) return;
+    latest = now.number;
     list(notes, remarks(now));
     rows(groups, now.groups.map((g) => groupCells(g, rates.get(`${now.name}\n${g.name}`) ?? {})), "no groups");
     rows(targets, now.groups.flatMap((g) => (g.targets ?? []).map((t) => targetCells(g, t))), "no targets");
     weights?.update(now);
     trial?.update(now);
-    trial?.tick();
     mirror?.update(now);
   }
-  return { section, shape: shape(first), update, record };
+  // update takes a frame's state and rates.
+  function update(now, rates) {
+    record(rates);
+    show(now);
+    trial?.tick();
+  }
+  // forget is for when another process answers, whose numbers are its own.
+  const forget = () => { latest = 0; };
+  return { section, shape: shape(first), update, forget };
 }
 
 // shape is what a section is made for; with another one it is made anew.

@@ -2,7 +2,7 @@
 // URL would be in histories and logs.
 const key = "weir-token";
 const shortest = 1000, longest = 15000; // pauses between attempts, ms
-const silence = 6000; // a frame is due every second: after this the connection is dead, whatever it says itself
+const silence = 6; // seconds: a frame is due every second, and after this the connection is dead, whatever it says itself
 
 export const token = {
   get: () => sessionStorage.getItem(key) ?? "",
@@ -53,12 +53,13 @@ export function follow(on) {
 }
 
 async function read(abort, each) {
-  let dog;
-  const feed = () => {
-    clearTimeout(dog);
-    dog = setTimeout(() => abort.abort(new Error("nothing was heard for some seconds")), silence);
+  // Seconds are counted one by one, not as a span: a page that was busy for long, or slept, finds what came meanwhile before the next second is over.
+  let dog, quiet = 0;
+  const second = () => {
+    if (++quiet < silence) dog = setTimeout(second, 1000);
+    else abort.abort(new Error("nothing was heard for some seconds"));
   };
-  feed();
+  dog = setTimeout(second, 1000);
   try {
     const res = await fetch("/v1/events", { headers: headers(), cache: "no-store", signal: abort.signal });
     if (!res.ok) throw Object.assign(new Error(`status ${res.status}`), { status: res.status });
@@ -67,7 +68,7 @@ async function read(abort, each) {
     for (;;) {
       const { value, done } = await reader.read();
       if (done) return;
-      feed();
+      quiet = 0;
       const events = (rest + value).split("\n\n");
       rest = events.pop();
       for (const e of events) if (e.startsWith("data: ")) each(JSON.parse(e.slice(6)));

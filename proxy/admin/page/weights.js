@@ -23,8 +23,8 @@ export function spread(weights, group, value) {
   return Object.fromEntries(Object.keys(weights).map((name) => [name, result[name] / 100]));
 }
 
-// slider makes the control of a service with two groups or more. update is called with every state of the service.
-export function slider(name, groups) {
+// slider makes the control of a service with two groups or more. update is called with every state of the service; show is told the state after a write.
+export function slider(name, groups, show) {
   const id = unique("slide");
   let now, base; // the state as it is, and as it was when the slider was touched: what somebody else changed in between makes the write fail
   let group = groups.at(-1), timer;
@@ -67,7 +67,7 @@ export function slider(name, groups) {
     try {
       const after = await call("PUT", path(name), { body: weights, version: from.version });
       say(`${name}: ${words(weights)} in force. You can undo this for ${undoSeconds} seconds.`);
-      update(after);
+      show(after);
       release();
       offer(from, after);
     } catch (err) {
@@ -94,7 +94,7 @@ export function slider(name, groups) {
       away();
       try {
         const body = from.overlay && !from.overlay.void ? { body: weightsOf(from) } : {};
-        update(await call(body.body ? "PUT" : "DELETE", path(name), { ...body, version: after.version }));
+        show(await call(body.body ? "PUT" : "DELETE", path(name), { ...body, version: after.version }));
         say(`${name}: ${words(weightsOf(now))} in force again.`);
         release();
       } catch (err) {

@@ -85,8 +85,8 @@ function account() {
     : [el("a", { href: "/login" }, "Log in")]));
 }
 
-async function leave() {
-  await logOut().catch(() => {}); // this browser has forgotten; the service will when the session ends by itself
+function leave() {
+  logOut().catch(() => {}); // this browser has forgotten; the service may be slow to, and otherwise will when the session ends by itself
   go("/login");
   say("Logged out.");
 }

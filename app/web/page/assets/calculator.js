@@ -7,11 +7,12 @@ import { get } from "./session.js";
 export function calculator({ endpoint, groups, button = "Value", show, start = {} }) {
   const results = el("div", { class: "results", "aria-live": "off" });
   const stale = el("p", { class: "stale", hidden: true }, "The figures below are for earlier inputs.");
-  let shown = false;
+  let shown = false, edits = 0;
   const compute = async (values, signal) => {
+    const asked = edits;
     const answer = await get("POST", endpoint, { body: values, signal });
     shown = true;
-    stale.hidden = true;
+    stale.hidden = edits === asked; // the inputs may be others by now
     results.replaceChildren(...[show(answer.data)].flat().filter(Boolean));
     return answer.data;
   };
@@ -19,9 +20,9 @@ export function calculator({ endpoint, groups, button = "Value", show, start = {
     button,
     submit: async (values, signal) => {
       await compute(values, signal);
-      say("Done: the figures are up to date.");
+      if (stale.hidden) say("Done: the figures are up to date.");
     },
-    changed: () => { stale.hidden = !shown; },
+    changed: () => { edits++; stale.hidden = !shown; },
   });
   const leaving = new AbortController();
   const begin = async () => {

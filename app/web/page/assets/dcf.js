@@ -48,12 +48,12 @@ export async function open({ query, signal }) {
   const start = id ? caseOf((await get("GET", `/api/runs/${encodeURIComponent(id)}`, { signal })).data.inputs) : {};
   const page = calculator({ endpoint: "/api/dcf", groups, show, start });
   const values = () => page.form.read();
-  const sim = simulation(values);
+  const grid = gridSection(values), sim = simulation(values);
   return {
     element: el("div", {},
       el("p", {}, "Three stages of growth, then a terminal value. Amounts are in millions; an empty stage field takes the company-wide figure."),
-      page.element, gridSection(values), sim.element, keeping(() => ({ values: values(), simulated: sim.result() }))),
-    close: () => { page.close(); sim.close(); },
+      page.element, grid.element, sim.element, keeping(() => ({ values: values(), simulated: sim.result() }))),
+    close: () => { page.close(); grid.close(); sim.close(); },
   };
 }
 

@@ -16,11 +16,12 @@ class Form {
   #go;
   #cancel;
   #running = null; // aborts what was submitted
+  #typed = new Set(); // names of fields that somebody has changed
 
   constructor(groups, button, submit, changed) {
     this.#go = el("button", { type: "submit", class: "main" }, button);
     this.#cancel = el("button", { type: "button", hidden: true, onclick: () => this.#running?.abort() }, "Cancel");
-    this.element = el("form", { novalidate: true, onsubmit: (e) => { e.preventDefault(); this.#send(submit); }, oninput: changed },
+    this.element = el("form", { novalidate: true, onsubmit: (e) => { e.preventDefault(); this.#send(submit); }, oninput: (e) => { this.#typed.add(e.target.name); changed(); } },
       groups.map((g) => this.#group(g)), this.#alert, el("div", { class: "buttons" }, this.#go, this.#cancel));
   }
 
@@ -41,10 +42,10 @@ class Form {
       f.hint && el("p", { class: "hint", id: hint }, f.hint), el("p", { class: "error", id: error }));
   }
 
-  // fill shows what the API says it took.
+  // fill shows what the API says it took, where nobody has typed meanwhile.
   fill(values) {
     for (const [name, control] of this.#controls) {
-      if (!(name in values)) continue;
+      if (!(name in values) || this.#typed.has(name)) continue;
       const kind = this.#fields.get(name).kind, value = values[name];
       if (kind === "check") control.checked = Boolean(value);
       else control.value = value === null || value === undefined ? "" : String(kind === "percent" ? toPercent(value) : value);

@@ -20,7 +20,7 @@ const axis = (n, name, [low, high]) => ({
   start: { [`param${n}`]: name, [`param${n}Min`]: low, [`param${n}Max`]: high },
 });
 
-// gridSection is the part of a page with the grid around the case that values() gives.
+// gridSection is the part of a page with the grid around the case that values() gives: {element, close}.
 export function gridSection(values) {
   const axes = [axis(1, "wacc", [0.07, 0.12]), axis(2, "termGrowth", [0.01, 0.035])];
   const drawn = el("div");
@@ -37,7 +37,7 @@ export function gridSection(values) {
     },
   });
   ask.fill({ ...axes[0].start, ...axes[1].start, metric: "perShare", steps: "10" });
-  return section("Sensitivity", ask.element, drawn);
+  return { element: section("Sensitivity", ask.element, drawn), close: () => ask.stop() };
 }
 
 const label = (list, name) => list.find(([n]) => n === name)?.[1] ?? name;

@@ -25,7 +25,7 @@ export function simulation(values) {
   const told = el("span", { role: "status" });
   const running = el("div", { class: "progress", hidden: true }, el("label", { for: name }, "Progress"), bar, told);
   const drawn = el("div");
-  let result = null;
+  let result = null, left = false;
   const spoken = quarters((part, done, trials) => { told.textContent = `${count(done)} of ${count(trials)}`; });
   const inputs = form(groups, {
     button: "Simulate",
@@ -46,7 +46,7 @@ export function simulation(values) {
         drawn.replaceChildren(...show(data));
         say(`Simulated: mean ${price(data.mean)}, from ${price(data.p10)} to ${price(data.p90)} in eight of ten trials.`);
       } catch (error) {
-        if (signal.aborted) say("The simulation was cancelled.");
+        if (signal.aborted && !left) say("The simulation was cancelled.");
         throw error;
       } finally {
         running.hidden = true;
@@ -54,7 +54,7 @@ export function simulation(values) {
     },
   });
   inputs.fill(preset);
-  return { element: section("Monte Carlo", inputs.element, running, drawn), result: () => result, close: () => inputs.stop() };
+  return { element: section("Monte Carlo", inputs.element, running, drawn), result: () => result, close: () => { left = true; inputs.stop(); } };
 }
 
 // run asks for a simulation and tells of its progress until the result is there. Who aborts the signal ends it on the service's side too.

@@ -76,10 +76,14 @@ function renew(stale) {
     const refresh = localStorage.getItem(key);
     if (!refresh) return forget();
     try {
-      take(await read(await send("POST", "/api/auth/refresh", { body: { refresh_token: refresh } })));
+      const answer = await read(await send("POST", "/api/auth/refresh", { body: { refresh_token: refresh } }));
+      if (localStorage.getItem(key) === refresh) return take(answer);
+      // Somebody logged out meanwhile, or logged in as another. This session is nobody's any more.
+      await send("POST", "/api/auth/logout", { body: { refresh_token: answer.refresh_token } }).catch(() => {});
     } catch (error) {
       if (!(error instanceof Problem) || (error.status !== 401 && error.status !== 422)) throw error; // it may be good still
-      if (localStorage.getItem(key) === refresh) localStorage.removeItem(key);
+      if (![refresh, null].includes(localStorage.getItem(key))) return; // that of who has logged in meanwhile
+      localStorage.removeItem(key);
       forget();
     }
   });

@@ -260,12 +260,20 @@ var errReplaced = errors.New("the service's weights were reset, or another rollo
 // again is how often a rollout that does not move is told of.
 const again = 30 * time.Second
 
-// follow watches to the end.
+// follow watches to the end. A group whose targets do not pass a probe that weir makes for this rollout is not healthy, whatever was known of it before.
 func (d *deployment) follow(ctx context.Context, seen admin.Rollout) (*admin.Rollout, error) {
+	began := time.Now()
 	for {
 		d.tell(seen)
 		if seen.Over() {
 			return &seen, nil
+		}
+		if dead(seen) && time.Since(began) > d.Healthy {
+			missing := seen.Reason
+			if aborted, err := d.Client.TellRollout(ctx, d.Service, admin.RolloutAbort); err == nil {
+				seen = aborted
+			}
+			return &seen, &unhealthyError{missing}
 		}
 		if !pause(ctx) {
 			return &seen, context.Cause(ctx)
@@ -279,6 +287,11 @@ func (d *deployment) follow(ctx context.Context, seen admin.Rollout) (*admin.Rol
 		}
 		seen = *now
 	}
+}
+
+// dead reports a rollout that waits before its first step for a target that lives, and for nothing else.
+func dead(r admin.Rollout) bool {
+	return r.Step == 0 && r.State == "holding" && r.Prewarm == nil && !strings.HasPrefix(r.Reason, "paused ")
 }
 
 // tell prints a rollout when it has come further, and now and then when it has not.

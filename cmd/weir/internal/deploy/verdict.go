@@ -21,7 +21,7 @@ const (
 	RolledBack  = "rolled_back"
 	Aborted     = "aborted"     // by an operator, or by a change of the configuration
 	TimedOut    = "timed_out"   // it goes on
-	Unhealthy   = "unhealthy"   // nothing was begun
+	Unhealthy   = "unhealthy"   // no weight has moved
 	Interrupted = "interrupted" // it goes on, if anything was begun
 	Started     = "started"     // not waited for
 )
@@ -83,7 +83,7 @@ func (v *Verdict) end(d *deployment, r *admin.Rollout, err error) {
 	var unhealthy *unhealthyError
 	switch {
 	case errors.As(err, &unhealthy):
-		v.Word, v.ExitCode, v.Reason = Unhealthy, exitTimedOut, fmt.Sprintf("%s was not healthy within %s, and nothing was begun: %s", v.To, d.Healthy, unhealthy.missing)
+		v.Word, v.ExitCode, v.Reason = Unhealthy, exitTimedOut, fmt.Sprintf("%s was not healthy within %s, and %s: %s", v.To, d.Healthy, unbegun(r), unhealthy.missing)
 	case errors.As(err, &left):
 		v.Word, v.ExitCode, v.Reason = Interrupted, exitSignal, left.Error()+", and nothing was begun"
 		if s, ok := left.signal.(syscall.Signal); ok {
@@ -112,6 +112,14 @@ func (v *Verdict) end(d *deployment, r *admin.Rollout, err error) {
 	if v.Word == TimedOut && r != nil && r.Reason != "" {
 		v.Reason += "; " + r.Reason
 	}
+}
+
+// unbegun is what has become of a rollout to a group that never was healthy.
+func unbegun(r *admin.Rollout) string {
+	if r == nil {
+		return "nothing was begun"
+	}
+	return "the rollout was aborted before its first step"
 }
 
 func (v *Verdict) fill(r *admin.Rollout) {

@@ -1,0 +1,220 @@
+package validate_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// dashboard is what is held to account of a dashboard's file.
+type dashboard struct {
+	file string
+
+	ID         *int             `json:"id"`
+	UID        string           `json:"uid"`
+	Title      string           `json:"title"`
+	Schema     int              `json:"schemaVersion"`
+	Inputs     json.RawMessage  `json:"__inputs"`
+	Requires   json.RawMessage  `json:"__requires"`
+	Wrapped    json.RawMessage  `json:"dashboard"` // the form of the HTTP API, which provisioning does not read
+	Panels     []dashboardPanel `json:"panels"`
+	Templating struct {
+		List []struct {
+			Name       string
+			Type       string
+			Query      any
+			Definition string
+			Datasource *dataSource
+		}
+	}
+}
+
+type dataSource struct{ Type, UID string }
+
+type dashboardPanel struct {
+	ID                       int
+	Type, Title, Description string
+	Datasource               *dataSource
+	GridPos                  struct{ H, W, X, Y int }
+	FieldConfig              struct{ Defaults struct{ Unit string } }
+	Targets                  []struct {
+		RefID, Expr, LegendFormat string
+		Datasource                *dataSource
+	}
+}
+
+func dashboards(t *testing.T) (list []dashboard) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(monitoring, "grafana", "dashboards", "*.json"))
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := dashboard{file: filepath.Base(file)}
+		if err := json.Unmarshal(b, &d); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		list = append(list, d)
+	}
+	return list
+}
+
+// unquoted are the variables that Grafana puts in where PromQL would not parse, with what they may be.
+var unquoted = strings.NewReplacer("$__rate_interval", "1m", "$__interval", "15s", "$__range", "1h")
+
+// TestDashboardsAreProvisioned: the files are in the form that Grafana reads from a folder, and every panel says what it shows, in what unit, from the data source that is chosen.
+func TestDashboardsAreProvisioned(t *testing.T) {
+	uids := map[string]string{}
+	for _, d := range dashboards(t) {
+		fault := func(format string, args ...any) {
+			t.Helper()
+			t.Errorf("%s: "+format, append([]any{d.file}, args...)...)
+		}
+		switch {
+		case d.Wrapped != nil, d.Inputs != nil, d.Requires != nil:
+			fault("an export for sharing, which provisioning shows empty")
+		case d.ID != nil:
+			fault("id %d: the database gives one", *d.ID)
+		case d.UID == "" || uids[d.UID] != "" || d.UID+".json" != d.file:
+			fault("uid %q, also that of %q", d.UID, uids[d.UID])
+		case d.Title == "" || d.Schema < 36: // 36 is Grafana 9's, since which a data source is an object
+			fault("title %q, schemaVersion %d", d.Title, d.Schema)
+		}
+		uids[d.UID] = d.file
+		variables := map[string]bool{}
+		for _, v := range d.Templating.List {
+			variables[v.Name] = true
+		}
+		if !variables["datasource"] {
+			fault("no variable for the data source")
+		}
+		taken := map[[2]int]string{}
+		ids := map[int]bool{}
+		for _, p := range d.Panels {
+			for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
+				for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
+					if at := [2]int{x, y}; x >= 24 || taken[at] != "" {
+						fault("%s lies on %q", p.Title, taken[at])
+					} else {
+						taken[at] = p.Title
+					}
+				}
+			}
+			if ids[p.ID] || p.ID == 0 || p.Title == "" {
+				fault("panel %q has id %d", p.Title, p.ID)
+			}
+			ids[p.ID] = true
+			if p.Type != "row" {
+				checkPanel(t, d.file, &p, variables)
+			}
+		}
+	}
+}
+
+func checkPanel(t *testing.T, file string, p *dashboardPanel, variables map[string]bool) {
+	t.Helper()
+	chosen := func(d *dataSource) bool { return d != nil && d.Type == "prometheus" && d.UID == "${datasource}" }
+	if p.Description == "" || p.FieldConfig.Defaults.Unit == "" || len(p.Targets) == 0 || !chosen(p.Datasource) {
+		t.Errorf("%s: %s: description %q, unit %q, %d targets, data source %v", file, p.Title, p.Description, p.FieldConfig.Defaults.Unit, len(p.Targets), p.Datasource)
+	}
+	refs := map[string]bool{}
+	for _, target := range p.Targets {
+		if refs[target.RefID] || !chosen(target.Datasource) || target.LegendFormat == "" {
+			t.Errorf("%s: %s: target %+v", file, p.Title, target)
+		}
+		refs[target.RefID] = true
+		for _, v := range regexp.MustCompile(`\$\{?(\w+)`).FindAllStringSubmatch(target.Expr, -1) {
+			if !variables[v[1]] && !strings.HasPrefix(v[1], "__") {
+				t.Errorf("%s: %s: there is no variable %s", file, p.Title, v[1])
+			}
+		}
+	}
+}
+
+// checkDashboards: every expression of every panel reads what is exported or recorded, legends quote labels that the result has, and variables ask for labels that exist.
+func checkDashboards(t *testing.T, r *reader, foreign func(expr string) bool) {
+	quoted := regexp.MustCompile(`\{\{(\w+)\}\}`)
+	values := regexp.MustCompile(`^label_values\((.+), (\w+)\)$`)
+	for _, d := range dashboards(t) {
+		for _, v := range d.Templating.List {
+			if v.Type != "query" {
+				continue
+			}
+			m := values.FindStringSubmatch(v.Definition)
+			if m == nil {
+				t.Errorf("%s: variable %s: %q", d.file, v.Name, v.Definition)
+				continue
+			}
+			if of := r.read(m[1]); !of[m[2]] {
+				t.Errorf("%s: variable %s: no label %s among %q", d.file, v.Name, m[2], of.list())
+			}
+			r.tell(t, fmt.Sprintf("%s: variable %s", d.file, v.Name))
+		}
+		for _, p := range d.Panels {
+			for _, target := range p.Targets {
+				if foreign(target.Expr) {
+					continue
+				}
+				of := r.read(unquoted.Replace(target.Expr))
+				r.tell(t, d.file+": "+p.Title)
+				for _, q := range quoted.FindAllStringSubmatch(target.LegendFormat, -1) {
+					if !of[q[1]] {
+						t.Errorf("%s: %s: its legend quotes %s, its labels are %q", d.file, p.Title, q[1], of.list())
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestGrafanaFindsThem: the provisioning files point to where the dashboards are mounted, and name the data source that the dashboards begin with.
+func TestGrafanaFindsThem(t *testing.T) {
+	var provider struct {
+		APIVersion int `yaml:"apiVersion"`
+		Providers  []struct {
+			Name    string `yaml:"name"`
+			Type    string `yaml:"type"`
+			Options struct {
+				Path string `yaml:"path"`
+			} `yaml:"options"`
+		} `yaml:"providers"`
+	}
+	decodeYAML(t, filepath.Join(monitoring, "grafana/provisioning/dashboards/weir.yml"), &provider)
+	if provider.APIVersion != 1 || len(provider.Providers) != 1 || provider.Providers[0].Type != "file" || provider.Providers[0].Options.Path != "/var/lib/grafana/dashboards" {
+		t.Errorf("%+v", provider)
+	}
+	var sources struct {
+		APIVersion  int `yaml:"apiVersion"`
+		Datasources []struct {
+			UID  string `yaml:"uid"`
+			Type string `yaml:"type"`
+			URL  string `yaml:"url"`
+		} `yaml:"datasources"`
+	}
+	decodeYAML(t, filepath.Join(monitoring, "grafana/provisioning/datasources/weir.yml"), &sources)
+	if sources.APIVersion != 1 || len(sources.Datasources) == 0 || sources.Datasources[0].UID != "prometheus" || sources.Datasources[0].Type != "prometheus" {
+		t.Errorf("%+v", sources)
+	}
+}
+
+// decodeYAML reads YAML, all of it well formed.
+func decodeYAML(t *testing.T, file string, into any) {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(b, into); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+}
