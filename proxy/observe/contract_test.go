@@ -80,6 +80,8 @@ var contract = []struct {
 	{"weir_tls_key_exchanges_total", "counter", []string{"group", "listener"}},
 	{"weir_tls_on_demand_total", "counter", []string{"result"}},
 	{"weir_tls_resumed_total", "counter", []string{"listener"}},
+	{"weir_traces_dropped_total", "counter", []string{"reason"}},
+	{"weir_traces_exported_total", "counter", nil},
 	{"weir_upgrades_total", "counter", []string{"result"}},
 	{"weir_upstream_concurrency_limit", "gauge", []string{"group", "service", "target"}},
 	{"weir_upstream_connect_duration_seconds", "histogram", []string{"group", "service"}},

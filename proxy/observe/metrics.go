@@ -70,6 +70,7 @@ type Metrics struct {
 	logs        logCounters
 	cluster     *clusterVecs
 	overflow    overflow
+	traces      *traceCollector
 	upgrades    *upgrades
 	listeners   *listenerCollector
 
@@ -133,6 +134,7 @@ func NewMetrics(b Build) *Metrics {
 		listeners: newListenerCollector(),
 		cluster:   newClusterVecs(),
 		overflow:  newOverflow(),
+		traces:    newTraceCollector(),
 		upgrades:  newUpgrades(),
 		routes:    map[RouteKey]*Route{},
 		groups:    map[GroupKey]*Group{},
@@ -178,7 +180,7 @@ func (m *Metrics) register(b Build) {
 	m.registry.MustRegister(m.guards, m.concurrency)
 	m.registry.MustRegister(m.queue.collectors()...)
 	m.registry.MustRegister(m.rollout.collectors()...)
-	m.registry.MustRegister(m.onDemand, m.csp.total, m.waf, m.pauses, m.shadow, m.upgrades)
+	m.registry.MustRegister(m.onDemand, m.csp.total, m.waf, m.pauses, m.shadow, m.traces, m.upgrades)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
 	families := []series.Family{m.requests, m.duration, m.queue.wait, m.cluster.duration, m.overflow.total}

@@ -52,6 +52,7 @@ type Server struct {
 	http3    *http3.Counters // the same
 	csp      *csp.Collector
 	failures *observe.Failures
+	tracing  tracing
 	taps     *observe.Taps
 	recorder *observe.Recorder // of the configuration in force; nil: off. Guarded by mu
 
@@ -279,6 +280,7 @@ func (s *Server) release() {
 	if s.tickets != nil {
 		s.tickets.Close()
 	}
+	s.tracing.close(closingTime)
 	s.guards().closeBut(nil)
 	s.wafs().closeBut(nil)
 	s.trees().closeBut(nil)
