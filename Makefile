@@ -111,6 +111,9 @@ deps: ## Debian packages that some tests and the bench use
 	  had=$$(test -e /usr/sbin/policy-rc.d && echo yes); test -n "$$had" || { printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d; }; \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(MONITORS) >/dev/null; code=$$?; \
 	  test -n "$$had" || rm -f /usr/sbin/policy-rc.d; systemctl disable $(MONITORS) >/dev/null 2>&1; exit $$code; }
+	test -x /usr/sbin/logrotate || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends logrotate >/dev/null
+	@# Only its fail2ban-regex is used; where it was not there before it is neither started nor left to start.
+	command -v fail2ban-regex >/dev/null || { DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends fail2ban >/dev/null; code=$$?; systemctl disable fail2ban >/dev/null 2>&1; exit $$code; }
 	command -v chromium google-chrome >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
 
 docker: ## the images weir:VERSION and valor-api:VERSION (needs a Docker engine; without one TestE2EImage does the same steps)

@@ -23,10 +23,15 @@ type access struct {
 }
 
 func (a *access) flags(f *pflag.FlagSet) {
+	// A reload waits for probes of new targets; the server gives up after a minute.
+	a.flagsWithin(f, 75*time.Second)
+}
+
+// flagsWithin are flags with a time to wait that is the verb's own.
+func (a *access) flagsWithin(f *pflag.FlagSet, timeout time.Duration) {
 	f.StringVar(&a.admin, "admin", defaultAdmin, "the running weir's admin `ADDRESS`: host:port or unix:///path")
 	f.StringVar(&a.tokenFile, "token-file", "", "`FILE` with the admin token (or the token itself in WEIR_ADMIN_TOKEN)")
-	// A reload waits for probes of new targets; the server gives up after a minute.
-	f.DurationVar(&a.timeout, "timeout", 75*time.Second, "how long to wait for an answer")
+	f.DurationVar(&a.timeout, "timeout", timeout, "how long to wait for an answer")
 }
 
 // client is the API at that address, in the name of whoever typed the verb.

@@ -8,37 +8,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/valor-ivx/weir/cmd/weir/internal/show"
 	"github.com/valor-ivx/weir/proxy/admin"
 )
 
 // defaultWait is how long stop watches the process drain: run's deadline and the time to close.
 const defaultWait = time.Minute
-
-func (sh *shell) reloadVerb() *cobra.Command {
-	var a access
-	cmd := &cobra.Command{
-		Use:   "reload",
-		Short: "Read the configuration again, wait until it is in force and print what changed, or every error",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return sh.reload(cmd.Context(), a) },
-	}
-	a.flags(cmd.Flags())
-	return cmd
-}
-
-func (sh *shell) reload(ctx context.Context, a access) error {
-	c, err := a.client(sh)
-	if err != nil {
-		return err
-	}
-	res, err := c.Reload(ctx)
-	if err != nil {
-		return err
-	}
-	show.Reload(sh.stdout, res)
-	return nil
-}
 
 // stopOptions are what the stop verb can be told.
 type stopOptions struct {
@@ -113,12 +87,17 @@ func (sh *shell) reopenLogs(ctx context.Context, a access) error {
 	return nil
 }
 
+// defaultHealthWait is how long a weir that does not answer is asked: less than the 30 s after which Docker gives a check up without a word.
+const defaultHealthWait = 5 * time.Second
+
 func (sh *shell) healthcheckVerb() *cobra.Command {
 	var a access
 	cmd := &cobra.Command{
 		Use:   "healthcheck",
 		Short: "Exit 0 when the running weir is ready for traffic, 1 otherwise (for a container's HEALTHCHECK)",
-		Args:  cobra.NoArgs,
+		Long: "Exit 0 when the running weir is ready for traffic (a configuration in force, every listener accepting, not stopping), 1 when it is not, does not answer or is not there. " +
+			"Prints each check with its reason; where a token is needed and none is given, one word. WEIR_ADMIN says where to ask.",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.client(sh)
 			if err != nil {
@@ -135,6 +114,6 @@ func (sh *shell) healthcheckVerb() *cobra.Command {
 			return nil
 		},
 	}
-	a.flags(cmd.Flags())
+	a.flagsWithin(cmd.Flags(), defaultHealthWait)
 	return cmd
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -84,6 +85,23 @@ func programs(t *testing.T) string {
 		t.Fatal(built.err)
 	}
 	return built.dir
+}
+
+// script makes a program of a few lines of shell.
+func script(t *testing.T, path, lines string) {
+	t.Helper()
+	program(t, path, "#!/bin/sh\n"+lines+"\n")
+}
+
+// program makes a file that can be executed. No other scenario starts a process meanwhile: between its fork and its exec that would have the file open for writing too, and a file that somebody
+// writes cannot be executed (ETXTBSY).
+func program(t *testing.T, path, content string) {
+	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	if err := os.WriteFile(path, []byte(content), 0o755); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // figures is what the scenarios measured, for docs/acceptance.md.

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -48,6 +49,11 @@ func checkImage(t *testing.T, i *image) {
 	}
 	if i.user != "65532:65532" || i.stopSignal != "SIGTERM" || len(i.entrypoint) != 1 || len(i.health) == 0 || i.health[0] != i.entrypoint[0] {
 		t.Errorf("user %s, stopped by %s, started by %q, asked by %q", i.user, i.stopSignal, i.entrypoint, i.health)
+	}
+	for name := range i.env {
+		if regexp.MustCompile(`(?i)password|secret|token|key`).MatchString(name) {
+			t.Errorf("%s is in the image, for everybody who has it", name)
+		}
 	}
 	program, err := elf.Open(filepath.Join(i.root, i.entrypoint[0]))
 	if err != nil {

@@ -242,9 +242,10 @@ func (e *edge) typed(args ...string) (string, int) {
 // command runs weir with arguments to its end, and gives both outputs and the exit code.
 func command(t *testing.T, dir string, env []string, args ...string) (string, int) {
 	t.Helper()
+	weir := filepath.Join(programs(t), "weir") // which may build it first
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(programs(t), "weir"), args...)
+	cmd := exec.CommandContext(ctx, weir, args...)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
 	out, err := cmd.CombinedOutput()
 	var failed *exec.ExitError

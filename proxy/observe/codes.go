@@ -15,8 +15,8 @@ const (
 	oddCode   = "000"
 )
 
-// codeCounters finds the counter of a status code by two loads. A class (2xx, 4xx) takes its 800 bytes only when its first code is seen: one flat
-// array per method and protocol would be 4 KiB each, and 10,000 routes are to stay affordable.
+// codeCounters finds the counter of a status code by three loads. A class (2xx, 4xx) and ten codes of it take their 80 bytes each when the first of their codes is seen: one flat
+// array per method and protocol would be 4 KiB, and 10,000 routes are to stay affordable, also when somebody tries out what there is.
 //
 // Readers need no lock. Entries are written once each, under Metrics.mu.
 type codeCounters struct {
@@ -24,7 +24,10 @@ type codeCounters struct {
 	odd     atomic.Pointer[series.Counter]
 }
 
-type codeClass [100]atomic.Pointer[series.Counter]
+type (
+	codeClass [10]atomic.Pointer[codeTen]
+	codeTen   [10]atomic.Pointer[series.Counter]
+)
 
 // find returns the counter of code, nil when it has none yet.
 func (s *codeCounters) find(code int) *series.Counter {
@@ -35,7 +38,11 @@ func (s *codeCounters) find(code int) *series.Counter {
 	if class == nil {
 		return nil
 	}
-	return class[code%100].Load()
+	ten := class[code/10%10].Load()
+	if ten == nil {
+		return nil
+	}
+	return ten[code%10].Load()
 }
 
 // put stores the counter of code. Caller holds Metrics.mu.
@@ -44,18 +51,23 @@ func (s *codeCounters) put(code int, c *series.Counter) {
 		s.odd.Store(c)
 		return
 	}
-	class := s.classes[code/100-1].Load()
-	if class == nil {
-		class = new(codeClass)
-		s.classes[code/100-1].Store(class)
-	}
-	class[code%100].Store(c)
+	class := made(&s.classes[code/100-1])
+	ten := made(&class[code/10%10])
+	ten[code%10].Store(c)
 }
 
-// each calls f with the label of every code that has a counter. Caller holds Metrics.mu.
-func (s *codeCounters) each(f func(label string)) {
-	if s.odd.Load() != nil {
-		f(oddCode)
+// made is what p points to, made where there is nothing yet. Caller holds Metrics.mu.
+func made[T any](p *atomic.Pointer[T]) *T {
+	if p.Load() == nil {
+		p.Store(new(T))
+	}
+	return p.Load()
+}
+
+// read calls f with every counter that there is; code is 0 for the odd ones.
+func (s *codeCounters) read(f func(code int, c *series.Counter)) {
+	if c := s.odd.Load(); c != nil {
+		f(0, c)
 	}
 	for i := range s.classes {
 		class := s.classes[i].Load()
@@ -63,8 +75,14 @@ func (s *codeCounters) each(f func(label string)) {
 			continue
 		}
 		for j := range class {
-			if class[j].Load() != nil {
-				f(codeLabel((i+1)*100 + j))
+			ten := class[j].Load()
+			if ten == nil {
+				continue
+			}
+			for k := range ten {
+				if c := ten[k].Load(); c != nil {
+					f((i+1)*100+j*10+k, c)
+				}
 			}
 		}
 	}

@@ -26,6 +26,7 @@ var contract = []struct {
 	{"weir_cluster_up", "gauge", nil},
 	{"weir_config_last_reload_successful", "gauge", nil},
 	{"weir_config_reloads_total", "counter", []string{"result"}},
+	{"weir_config_reverts_total", "counter", []string{"result"}},
 	{"weir_connections", "gauge", []string{"listener", "state"}},
 	{"weir_connections_accepted_total", "counter", []string{"listener"}},
 	{"weir_connections_evicted_total", "counter", []string{"listener"}},
@@ -54,6 +55,7 @@ var contract = []struct {
 	{"weir_limit_shared_waiting", "gauge", nil},
 	{"weir_log_dropped_total", "counter", nil},
 	{"weir_log_sampled_out_total", "counter", nil},
+	{"weir_metrics_overflow_total", "counter", []string{"family"}},
 	{"weir_metrics_scrapes_total", "counter", []string{"result"}},
 	{"weir_pause_waiting", "gauge", []string{"service"}},
 	{"weir_queue_length", "gauge", []string{"priority", "service"}},
@@ -78,6 +80,8 @@ var contract = []struct {
 	{"weir_tls_key_exchanges_total", "counter", []string{"group", "listener"}},
 	{"weir_tls_on_demand_total", "counter", []string{"result"}},
 	{"weir_tls_resumed_total", "counter", []string{"listener"}},
+	{"weir_traces_dropped_total", "counter", []string{"reason"}},
+	{"weir_traces_exported_total", "counter", nil},
 	{"weir_upgrades_total", "counter", []string{"result"}},
 	{"weir_upstream_concurrency_limit", "gauge", []string{"group", "service", "target"}},
 	{"weir_upstream_connect_duration_seconds", "histogram", []string{"group", "service"}},
@@ -137,7 +141,8 @@ func TestMetricsDocumentation(t *testing.T) {
 	var doc strings.Builder
 	doc.WriteString("# Metrics\n\nServed at `/metrics` on the admin listener, as text, OpenMetrics or protobuf. Generated from the code by " +
 		"`go test ./proxy/observe -update`; do not edit.\n\nLabels come only from the configuration, never from clients. " +
-		"Every series stands at 0 from the first scrape; methods, protocols and codes beyond GET, HTTP/1.1 and 200 appear with their first request. " +
+		"Every series stands at 0 from the first scrape; methods, protocols and codes beyond GET, HTTP/1.1 and 200 appear with their first request, 250 of them at most on one route of one listener and for one group, 200,000 in all; " +
+		"what is beyond is counted together (`weir_metrics_overflow_total`), so that no sum is wrong. " +
 		"The series of what a reload removes go with it.\n\n" +
 		"| name | type | labels | meaning |\n|---|---|---|---|\n")
 	others := map[string]bool{}

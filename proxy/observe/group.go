@@ -21,6 +21,7 @@ type Group struct {
 	connect, header, response *series.Duration
 	configured, observed      prometheus.Gauge
 
+	kinds kinds
 	codes codeCounters              // written under Metrics.mu, read without
 	fine  atomic.Pointer[latencies] // nil while nobody watches; written under Metrics.mu, read without
 
@@ -91,7 +92,11 @@ func (g *Group) Done(code int) {
 		c.Inc()
 		return
 	}
-	g.create(code).Inc()
+	c := g.kinds.beyond(&g.metrics.overflow, g.metrics.overflow.groups)
+	if c == nil {
+		c = g.create(code)
+	}
+	c.Inc()
 }
 
 // Connect observes the opening of one new upstream connection.
@@ -112,16 +117,28 @@ func (g *Group) SetConfiguredShare(fraction float64) { g.configured.Set(fraction
 // SetObservedShare states what part of the service's recent requests the group got, 0 to 1.
 func (g *Group) SetObservedShare(fraction float64) { g.observed.Set(fraction) }
 
+// create makes the series of a request that is the first with its code, or finds the one for those that get none.
 func (g *Group) create(code int) *series.Counter {
-	g.metrics.mu.Lock()
-	defer g.metrics.mu.Unlock()
-	return g.createLocked(code)
-}
-
-func (g *Group) createLocked(code int) *series.Counter {
+	m := g.metrics
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if c := g.codes.find(code); c != nil {
 		return c // another request was first
 	}
+	if !g.gone && g.kinds.full(&m.overflow) {
+		c := m.group.requests.With(g.key.Service, g.key.Group, oddCode)
+		g.kinds.rest.Store(c)
+		m.overflow.groups.Inc()
+		return c
+	}
+	if !g.gone {
+		g.kinds.addLocked(&m.overflow)
+	}
+	return g.createLocked(code)
+}
+
+// createLocked makes a series that there is none of yet.
+func (g *Group) createLocked(code int) *series.Counter {
 	c := new(series.Counter) // that nobody exports, for requests that end after their group has left the configuration
 	if !g.gone {
 		c = g.metrics.group.requests.With(g.key.Service, g.key.Group, codeLabel(code))
@@ -133,7 +150,11 @@ func (g *Group) createLocked(code int) *series.Counter {
 func (g *Group) forgetLocked() {
 	g.gone = true
 	v, service, group := &g.metrics.group, g.key.Service, g.key.Group
-	g.codes.each(func(code string) { v.requests.Delete(service, group, code) })
+	g.kinds.forgetLocked(&g.metrics.overflow)
+	if g.kinds.rest.Load() != nil {
+		v.requests.Delete(service, group, oddCode)
+	}
+	g.codes.read(func(code int, _ *series.Counter) { v.requests.Delete(service, group, codeLabel(code)) })
 	v.share.DeleteLabelValues(service, group, "configured")
 	v.share.DeleteLabelValues(service, group, "observed")
 	v.connect.Delete(service, group)

@@ -24,6 +24,7 @@ type Route struct {
 
 	// Written once per entry under Metrics.mu, read without.
 	counters [methods * protos]atomic.Pointer[codeCounters]
+	kinds    kinds
 
 	gone bool // guarded by Metrics.mu
 }
@@ -54,44 +55,61 @@ func (r *Route) Done(method message.Method, proto message.Proto, code int, d tim
 			return
 		}
 	}
-	r.create(at, code).Inc()
+	c := r.kinds.beyond(&r.metrics.overflow, r.metrics.overflow.requests)
+	if c == nil {
+		c = r.create(at, code)
+	}
+	c.Inc()
 }
 
+// create makes the series of a request that is the first of its kind, or finds the one for those that get none.
 func (r *Route) create(at, code int) *series.Counter {
-	r.metrics.mu.Lock()
-	defer r.metrics.mu.Unlock()
+	m := r.metrics
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if set := r.counters[at].Load(); set != nil {
+		if c := set.find(code); c != nil {
+			return c // another request was first
+		}
+	}
+	if !r.gone && r.kinds.full(&m.overflow) {
+		c := m.requests.With(r.key.Listener, r.key.Route, message.MethodOther.String(), oddCode, message.Proto(0).String())
+		r.kinds.rest.Store(c)
+		m.overflow.requests.Inc()
+		return c
+	}
+	if !r.gone {
+		r.kinds.addLocked(&m.overflow)
+	}
 	return r.createLocked(at, code)
 }
 
+// createLocked makes a series that there is none of yet.
 func (r *Route) createLocked(at, code int) *series.Counter {
-	set := r.counters[at].Load()
-	if set == nil {
-		set = new(codeCounters)
-		r.counters[at].Store(set)
-	}
-	if c := set.find(code); c != nil {
-		return c // another request was first
-	}
 	c := new(series.Counter) // that nobody exports, for requests that end after their route has left the configuration
 	if !r.gone {
 		method, proto := labelsOf(at)
 		c = r.metrics.requests.With(r.key.Listener, r.key.Route, method, codeLabel(code), proto)
 	}
-	set.put(code, c)
+	made(&r.counters[at]).put(code, c)
 	return c
 }
 
 // forgetLocked removes the route's counters from the export. The duration stays: another listener may share it.
 func (r *Route) forgetLocked() {
 	r.gone = true
+	r.kinds.forgetLocked(&r.metrics.overflow)
+	if r.kinds.rest.Load() != nil {
+		r.metrics.requests.Delete(r.key.Listener, r.key.Route, message.MethodOther.String(), oddCode, message.Proto(0).String())
+	}
 	for i := range r.counters {
 		set := r.counters[i].Load()
 		if set == nil {
 			continue
 		}
 		method, proto := labelsOf(i)
-		set.each(func(code string) {
-			r.metrics.requests.Delete(r.key.Listener, r.key.Route, method, code, proto)
+		set.read(func(code int, _ *series.Counter) {
+			r.metrics.requests.Delete(r.key.Listener, r.key.Route, method, codeLabel(code), proto)
 		})
 	}
 }

@@ -101,24 +101,6 @@ func (g *Group) observe(d time.Duration) {
 	}
 }
 
-// read calls f with every counter that there is; code is 0 for the odd ones.
-func (s *codeCounters) read(f func(code int, c *series.Counter)) {
-	if c := s.odd.Load(); c != nil {
-		f(0, c)
-	}
-	for i := range s.classes {
-		class := s.classes[i].Load()
-		if class == nil {
-			continue
-		}
-		for j := range class {
-			if c := class[j].Load(); c != nil {
-				f((i+1)*100+j, c)
-			}
-		}
-	}
-}
-
 // count is a counter's value, which is a number of events.
 func count(c prometheus.Metric) uint64 {
 	var m dto.Metric

@@ -20,7 +20,7 @@ func TestStatesAreInOrder(t *testing.T) {
 		}
 		return d
 	}
-	const writes = 300
+	const writes = 100 // each waits for the disk
 	var reading sync.WaitGroup
 	read := make([][]admin.Service, 2)
 	done := make(chan struct{})

@@ -63,10 +63,26 @@ func (c *Client) Steer(ctx context.Context, name, version string, verb admin.Ver
 	return s, c.do(ctx, call{method: http.MethodPost, path: servicePath(name) + "/" + string(verb), body: order, tag: version}, &s)
 }
 
-// Reload waits until the configuration is in force or refused.
-func (c *Client) Reload(ctx context.Context) (admin.ReloadResult, error) {
+// Reload waits until the configuration is in force or refused. With confirm more than 0 it is in force for so long, unless ConfirmReload is called.
+func (c *Client) Reload(ctx context.Context, confirm time.Duration) (admin.ReloadResult, error) {
 	var r admin.ReloadResult
-	return r, c.do(ctx, call{method: http.MethodPost, path: "/v1/reload"}, &r)
+	path := "/v1/reload"
+	if confirm != 0 {
+		path += "?confirm=" + confirm.String()
+	}
+	return r, c.do(ctx, call{method: http.MethodPost, path: path}, &r)
+}
+
+// ConfirmReload makes the configuration in force stay.
+func (c *Client) ConfirmReload(ctx context.Context) (admin.ReloadResult, error) {
+	var r admin.ReloadResult
+	return r, c.do(ctx, call{method: http.MethodPost, path: "/v1/reload/confirm"}, &r)
+}
+
+// RevertReload puts the configuration from before in force again.
+func (c *Client) RevertReload(ctx context.Context) (admin.ReloadResult, error) {
+	var r admin.ReloadResult
+	return r, c.do(ctx, call{method: http.MethodDelete, path: "/v1/reload"}, &r)
 }
 
 // Plan asks what a reload of a file would do.
@@ -133,24 +149,34 @@ func (c *Client) WaitGone(ctx context.Context, pid int) error {
 	}
 }
 
-// Ready asks for readiness and gives the server's own words.
+// Ready asks for readiness and gives the server's own words: check by check, or one where a token is missing or wrong, which readiness itself needs not.
 func (c *Client) Ready(ctx context.Context) (ok bool, report string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
-	path := "/readyz"
-	if c.options.Token != "" {
-		path += "?verbose"
+	status, report, err := c.probe(ctx, "/readyz?verbose")
+	if err == nil && status == http.StatusUnauthorized {
+		status, report, err = c.probe(ctx, "/readyz")
 	}
-	res, err := c.send(ctx, call{method: http.MethodGet, path: path})
 	if err != nil {
 		return false, "", err
+	}
+	if last := report[strings.LastIndexByte(report, '\n')+1:]; last != "ok" && last != "not ready" { // a page of somebody else's, with 200 perhaps
+		return false, "", fmt.Errorf("what answers at %s is not weir", c.options.Address)
+	}
+	return status == http.StatusOK, report, nil
+}
+
+func (c *Client) probe(ctx context.Context, path string) (status int, report string, err error) {
+	res, err := c.send(ctx, call{method: http.MethodGet, path: path})
+	if err != nil {
+		return 0, "", err
 	}
 	defer func() { _ = res.Body.Close() }()
 	b, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
 	if err != nil {
-		return false, "", fmt.Errorf("read the answer of weir at %s: %w", c.options.Address, err)
+		return 0, "", fmt.Errorf("read the answer of weir at %s: %w", c.options.Address, err)
 	}
-	return res.StatusCode == http.StatusOK, strings.TrimSpace(string(b)), nil
+	return res.StatusCode, strings.TrimSpace(string(b)), nil
 }
 
 func servicePath(name string) string { return "/v1/services/" + url.PathEscape(name) }

@@ -15,10 +15,12 @@ import (
 
 // systemctl is as much of systemd as deploy.sh uses, with real processes: a unit's program is stopped by TERM, waited for, and started again.
 const systemctl = `set -eu
+# A process that has ended and that nobody has asked about has ended all the same: its parent may be one that never asks.
+alive() { [ -e "/proc/$1/status" ] && ! grep -q '^State:.Z' "/proc/$1/status"; }
 colour=${2#valor-api@} colour=${colour%.service}
-if [ "$1" = --quiet ]; then colour=${3#valor-api@} colour=${colour%.service} && [ -e "$UNITS/$colour.pid" ] && kill -0 "$(cat "$UNITS/$colour.pid")"; exit; fi
+if [ "$1" = --quiet ]; then colour=${3#valor-api@} colour=${colour%.service} && [ -e "$UNITS/$colour.pid" ] && alive "$(cat "$UNITS/$colour.pid")"; exit; fi
 echo "$@" >>"$UNITS/record"
-if [ -e "$UNITS/$colour.pid" ]; then pid=$(cat "$UNITS/$colour.pid"); kill -TERM "$pid" 2>/dev/null && tail --pid="$pid" -f /dev/null; fi
+if [ -e "$UNITS/$colour.pid" ]; then pid=$(cat "$UNITS/$colour.pid"); kill -TERM "$pid" 2>/dev/null && while alive "$pid"; do sleep 0.05; done; fi
 . "$UNITS/$colour.env"
 cd "$UNITS"
 VALOR_COLOR=$colour nohup "$UNITS/$colour/valor-api" >>"$UNITS/$colour.log" 2>&1 3>&- &
