@@ -222,7 +222,10 @@ func TestAuditLog(t *testing.T) {
 	eventually(t, "the new file is in force", func() bool { return r.status().Generation == 2 })
 	r.write(strings.Replace(text("moved.log"), "weight = 100", "weight = 90", 1)) // sums to 90
 	r.signals <- syscall.SIGHUP
-	eventually(t, "the mistake is refused", func() bool { return !r.status().Config.LastReload.OK })
+	eventually(t, "the mistake is refused", func() bool {
+		last := r.status().Config.LastReload // told a moment after its configuration is in force
+		return last != nil && !last.OK
+	})
 	r.stop()
 	for _, line := range objects(t, filepath.Join(dir, "weir.log.1")) {
 		if line["event.dataset"] == "weir.audit" || line["log.level"] != "error" {

@@ -69,6 +69,7 @@ type Server struct {
 	replaced  chan struct{}        // closed then
 	orders    sync.WaitGroup       // upgrades that signals have asked for
 	control   net.Listener         // the admin API's
+	entrance  *pausing             // the same, as it is served; set before anything can upgrade
 	foreign   bool                 // control is a unix socket that somebody else removes
 	waits     bool                 // listeners do not accept yet: the process before this one does. Under mu
 	stopping  atomic.Bool          // set once, when the process begins to end
@@ -244,8 +245,9 @@ func removeStaleSocket(path string) {
 
 // serveAdmin's goroutine ends when the admin server is shut down, at the very end of the process.
 func (s *Server) serveAdmin() {
+	s.entrance = newPausing(s.control)
 	go func() {
-		if err := s.admin.Serve(s.control); err != nil {
+		if err := s.admin.Serve(s.entrance); err != nil {
 			s.log.Error("admin API ended", observe.Err(err))
 		}
 	}()

@@ -137,8 +137,10 @@ func (s *Server) estate() (list []handover.Estate) {
 	return list
 }
 
-// freeze ends what this process steers, and stores it: the rollouts. From here on one process at most does.
+// freeze ends what this process steers, and stores it: the rollouts. From here on one process at most does. Nor does it take new connections to the admin API, which both processes could: they wait for the one that
+// serves, so that whoever has been told of the new process does not ask the old one next.
 func (s *Server) freeze() legacy {
+	s.entrance.pause()
 	s.keepRollouts()
 	return legacy{Upgrades: s.upgrades[0] + 1, Failures: s.upgrades[1]}
 }
@@ -149,6 +151,7 @@ func (s *Server) thaw() {
 		s.log.Error("pid file", observe.Err(err))
 	}
 	s.resumeRollouts()
+	s.entrance.resume()
 }
 
 // handAdminOver closes the admin API, whose socket the new process has, as soon as it has answered what it was asked. Ends with the API.
