@@ -73,6 +73,8 @@ func (b binder) value(v reflect.Value, raw any, path string, f field) {
 		}
 	case v.Type() == reflect.TypeFor[FieldSet]():
 		b.fieldSet(v, raw, path)
+	case v.Type() == reflect.TypeFor[SecretSet]():
+		b.secretSet(v, raw, path)
 	case v.Kind() == reflect.Slice:
 		b.list(v, raw, path, f)
 	default:

@@ -8,6 +8,7 @@ type Config struct {
 	Admin       Admin        `toml:"admin"`
 	Log         Log          `toml:"log"`
 	Recorder    Recorder     `toml:"recorder"`
+	Tracing     *Tracing     `toml:"tracing"`   // nil: none
 	ClientIP    *ClientIP    `toml:"client_ip"` // nil: no proxy is trusted
 	Cluster     *Cluster     `toml:"cluster"`   // nil: this process alone
 	TLS         TLS          `toml:"tls"`

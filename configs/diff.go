@@ -36,6 +36,9 @@ func (d *differ) table(path string, old, new reflect.Value) {
 	if k, ok := old.Interface().(Cluster); ok && !bytes.Equal(k.CAPEM, new.Interface().(Cluster).CAPEM) {
 		d.add("%s.ca: contents changed", path)
 	}
+	if t, ok := old.Interface().(Tracing); ok && !bytes.Equal(t.CAPEM, new.Interface().(Tracing).CAPEM) {
+		d.add("%s.ca: contents changed", path)
+	}
 	if a, ok := old.Interface().(Auth); ok && !bytes.Equal(a.CAPEM, new.Interface().(Auth).CAPEM) {
 		d.add("%s.ca: contents changed", path)
 	}
@@ -109,7 +112,7 @@ func (d *differ) scalar(path string, old, new reflect.Value) {
 	before, after := d.show(old, true), d.show(new, true)
 	switch {
 	case before == after:
-	case old.Type() == reflect.TypeFor[Secret]():
+	case old.Type() == reflect.TypeFor[Secret]() || old.Type() == reflect.TypeFor[SecretSet]():
 		d.add("%s: changed", path)
 	default:
 		d.add("%s: %s → %s", path, d.show(old, false), d.show(new, false))

@@ -27,6 +27,9 @@ func (c *Config) Digest() [sha256.Size]byte {
 	if k := c.Cluster; k != nil {
 		fmt.Fprintf(h, "\x00%d\x00%s", len(k.CAPEM), k.CAPEM)
 	}
+	if t := c.Tracing; t != nil {
+		fmt.Fprintf(h, "\x00%d\x00%s", len(t.CAPEM), t.CAPEM)
+	}
 	for _, a := range c.Auths {
 		fmt.Fprintf(h, "\x00%d\x00%s", len(a.CAPEM), a.CAPEM)
 	}

@@ -73,7 +73,7 @@ func named(t reflect.Type) bool {
 
 // isTable reports whether a type prints as [tables] of its own rather than as key = value.
 func isTable(t reflect.Type) bool {
-	if t == reflect.TypeFor[FieldSet]() {
+	if t == reflect.TypeFor[FieldSet]() || t == reflect.TypeFor[SecretSet]() {
 		return false
 	}
 	if t.Kind() == reflect.Slice || t.Kind() == reflect.Pointer {
@@ -110,6 +110,8 @@ func (p *printer) value(v reflect.Value) string {
 		return value.String()
 	case Target:
 		return printTarget(value)
+	case SecretSet:
+		return value.print(p.reveal)
 	case FieldSet:
 		return value.String()
 	case fmt.Stringer:

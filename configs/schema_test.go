@@ -103,7 +103,7 @@ func (m schemaMaker) value(t reflect.Type, tag reflect.StructTag) object {
 		return either(object{"type": "boolean"}, object{"type": "string"})
 	case t == reflect.TypeFor[configs.Weight]():
 		return object{"type": "number", "minimum": 0, "maximum": 100}
-	case t == reflect.TypeFor[configs.FieldSet]():
+	case t == reflect.TypeFor[configs.FieldSet](), t == reflect.TypeFor[configs.SecretSet]():
 		return object{"type": "object", "additionalProperties": object{"type": "string"}}
 	case t == reflect.TypeFor[time.Duration]():
 		return withDefault(referring(object{"type": "string", "pattern": `^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([a-zµμ]+)([0-9.]+[a-zµμ]+)*$|^[+-]?0$`}), tag)

@@ -160,7 +160,7 @@ func isNamed(t reflect.Type) bool {
 func collect(stated map[string][]string, path string, v any) {
 	switch v := v.(type) {
 	case map[string]any:
-		if path == "headers.*.set" || path == "auth.*.require" || path == "auth.*.claim_headers" { // its keys are names of fields
+		if path == "headers.*.set" || path == "auth.*.require" || path == "auth.*.claim_headers" || path == "tracing.headers" || path == "tracing.resource_attributes" { // its keys are names of fields
 			stated[path] = append(stated[path], "")
 		}
 		for k, inner := range v {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/valor-ivx/weir/proxy"
 	"github.com/valor-ivx/weir/proxy/observe"
+	"github.com/valor-ivx/weir/proxy/trace"
 	"github.com/valor-ivx/weir/upstream"
 )
 
@@ -72,6 +73,7 @@ func (x *exchanger) do() {
 const (
 	browserGet = "GET /api/health?verbose=1 HTTP/1.1\r\nHost: example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\nAccept: */*\r\nAccept-Encoding: gzip, br\r\nCookie: a=b; c=d\r\nReferer: https://example.com/\r\nConnection: keep-alive\r\n\r\n"
 	publicGet  = "GET /articles/2026/on-weirs HTTP/1.1\r\nHost: example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\nAccept: */*\r\n\r\n"
+	calledGet  = "GET /api/health HTTP/1.1\r\nHost: example.com\r\nAccept: */*\r\nTraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00\r\nTracestate: rojo=00f067aa0ba902b7,congo=t61rcWkgMzE\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n\r\n"
 	smallPost  = "POST /api/dcf HTTP/1.1\r\nHost: example.com\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n{\"seed\":\"42\"}"
 )
 
@@ -87,13 +89,16 @@ func TestExchangeAllocatesNothing(t *testing.T) {
 		breaker       bool
 		hedge         time.Duration
 		trial         *proxy.Trial
+		traced        bool
 	}{
-		{"GET", browserGet, false, netip.Addr{}, false, 0, nil}, {"POST", smallPost, false, netip.Addr{}, false, 0, nil}, {"GET with JSON log", browserGet, true, netip.Addr{}, false, 0, nil},
-		{"POST with JSON log", smallPost, true, netip.Addr{}, false, 0, nil}, {"GET claimed", browserGet, true, netip.MustParseAddr("192.0.2.1"), false, 0, nil},
-		{"GET through a breaker and a limit of the target", browserGet, false, netip.Addr{}, true, 0, nil},
-		{"GET that may be hedged", browserGet, false, netip.Addr{}, false, 50 * time.Millisecond, nil},
-		{"GET that is remembered", publicGet, true, netip.Addr{}, false, 0, nil}, {"GET that is tapped", browserGet, false, netip.Addr{}, false, 0, nil},
-		{"GET on trial", browserGet, false, netip.Addr{}, false, 0, everySlow()}, {"GET on trial, limits not frozen", browserGet, false, netip.Addr{}, false, 0, &proxy.Trial{Watch: new(proxy.Watch), Green: 1}},
+		{"GET", browserGet, false, netip.Addr{}, false, 0, nil, false}, {"POST", smallPost, false, netip.Addr{}, false, 0, nil, false}, {"GET with JSON log", browserGet, true, netip.Addr{}, false, 0, nil, false},
+		{"POST with JSON log", smallPost, true, netip.Addr{}, false, 0, nil, false}, {"GET claimed", browserGet, true, netip.MustParseAddr("192.0.2.1"), false, 0, nil, false},
+		{"GET through a breaker and a limit of the target", browserGet, false, netip.Addr{}, true, 0, nil, false},
+		{"GET that may be hedged", browserGet, false, netip.Addr{}, false, 50 * time.Millisecond, nil, false},
+		{"GET that is remembered", publicGet, true, netip.Addr{}, false, 0, nil, false}, {"GET that is tapped", browserGet, false, netip.Addr{}, false, 0, nil, false},
+		{"GET on trial", browserGet, false, netip.Addr{}, false, 0, everySlow(), false}, {"GET on trial, limits not frozen", browserGet, false, netip.Addr{}, false, 0, &proxy.Trial{Watch: new(proxy.Watch), Green: 1}, false},
+		{"GET that is not sampled", browserGet, true, netip.Addr{}, false, 0, nil, true}, {"GET whose caller does not sample", calledGet, true, netip.Addr{}, false, 0, nil, true},
+		{"GET whose place is passed on", calledGet, true, netip.Addr{}, false, 0, nil, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := defaults(silentPeer(t).address)
@@ -111,6 +116,9 @@ func TestExchangeAllocatesNothing(t *testing.T) {
 				t.Cleanup(func() { _ = sink.Close(t.Context()) })
 				s := *e.proxy.Snapshot()
 				s.Access = observe.NewAccessLog(observe.JSON, sink)
+				if c.traced {
+					s.Tracing = &proxy.Tracing{Sampler: trace.NewSampler(0, 100), Tracer: new(trace.Tracer)}
+				}
 				e.proxy.Publish(&s)
 			}
 			if c.name == "GET that is tapped" { // by one who reads nothing, which costs the most

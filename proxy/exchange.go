@@ -71,6 +71,7 @@ type Exchange struct {
 	reportOn   string          // the policy that the request is a browser's report on; "": it is none
 	scratchKey []byte          // what a limit counts by
 
+	placed placed // in a trace
 	mirror Mirror // that is given the request at its end; nil: none
 	said   []byte // our lines of a request that is
 
@@ -98,6 +99,9 @@ func (x *Exchange) conversation() *Error {
 	}
 	x.beginCall()
 	x.believe()
+	if t := x.snap.Tracing; t != nil {
+		x.takePlace(t)
+	}
 	if answered, err := x.answerChallenge(); answered {
 		return err
 	}
@@ -143,7 +147,7 @@ func (x *Exchange) begin(c *client, down downstream) {
 	x.deadline, x.headAt, x.attempts, x.status = 0, 0, 0, 0
 	x.reason, x.cause, x.began, x.broken, x.tunneled, x.eventStream, x.sent = ReasonNone, nil, false, false, false, false, 0
 	x.ours, x.counted, x.rpc, x.socket.stream, x.nonce.made = false, false, rpc{}, nil, false
-	x.path, x.lines, x.user, x.reportOn, x.mirror = nil, x.lines[:0], guarded{}, "", nil
+	x.path, x.lines, x.user, x.reportOn, x.mirror, x.placed.on, x.placed.request = nil, x.lines[:0], guarded{}, "", nil, false, nil
 	x.identify()
 	x.open = true
 	c.listener.Metrics.RequestBegin()

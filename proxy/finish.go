@@ -35,6 +35,9 @@ func (x *Exchange) finish() {
 	if taps := x.proxy.options.Taps.Watching(); x.snap.Recorder != nil || taps != nil {
 		x.record(now, elapsed, taps)
 	}
+	if x.placed.request != nil {
+		x.trace(now)
+	}
 	if x.inspection != nil {
 		x.endInspection()
 	}
@@ -61,6 +64,7 @@ func (x *Exchange) log(now int64, elapsed time.Duration) {
 		Listener: x.client.listener.Name, Route: x.route.Name, Attempts: x.attempts, Reason: x.reason.String(),
 		BytesIn: x.down.Received(), GRPCStatus: x.rpc.status,
 	}
+	x.whereabouts(e)
 	if s := x.client.session; s != nil {
 		e.TLSVersion, e.ServerName = s.Version, s.ServerName
 		if c := s.Client(); c != nil {

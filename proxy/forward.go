@@ -6,6 +6,7 @@ import (
 
 	"github.com/valor-ivx/weir/proxy/http2"
 	"github.com/valor-ivx/weir/proxy/message"
+	"github.com/valor-ivx/weir/proxy/trace"
 	"github.com/valor-ivx/weir/upstream"
 )
 
@@ -30,6 +31,7 @@ func (x *Exchange) forward() *Error {
 		}
 		t := &x.attempt
 		*t = attempt{x: x, peer: peer, group: x.group, began: now, open: true, held: peer.Governed()}
+		t.traced(false)
 		if x.attempts > 0 {
 			s.Metrics.Retried(last.Reason.String())
 		}
@@ -39,6 +41,7 @@ func (x *Exchange) forward() *Error {
 		if err == nil {
 			return nil
 		}
+		t.span.Failure(err.Reason.String())
 		if x.rescue(err) {
 			last = err
 			continue
@@ -69,6 +72,9 @@ func (x *Exchange) prepare() {
 	}
 	b = x.appendEarly(b)
 	b = line(b, "X-Request-ID: ", x.id)
+	if x.placed.on && x.placed.request == nil {
+		b = x.placed.appendPlace(b, x.placed.span) // of a sampled one each attempt says its own
+	}
 	b = x.appendNonce(b)
 	if x.req.Upgrade {
 		b = x.appendHandshake(b)
@@ -97,6 +103,8 @@ type attempt struct {
 
 	retry      bool // the request may be repeated on another peer
 	dialFailed bool
+
+	span *trace.Attempt // nil: not sampled
 }
 
 // run gets a connection and carries the exchange on it. A kept connection that turns out to be dead without a byte of an answer is replaced by a fresh one to the
@@ -172,6 +180,7 @@ func (t *attempt) dial() *Error {
 		}
 	}
 	now := x.proxy.options.Now()
+	t.span.Dialed(from, now, fresh || err != nil)
 	if err == nil {
 		t.ready = now
 		if fresh {
@@ -189,6 +198,9 @@ func (t *attempt) dial() *Error {
 // done ends the attempt in the peer's books.
 func (t *attempt) done(now int64, latency time.Duration, outcome upstream.Outcome) {
 	t.open = false
+	if t.span != nil {
+		t.traceEnd(now, outcome)
+	}
 	t.settled(now, outcome)
 	t.peer.Done(now, latency, outcome)
 }
@@ -302,6 +314,9 @@ func (t *attempt) say() {
 	if len(x.req.Host) == 0 { // HTTP/1.0 may leave it out, HTTP/1.1 may not
 		own = append(own, "Host: "+t.peer.Address()+"\r\n"...)
 	}
+	if t.span != nil {
+		own = t.traceSay(own)
+	}
 	t.conn.WriteHead(&x.req, x.path, own)
 }
 
@@ -336,6 +351,7 @@ func (t *attempt) answer() *Error {
 		}
 	}
 	x.headAt = x.proxy.options.Now()
+	t.span.Answered(x.headAt, x.resp.Status)
 	x.upload.slow.answered.Store(true)
 	t.learnIdle()
 	x.eventStream = isEventStream(&x.resp.Header)

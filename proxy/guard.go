@@ -54,13 +54,20 @@ func (x *Exchange) Gone() bool { return x.down.ClientGone() }
 
 // Introduce implements auth.Asker: an upstream would be told the same.
 func (x *Exchange) Introduce(b []byte) []byte {
-	return line(x.appendClientCert(x.appendIdentity(b)), "X-Request-ID: ", x.id)
+	b = line(x.appendClientCert(x.appendIdentity(b)), "X-Request-ID: ", x.id)
+	if x.placed.on {
+		b = x.placed.appendPlace(b, x.placed.span)
+	}
+	return b
 }
 
 // authenticate is where a request waits for its password to be verified, for the key of its token, or for the word of a service that is asked.
 func (x *Exchange) authenticate(g *Guard) *Error {
 	if x.req.Nominates { // what the upstream will not see proves nothing
 		x.req.Header.DropNominated()
+	}
+	if x.placed.request != nil {
+		defer x.waited("auth", x.proxy.options.Now())
 	}
 	x.user.request = auth.Request{
 		Header: &x.req.Header, Now: time.Now(), Client: x.client.session.Client(), Asker: x,

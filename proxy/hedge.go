@@ -100,6 +100,7 @@ func (t *attempt) hedge(now int64) (refused string) {
 		panic("proxy: hedge of a shared connection") // hedgeable has looked
 	}
 	h := &hedge{attempt: attempt{x: x, peer: peer, group: t.group, began: now, open: true, held: peer.Governed()}, first: first.Conn, slot: b, over: make(chan struct{})}
+	h.attempt.traced(true)
 	h.dialing, h.cancel = context.WithCancel(context.Background())
 	x.attempts++
 	x.hedge = h
@@ -175,12 +176,14 @@ func (h *hedge) connect() *Error {
 	if c == nil {
 		from := x.proxy.options.Now()
 		var err error
-		if c, err = t.opened(h.dialing, x.service.ConnectTimeout); err != nil {
+		c, err = t.opened(h.dialing, x.service.ConnectTimeout)
+		t.ready = x.proxy.options.Now()
+		t.span.Dialed(from, t.ready, true)
+		if err != nil {
 			e, outcome := dialError(err)
 			h.fault = outcome
 			return e
 		}
-		t.ready = x.proxy.options.Now()
 		t.group.Metrics.Connect(time.Duration(t.ready - from))
 	}
 	h.mu.Lock()
@@ -293,9 +296,11 @@ func (t *attempt) dropHedge() {
 	switch {
 	case by && h.err != nil:
 		outcome = h.fault
+		h.attempt.span.Failure(h.err.Reason.String())
 	case by:
 		latency = time.Duration(h.headAt - h.attempt.began)
 		outcome = answered(h.resp.Status)
+		h.attempt.span.Answered(h.headAt, h.resp.Status)
 	}
 	x.hedge = nil
 	h.attempt.end(now, latency, outcome)

@@ -172,6 +172,7 @@ func (x *Exchange) await(h *Hold) *Error {
 	}
 	defer h.leave(w)
 	from := x.proxy.options.Now()
+	defer x.waited("pause", from)
 	until, late := from+int64(timeout), errPauseTimeout
 	if x.deadline > 0 && x.deadline < until {
 		until, late = x.deadline, errTotalTimeout

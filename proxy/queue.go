@@ -61,6 +61,7 @@ func (x *Exchange) wait(p upstream.Priority) *Error {
 	case upstream.QueueFull:
 		return x.shed(p, errQueueFull)
 	}
+	defer x.waited("queue", from)
 	until, late := from+int64(b.QueueTimeout()), errQueueTimeout
 	if x.deadline > 0 && x.deadline < until {
 		until, late = x.deadline, errTotalTimeout

@@ -33,6 +33,10 @@ func (x *Exchange) describe(now int64, elapsed time.Duration) {
 	r.Client, r.Proto, r.Status, r.Reason, r.Failed = x.who.ip, x.req.Proto, x.status, x.reason.String(), x.failed()
 	r.Listener, r.Route, r.Service, r.Group, r.Assigned, r.Peer = x.client.listener.Name, x.route.Name, "", "", "", ""
 	r.FailedIn = ""
+	r.Trace, r.Sampled = [16]byte{}, false
+	if x.placed.on {
+		r.Trace, r.Sampled = x.placed.context.Trace, x.placed.context.Sampled()
+	}
 	r.BytesIn, r.BytesOut, r.Attempts = x.down.Received(), x.sent, x.attempts
 	if x.service != nil {
 		r.Service = x.service.Name

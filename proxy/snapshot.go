@@ -29,11 +29,14 @@ type Snapshot struct {
 	ClientAuth *edgetls.ClientAuths
 	// Reports are where browsers report to; nil: no policy asks them to.
 	Reports *Reports
+	// Tracing is nil: requests take part in no trace.
+	Tracing *Tracing
 }
 
 // Route is what a matched request needs to know.
 type Route struct {
 	Name       string
+	Pattern    string             // of its paths, for traces
 	Service    *Service           // nil where Files answers
 	Files      *files.Site        // nil: Service is asked
 	MaxBody    int64              // bytes of a request body; negative: no limit
@@ -64,6 +67,7 @@ type Service struct {
 	IdleTimeout     time.Duration // between two reads of a response body
 	HedgeDelay      time.Duration // without a response head for so long, a safe request is also sent to a second peer; 0: never
 	HashKey         HashKey
+	Secure          bool // its targets are spoken to over TLS, as traces tell
 	Introduces      bool // its targets hear by PROXY headers whom a connection is for
 	Metrics         *observe.Service
 	Breaker         *upstream.Breaker // nil: none

@@ -8,37 +8,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/valor-ivx/weir/cmd/weir/internal/show"
 	"github.com/valor-ivx/weir/proxy/admin"
 )
 
 // defaultWait is how long stop watches the process drain: run's deadline and the time to close.
 const defaultWait = time.Minute
-
-func (sh *shell) reloadVerb() *cobra.Command {
-	var a access
-	cmd := &cobra.Command{
-		Use:   "reload",
-		Short: "Read the configuration again, wait until it is in force and print what changed, or every error",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return sh.reload(cmd.Context(), a) },
-	}
-	a.flags(cmd.Flags())
-	return cmd
-}
-
-func (sh *shell) reload(ctx context.Context, a access) error {
-	c, err := a.client(sh)
-	if err != nil {
-		return err
-	}
-	res, err := c.Reload(ctx)
-	if err != nil {
-		return err
-	}
-	show.Reload(sh.stdout, res)
-	return nil
-}
 
 // stopOptions are what the stop verb can be told.
 type stopOptions struct {

@@ -28,6 +28,8 @@ type fakeControl struct {
 	by      string
 	rollout *admin.Rollout
 	shadow  *admin.Shadow // nil: none
+
+	unconfirmed *admin.Unconfirmed
 }
 
 var since = time.Date(2026, 11, 22, 12, 0, 0, 0, time.Local)
@@ -76,6 +78,9 @@ func (f *fakeControl) Status() admin.Status {
 		Config:    admin.ConfigInfo{Path: "/etc/weir/weir.toml", Version: "c", LoadedAt: since},
 		Listeners: []admin.Listener{{Name: "https", Address: "0.0.0.0:443", TLS: true, Protocols: []string{"http/1.1"}, Connections: 7}},
 		Services:  []admin.Service{f.service()},
+	}
+	if s.Config.Unconfirmed = f.unconfirmed; f.unconfirmed != nil {
+		s.Warnings = append(s.Warnings, f.unconfirmed.String())
 	}
 	if f.has("bad") {
 		s.Config.LastReload = &admin.ReloadAttempt{At: since, Trigger: "file", Errors: badConfig}
@@ -168,15 +173,41 @@ func incident() admin.Incident {
 	}
 }
 
-func (f *fakeControl) Reload(context.Context, admin.Change) (admin.ReloadResult, error) {
+func (f *fakeControl) Reload(_ context.Context, confirm time.Duration, _ admin.Change) (admin.ReloadResult, error) {
 	switch {
 	case f.has("bad"):
 		return admin.ReloadResult{}, &admin.InvalidError{Title: "configuration not valid", Details: badConfig}
 	case f.has("same"):
 		return admin.ReloadResult{Generation: 4, Unchanged: true}, nil
-	default:
-		return admin.ReloadResult{Generation: 5, Changed: []string{"service.api"}, Warnings: []admin.Detail{{Message: "127.0.0.1:5004 does not answer"}}}, nil
 	}
+	r := admin.ReloadResult{Generation: 5, Changed: []string{"service.api"}, Warnings: []admin.Detail{{Message: "127.0.0.1:5004 does not answer"}}}
+	if confirm > 0 {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		r.Unconfirmed = &admin.Unconfirmed{Since: since, Until: since.Add(confirm), By: "ann", Generation: 4}
+		f.unconfirmed = r.Unconfirmed
+	}
+	return r, nil
+}
+
+func (f *fakeControl) ConfirmReload(admin.Change) (admin.ReloadResult, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.unconfirmed == nil {
+		return admin.ReloadResult{}, admin.ErrNothingUnconfirmed
+	}
+	f.unconfirmed = nil
+	return admin.ReloadResult{Generation: 5, Unchanged: true}, nil
+}
+
+func (f *fakeControl) RevertReload(context.Context, admin.Change) (admin.ReloadResult, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.unconfirmed == nil {
+		return admin.ReloadResult{}, admin.ErrNothingUnconfirmed
+	}
+	f.unconfirmed = nil
+	return admin.ReloadResult{Generation: 6, Changed: []string{"service.api"}}, nil
 }
 
 func (f *fakeControl) Explain(_ context.Context, q admin.ExplainRequest) (admin.Explanation, error) {

@@ -105,7 +105,7 @@ func (n *nginxShim) run(cmd *cobra.Command, sh *shell) error {
 func (n *nginxShim) send(cmd *cobra.Command, sh *shell) error {
 	switch n.signal {
 	case "reload":
-		return sh.reload(cmd.Context(), n.access)
+		return sh.reload(cmd.Context(), n.access, 0)
 	case "quit":
 		return sh.stop(cmd.Context(), n.access, stopOptions{wait: defaultWait})
 	case "stop":

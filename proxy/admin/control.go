@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // ErrNotFound is returned by a Control that has no service of the given name: 404.
@@ -44,8 +45,12 @@ type Control interface {
 	// ResetShadow makes it count anew.
 	ResetShadow(ctx context.Context, service string, c Change) (before, after Shadow, err error)
 	// Reload reads the configuration again and waits until it is in force or refused. A refused one is an
-	// *InvalidError whose details carry positions. Change.Match is held against Status.Config.Version.
-	Reload(ctx context.Context, c Change) (ReloadResult, error)
+	// *InvalidError whose details carry positions. Change.Match is held against Status.Config.Version. With confirm more than 0, what was in force before is again after that time,
+	// unless ConfirmReload is called.
+	Reload(ctx context.Context, confirm time.Duration, c Change) (ReloadResult, error)
+	// ConfirmReload makes a configuration stay that waits for that, RevertReload puts the one before it in force at once. ErrNothingUnconfirmed if none waits.
+	ConfirmReload(c Change) (ReloadResult, error)
+	RevertReload(ctx context.Context, c Change) (ReloadResult, error)
 	// Plan says what a reload would do, without doing it. What would refuse the reload is the same *InvalidError.
 	Plan(ctx context.Context, q PlanRequest, c Change) (Plan, error)
 	// Explain decides a request without sending it.

@@ -22,6 +22,7 @@ type fakeControl struct {
 	rollout *admin.Rollout
 	shadow  *admin.Shadow
 	asked   admin.RolloutRequest
+	confirm time.Duration // of the last reload
 	version int
 
 	reload  func() (admin.ReloadResult, error)
@@ -159,7 +160,10 @@ func incident() admin.Incident {
 	return admin.Incident{Schema: admin.IncidentSchema, IncidentSummary: admin.IncidentSummary{ID: "20260102T030405.000Z-api"}}
 }
 
-func (f *fakeControl) Reload(ctx context.Context, c admin.Change) (admin.ReloadResult, error) {
+func (f *fakeControl) Reload(ctx context.Context, confirm time.Duration, c admin.Change) (admin.ReloadResult, error) {
+	f.mu.Lock()
+	f.confirm = confirm
+	f.mu.Unlock()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !c.Match.Holds("g1") {
@@ -169,6 +173,26 @@ func (f *fakeControl) Reload(ctx context.Context, c admin.Change) (admin.ReloadR
 		f.slow(ctx)
 	}
 	return f.reload()
+}
+
+func (f *fakeControl) ConfirmReload(c admin.Change) (admin.ReloadResult, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.confirm == 0 {
+		return admin.ReloadResult{}, admin.ErrNothingUnconfirmed
+	}
+	f.confirm = 0
+	return admin.ReloadResult{Generation: 2, Unchanged: true}, nil
+}
+
+func (f *fakeControl) RevertReload(context.Context, admin.Change) (admin.ReloadResult, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.confirm == 0 {
+		return admin.ReloadResult{}, admin.ErrNothingUnconfirmed
+	}
+	f.confirm = 0
+	return admin.ReloadResult{Generation: 3}, nil
 }
 
 func (f *fakeControl) Explain(_ context.Context, q admin.ExplainRequest) (admin.Explanation, error) {

@@ -113,6 +113,8 @@ func problemFor(err error) (*Problem, bool) {
 		return problem(http.StatusBadRequest, syntax.Error()), false
 	case errors.As(err, &busy):
 		return problem(http.StatusConflict, busy.Detail), false
+	case errors.Is(err, ErrNothingUnconfirmed):
+		return problem(http.StatusConflict, err.Error()), false
 	case errors.Is(err, ErrNotFound), errors.Is(err, ErrNoRollout), errors.Is(err, ErrNoShadow), errors.Is(err, ErrNoIncident):
 		return problem(http.StatusNotFound, err.Error()), false
 	case errors.Is(err, ErrConflict):

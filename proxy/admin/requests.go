@@ -84,6 +84,9 @@ type RequestSummary struct {
 	Slow       bool   `json:"slow,omitempty"`
 	Failed     bool   `json:"failed,omitempty"`
 	RequestID  string `json:"request_id,omitempty"`
+	// TraceID is the trace that the request is part of; Sampled says that its spans were exported. Without [tracing] neither is known.
+	TraceID string `json:"trace_id,omitempty"`
+	Sampled bool   `json:"sampled,omitempty"`
 }
 
 func (a *api) requests(r *http.Request) (answer, error) {

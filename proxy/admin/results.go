@@ -14,6 +14,8 @@ type ReloadResult struct {
 	Changed []string `json:"changed"`
 	// Warnings do not stop a reload: a new target that does not answer, an overlay in force.
 	Warnings []Detail `json:"warnings,omitempty"`
+	// Unconfirmed says until when it is in force unless it is confirmed; absent: for good.
+	Unconfirmed *Unconfirmed `json:"unconfirmed,omitempty"`
 }
 
 // ExplainRequest describes a request to decide: POST /v1/explain.

@@ -28,13 +28,15 @@ type ConfigInfo struct {
 	LoadedAt time.Time `json:"loaded_at"`
 	// LastReload is absent until the first reload.
 	LastReload *ReloadAttempt `json:"last_reload,omitempty"`
+	// Unconfirmed is there while the configuration in force waits to be confirmed.
+	Unconfirmed *Unconfirmed `json:"unconfirmed,omitempty"`
 }
 
 // ReloadAttempt is one reload that was tried, by whatever trigger.
 type ReloadAttempt struct {
 	At time.Time `json:"at"`
 	OK bool      `json:"ok"`
-	// Trigger is "signal", "file" or "admin".
+	// Trigger is "signal", "file" or "admin", or "revert" for a configuration that was taken back because nobody confirmed it: then OK is false, though what was in force before is.
 	Trigger string   `json:"trigger"`
 	Errors  []Detail `json:"errors,omitempty"`
 }

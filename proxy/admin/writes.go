@@ -46,22 +46,6 @@ func (c command) changed(before, after Service, err error) (answer, error) {
 	return answer{body: after, tag: after.Version}, nil
 }
 
-func (a *api) reload(ctx context.Context, c command) (answer, error) {
-	if err := c.noBody(); err != nil {
-		return answer{}, err
-	}
-	c.record.before = "generation " + strconv.FormatUint(a.control.Status().Generation, 10)
-	res, err := a.control.Reload(ctx, c.Change)
-	if err != nil {
-		return answer{}, err
-	}
-	c.record.after = "generation " + strconv.FormatUint(res.Generation, 10)
-	if res.Changed == nil {
-		res.Changed = []string{}
-	}
-	return answer{body: res}, nil
-}
-
 func (a *api) stop(_ context.Context, c command) (answer, error) {
 	if err := c.noBody(); err != nil {
 		return answer{}, err

@@ -19,13 +19,13 @@ var known = map[string]message.ID{
 	"X-Forwarded-For": message.XForwardedFor, "X-Forwarded-Proto": message.XForwardedProto, "X-Forwarded-Host": message.XForwardedHost, "X-Forwarded-Port": message.XForwardedPort,
 	"X-Real-IP": message.XRealIP, "Client-Cert": message.ClientCert, "Client-Cert-Chain": message.ClientCertChain,
 	"X-Client-Cert-Subject": message.XClientCertSubject, "X-Client-Cert-Fingerprint": message.XClientCertFingerprint, "X-Request-ID": message.XRequestID, "Retry-After": message.RetryAfter,
-	"Early-Data": message.EarlyData, "X-Weir-Shadow": message.XWeirShadow, "Alt-Svc": message.AltSvc,
+	"Early-Data": message.EarlyData, "X-Weir-Shadow": message.XWeirShadow, "Alt-Svc": message.AltSvc, "Traceparent": message.Traceparent, "Tracestate": message.Tracestate,
 }
 
 // TestIDOf: every known name is found in any case and with underscores, and nothing that differs from it in one byte is taken for it.
 func TestIDOf(t *testing.T) {
-	if len(known) != int(message.AltSvc) {
-		t.Errorf("%d names for %d IDs", len(known), message.AltSvc)
+	if len(known) != int(message.Tracestate) {
+		t.Errorf("%d names for %d IDs", len(known), message.Tracestate)
 	}
 	for name, id := range known {
 		for _, alias := range []string{name, strings.ToUpper(name), strings.ToLower(name), strings.ReplaceAll(name, "-", "_")} {

@@ -43,6 +43,8 @@ const (
 	XRequestID
 	RetryAfter
 	AltSvc
+	Traceparent
+	Tracestate
 )
 
 // HopByHop reports whether the field belongs to one connection only.
@@ -66,9 +68,9 @@ func IDOf[T ~[]byte | ~string](name T) ID {
 	case 9:
 		return pick(match(name, "x-real-ip", XRealIP), match(name, "forwarded", Forwarded))
 	case 10:
-		return pick(match(name, "connection", Connection), pick(match(name, "keep-alive", KeepAlive), pick(match(name, "user-agent", UserAgent), match(name, "early-data", EarlyData))))
+		return pick(match(name, "connection", Connection), pick(match(name, "keep-alive", KeepAlive), pick(match(name, "user-agent", UserAgent), pick(match(name, "early-data", EarlyData), match(name, "tracestate", Tracestate)))))
 	case 11:
-		return pick(match(name, "retry-after", RetryAfter), match(name, "client-cert", ClientCert))
+		return pick(match(name, "retry-after", RetryAfter), pick(match(name, "client-cert", ClientCert), match(name, "traceparent", Traceparent)))
 	case 12:
 		return pick(match(name, "content-type", ContentType), match(name, "x-request-id", XRequestID))
 	case 13:

@@ -23,6 +23,8 @@ type Entry struct {
 	Host       []byte // authority as received
 	Proto      message.Proto
 	RequestID  []byte
+	Trace      [16]byte // the trace it is part of; JSON only, as Span
+	Span       [8]byte  // our own in it; zero where only a caller's word is known
 	Referer    []byte
 	UserAgent  []byte
 	BytesIn    int64 // request body

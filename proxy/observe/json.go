@@ -3,6 +3,7 @@ package observe
 import (
 	"bytes"
 	"crypto/tls"
+	"encoding/hex"
 	"strconv"
 	"unicode/utf8"
 
@@ -36,6 +37,7 @@ func appendJSONRequest(dst []byte, e *Entry, r *redactor) []byte {
 		dst = append(e.Source.WithZone("").AppendTo(dst), '"')
 	}
 	dst = member(dst, `,"`+KeyRequestID+`":"`, e.RequestID)
+	dst = appendJSONTrace(dst, e)
 	if e.Method != message.MethodOther {
 		dst = member(dst, `,"`+KeyMethod+`":"`, e.Method.String())
 	} else {
@@ -82,6 +84,18 @@ func appendJSONUpstream(dst []byte, e *Entry) []byte {
 	dst = member(dst, `,"`+KeyGRPCStatus+`":"`, e.GRPCStatus)
 	dst = member(dst, `,"`+KeyReason+`":"`, e.Reason)
 	return member(dst, `,"`+KeyError+`":"`, e.Error)
+}
+
+func appendJSONTrace(dst []byte, e *Entry) []byte {
+	if e.Trace != [16]byte{} {
+		dst = append(dst, `,"`+KeyTraceID+`":"`...)
+		dst = append(hex.AppendEncode(dst, e.Trace[:]), '"')
+	}
+	if e.Span != [8]byte{} {
+		dst = append(dst, `,"`+KeySpanID+`":"`...)
+		dst = append(hex.AppendEncode(dst, e.Span[:]), '"')
+	}
+	return dst
 }
 
 // appendJSONTarget writes the target whole and, when it is a path, in its two parts. The parts are copied out of what was just written: escaping and

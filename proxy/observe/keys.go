@@ -16,6 +16,8 @@ const (
 	KeyStack         = "error.stack_trace"
 	KeyMethod        = "http.request.method"
 	KeyRequestID     = "http.request.id"
+	KeyTraceID       = "trace.id"
+	KeySpanID        = "span.id"
 	KeyRequestBytes  = "http.request.body.bytes"
 	KeyReferer       = "http.request.referrer"
 	KeyStatus        = "http.response.status_code"

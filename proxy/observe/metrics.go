@@ -62,6 +62,7 @@ type Metrics struct {
 	http2       *http2Collector
 	http3       *http3Collector
 	reloads     map[Result]prometheus.Counter // read-only after NewMetrics
+	reverts     [2]prometheus.Counter         // success, failure
 	incidents   [2]prometheus.Counter         // kept, failed
 	lastGood    prometheus.Gauge
 	notBefore   *prometheus.GaugeVec
@@ -69,6 +70,7 @@ type Metrics struct {
 	logs        logCounters
 	cluster     *clusterVecs
 	overflow    overflow
+	traces      *traceCollector
 	upgrades    *upgrades
 	listeners   *listenerCollector
 
@@ -118,7 +120,7 @@ func NewMetrics(b Build) *Metrics {
 		http3:       newHTTP3Collector(),
 		lastGood: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "weir_config_last_reload_successful",
-			Help: "1 when the last reload took the file, 0 when it was refused and the configuration before it stays in force.",
+			Help: "1 when the last reload took the file, 0 when it was refused, or taken back unconfirmed: the configuration before it is in force.",
 		}),
 		notBefore: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "weir_tls_certificate_not_before_timestamp_seconds",
@@ -132,6 +134,7 @@ func NewMetrics(b Build) *Metrics {
 		listeners: newListenerCollector(),
 		cluster:   newClusterVecs(),
 		overflow:  newOverflow(),
+		traces:    newTraceCollector(),
 		upgrades:  newUpgrades(),
 		routes:    map[RouteKey]*Route{},
 		groups:    map[GroupKey]*Group{},
@@ -161,13 +164,15 @@ func (m *Metrics) register(b Build) {
 	for _, r := range []Result{ReloadSuccess, ReloadFailure, ReloadUnchanged} {
 		m.reloads[r] = reloads.WithLabelValues(string(r))
 	}
+	reverts := newReverts()
+	m.reverts = [2]prometheus.Counter{reverts.WithLabelValues("success"), reverts.WithLabelValues("failure")}
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "weir_build_info",
 		Help: "Always 1; the labels name the running binary.",
 	}, []string{"version", "revision", "goversion"})
 	info.WithLabelValues(b.Version, b.Revision, b.GoVersion).Set(1)
 
-	m.registry.MustRegister(m.group.share, m.lastGood, m.notBefore, m.notAfter, m.listeners, m.http2, m.http3, reloads, incidents, info)
+	m.registry.MustRegister(m.group.share, m.lastGood, m.notBefore, m.notAfter, m.listeners, m.http2, m.http3, reloads, reverts, incidents, info)
 	m.registry.MustRegister(m.logs.collectors()...)
 	m.registry.MustRegister(m.cluster.collectors()...)
 	m.registry.MustRegister(m.upstream.collectors()...)
@@ -175,7 +180,7 @@ func (m *Metrics) register(b Build) {
 	m.registry.MustRegister(m.guards, m.concurrency)
 	m.registry.MustRegister(m.queue.collectors()...)
 	m.registry.MustRegister(m.rollout.collectors()...)
-	m.registry.MustRegister(m.onDemand, m.csp.total, m.waf, m.pauses, m.shadow, m.upgrades)
+	m.registry.MustRegister(m.onDemand, m.csp.total, m.waf, m.pauses, m.shadow, m.traces, m.upgrades)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
 	families := []series.Family{m.requests, m.duration, m.queue.wait, m.cluster.duration, m.overflow.total}

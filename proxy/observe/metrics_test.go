@@ -48,6 +48,9 @@ func populated() *observe.Metrics {
 	m.SetShadowStats(func() []observe.ShadowStat {
 		return []observe.ShadowStat{{Service: "api", Results: map[string]uint64{"same": 4}, Asked: map[string]uint64{"green": 4}, Places: 1}}
 	})
+	m.SetTraceStats(func() observe.TraceStats {
+		return observe.TraceStats{Exported: 3, Dropped: map[string]uint64{"failed": 1}}
+	})
 	m.Group("api", "blue")
 	m.Upstream("api", "blue", "10.0.0.1:5002", "consecutive")
 	m.SetClusterStat(func() (observe.ClusterStat, bool) { return observe.ClusterStat{Up: true, Replicas: 2}, true })

@@ -33,7 +33,9 @@ type Recorded struct {
 
 	BytesIn, BytesOut int64
 	Attempts          int
-	Failed, Slow      bool // Slow is the Recorder's word
+	Trace             [16]byte // zero: tracing is off
+	Sampled           bool     // and the trace has its spans
+	Failed, Slow      bool     // Slow is the Recorder's word
 
 	method         [16]byte
 	host           [48]byte

@@ -26,6 +26,7 @@ type prepared struct {
 	guards   *guards
 	wafs     wafs
 	trees    trees
+	exporter *exporter // nil: none
 	logs     *logs
 	opened   []*listener        // new sockets
 	sockets  []*listener        // all, in the file's order
@@ -111,6 +112,9 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 		return p, err
 	}
 	if p.trees, err = openTrees(cfg, old); err != nil {
+		return p, err
+	}
+	if p.exporter, err = s.openExporter(cfg.Tracing); err != nil {
 		return p, err
 	}
 	if p.logs, err = s.openLogs(cfg.Log, s.logs.Load()); err != nil {
@@ -220,6 +224,7 @@ func (p *prepared) undo(s *Server) {
 	p.guards.closeBut(s.guards())
 	p.wafs.closeBut(s.wafs())
 	p.trees.closeBut(s.trees())
+	p.exporter.closeBut(s.tracing.current)
 	if p.cluster != s.cluster.Load() {
 		p.cluster.close()
 	}
@@ -285,6 +290,7 @@ func (s *Server) commit(p *prepared, old *generation, digest [32]byte) *generati
 	_ = s.admin.SetToken(p.plan.config.Admin.Token.Reveal())
 	g.acme, g.cluster, g.ech, g.guards, g.wafs, g.trees = p.acme, p.cluster, p.ech, p.guards, p.wafs, p.trees
 	s.cluster.Store(p.cluster)
+	s.tracing.use(p.exporter)
 	s.certs.UseECH(p.ech)
 	s.certs.Commit(p.store)
 	s.tickets.Use(s.ticketStore(p.plan.config), p.plan.config.TLS.SessionTicketRotation)

@@ -30,13 +30,13 @@ func (g *generation) build(s *Server, old *generation) {
 	policies, shields := s.policies(cfg), s.shields(g.wafs)
 	for _, r := range cfg.Routes {
 		snap.Routes = append(snap.Routes, proxy.Route{
-			Name: r.Name, Service: g.services[r.Service], Files: g.trees.siteOf(&r), MaxBody: int64(r.MaxBody), Timeout: r.Timeout, Metrics: s.routeMetrics(r.Name),
+			Name: r.Name, Pattern: r.Path.String(), Service: g.services[r.Service], Files: g.trees.siteOf(&r), MaxBody: int64(r.MaxBody), Timeout: r.Timeout, Metrics: s.routeMetrics(r.Name),
 			Access: g.guards.listsOf(&r), Guard: g.guards.guardOf(&r), Limits: s.limitsOf(&r, cfg.Limits, false), UserLimits: s.limitsOf(&r, cfg.Limits, true), Headers: policies.forRoute(r.Headers), Priority: priority(r.Priority),
 			Shield: shields[r.WAF],
 		})
 	}
 	snap.Unrouted = proxy.Route{Name: unrouted, MaxBody: -1, Metrics: s.routeMetrics(unrouted), Headers: policies.forRoute("")}
-	snap.Reports = s.reports(g.plan)
+	snap.Reports, snap.Tracing = s.reports(g.plan), s.tracingOf(cfg.Tracing)
 	g.snapshot = snap
 }
 
@@ -69,7 +69,7 @@ func (g *generation) service(s *Server, c *configs.Service, old *generation) *pr
 		Name: c.Name, WhenEmpty: whenEmpty(c.WhenEmpty),
 		Ticket: &counters.ticket, Tries: c.Retry.Attempts, Budget: counters.budget,
 		ConnectTimeout: c.ConnectTimeout, ResponseTimeout: orUnlimited(c.ResponseTimeout), IdleTimeout: c.IdleTimeout,
-		HashKey: hashKey(c.Balance), Metrics: s.metrics.Service(c.Name, proxy.RetryReasons()...), Shares: shares, Introduces: transport(c).ProxyProtocol != 0,
+		HashKey: hashKey(c.Balance), Metrics: s.metrics.Service(c.Name, proxy.RetryReasons()...), Shares: shares, Introduces: transport(c).ProxyProtocol != 0, Secure: c.Secure(),
 	}
 	s.bound(service, g.plan.config, c)
 	s.hedged(service, c)

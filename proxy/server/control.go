@@ -48,15 +48,40 @@ func (c control) Steer(ctx context.Context, service string, o admin.Order, ch ad
 }
 
 // Reload implements admin.Control.
-func (c control) Reload(ctx context.Context, ch admin.Change) (admin.ReloadResult, error) {
+func (c control) Reload(ctx context.Context, confirm time.Duration, ch admin.Change) (admin.ReloadResult, error) {
 	if c.s.upgrading.Load() {
 		return admin.ReloadResult{}, busy()
 	}
-	result, err := c.s.reload(ctx, "admin", ch.Match)
+	result, err := c.s.reload(ctx, order{trigger: "admin", match: ch.Match, confirm: confirm, by: ch.By})
+	return c.reloaded(result, err)
+}
+
+// ConfirmReload implements admin.Control.
+func (c control) ConfirmReload(ch admin.Change) (admin.ReloadResult, error) {
+	if c.s.upgrading.Load() {
+		return admin.ReloadResult{}, busy()
+	}
+	if err := c.s.confirm(ch.Match); err != nil {
+		return admin.ReloadResult{}, err
+	}
+	return c.reloaded(applied{generation: c.s.current.Load().number, unchanged: true}, nil)
+}
+
+// RevertReload implements admin.Control.
+func (c control) RevertReload(ctx context.Context, ch admin.Change) (admin.ReloadResult, error) {
+	if c.s.upgrading.Load() {
+		return admin.ReloadResult{}, busy()
+	}
+	result, err := c.s.takeBack(ctx, ch.Match)
+	return c.reloaded(result, err)
+}
+
+// reloaded is what came of a reload in the admin API's words.
+func (c control) reloaded(result applied, err error) (admin.ReloadResult, error) {
 	if err != nil {
 		return admin.ReloadResult{}, notInForce(err)
 	}
-	r := admin.ReloadResult{Generation: result.generation, Unchanged: result.unchanged, Changed: result.changed}
+	r := admin.ReloadResult{Generation: result.generation, Unchanged: result.unchanged, Changed: result.changed, Unconfirmed: c.s.unconfirmed.Load().describe()}
 	for _, w := range result.warnings {
 		r.Warnings = append(r.Warnings, admin.Detail{Message: w})
 	}
@@ -70,7 +95,7 @@ func (c control) Reload(ctx context.Context, ch admin.Change) (admin.ReloadResul
 // notInForce is why a configuration is not in force, as the admin API says it.
 func notInForce(err error) error {
 	switch {
-	case errors.Is(err, admin.ErrConflict):
+	case errors.Is(err, admin.ErrConflict), errors.Is(err, admin.ErrNothingUnconfirmed):
 		return err
 	case errors.Is(err, errStopping):
 		return admin.ErrStopping

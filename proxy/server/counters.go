@@ -102,5 +102,6 @@ func (s *Server) exportStats() {
 	s.metrics.SetConcurrencyStats(s.concurrencyStats)
 	s.metrics.SetShadowStats(s.shadowStats)
 	s.metrics.SetRolloutStats(rollout.Phases(), s.rolloutStats)
+	s.metrics.SetTraceStats(s.traceStats)
 	s.countStreams()
 }

@@ -17,7 +17,7 @@ func (s *Server) status() admin.Status {
 	g, number := s.look()
 	st := admin.Status{
 		Version: s.options.Version, PID: os.Getpid(), State: "running", StartedAt: s.started, Generation: g.number,
-		Config:   admin.ConfigInfo{Path: s.options.ConfigPath, Version: g.tag(), LoadedAt: g.loaded, LastReload: s.attempt.Load()},
+		Config:   admin.ConfigInfo{Path: s.options.ConfigPath, Version: g.tag(), LoadedAt: g.loaded, LastReload: s.attempt.Load(), Unconfirmed: s.unconfirmed.Load().describe()},
 		Warnings: slices.Clone(g.warnings),
 	}
 	if s.stopping.Load() {
@@ -34,6 +34,9 @@ func (s *Server) status() admin.Status {
 	}
 	if w := s.suspicion(g); w != "" {
 		st.Warnings = append(st.Warnings, w)
+	}
+	if u := st.Config.Unconfirmed; u != nil {
+		st.Warnings = append(st.Warnings, u.String())
 	}
 	if s.aside != "" {
 		st.Warnings = append(st.Warnings, s.aside)

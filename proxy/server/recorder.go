@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/hex"
 	"time"
 
 	"github.com/valor-ivx/weir/configs"
@@ -47,11 +48,15 @@ type teller struct {
 func (s *Server) teller() teller { return teller{s.current.Load(), time.Now(), s.registry.Now()} }
 
 func (t *teller) tell(r *observe.Recorded) admin.RequestSummary {
-	return admin.RequestSummary{
+	summary := admin.RequestSummary{
 		At: t.now.Add(-time.Duration(t.clock - r.End)).UTC(), Client: r.Client.String(), Method: r.Method(), Host: r.Host(), Path: r.Path(), Proto: r.Proto.String(), Status: r.Status,
 		Reason: r.Reason, Listener: r.Listener, Generation: r.Generation, Route: r.Route, RouteWhy: t.g.routeWhy(r), Service: r.Service, GroupWhy: t.g.groupWhy(r),
 		Group: r.Group, Target: r.Peer, Dealt: r.Dealt, Assigned: r.Assigned, FailedIn: r.FailedIn,
 		DurationUS: r.Duration.Microseconds(), HeadUS: r.Head.Microseconds(), BytesIn: r.BytesIn, BytesOut: r.BytesOut, Attempts: r.Attempts,
-		Slow: r.Slow, Failed: r.Failed, RequestID: r.RequestID(),
+		Slow: r.Slow, Failed: r.Failed, RequestID: r.RequestID(), Sampled: r.Sampled,
 	}
+	if r.Trace != [16]byte{} {
+		summary.TraceID = hex.EncodeToString(r.Trace[:])
+	}
+	return summary
 }

@@ -29,7 +29,7 @@ func (s *Server) startReloader(ctx context.Context) (ended <-chan struct{}) {
 			case <-s.watcher.changed:
 			}
 			before := s.current.Load().number
-			result, err := s.reload(ctx, trigger, admin.Precondition{})
+			result, err := s.reload(ctx, order{trigger: trigger})
 			if err != nil || !result.unchanged {
 				s.auditReload(trigger, before, err)
 			}
@@ -41,20 +41,21 @@ func (s *Server) startReloader(ctx context.Context) (ended <-chan struct{}) {
 	return done
 }
 
-// reload loads the file again and puts it in force, for whoever asks: the result is counted, kept for status and returned. match is held against what is
+// reload loads the file again and puts it in force, for whoever asks: the result is counted, kept for status and returned. The order's match is held against what is
 // in force when its turn has come.
-func (s *Server) reload(ctx context.Context, trigger string, match admin.Precondition) (applied, error) {
+func (s *Server) reload(ctx context.Context, o order) (applied, error) {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
-	if !match.Holds(s.current.Load().tag()) {
+	before := s.current.Load()
+	if !o.match.Holds(before.tag()) {
 		return applied{}, admin.ErrConflict
 	}
 	cfg, seen, err := load(s.options.ConfigPath)
 	var result applied
 	if err == nil {
-		result, err = s.apply(ctx, cfg, trigger)
+		result, err = s.apply(ctx, cfg, o.trigger)
 	}
-	s.attempt.Store(&admin.ReloadAttempt{At: time.Now(), OK: err == nil, Trigger: trigger, Errors: details(err)})
+	s.attempt.Store(&admin.ReloadAttempt{At: time.Now(), OK: err == nil, Trigger: o.trigger, Errors: details(err)})
 	outcome := observe.ReloadSuccess
 	switch {
 	case err != nil:
@@ -65,6 +66,7 @@ func (s *Server) reload(ctx context.Context, trigger string, match admin.Precond
 	_ = s.metrics.Reload(outcome) // the set of results is closed and these are in it
 	if err == nil {
 		s.watcher.watch(cfg.Files, seen)
+		s.afterReload(before, o, cfg, seen)
 	}
 	s.rereadGuards()
 	return result, err

@@ -41,6 +41,7 @@ func Run(ctx context.Context, o Options, signals <-chan os.Signal) int {
 	s.end()
 	s.awaitUpgrade()
 	<-reloaded
+	s.forgetUnconfirmed()
 	s.watcher.close()
 	clean := s.drain(ctx, signals, mode)
 	s.removePID()
@@ -173,6 +174,7 @@ func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin
 	s.keepRollouts()
 	s.incidents.writers.Wait()
 	s.shadows.close()
+	s.tracing.close(flushTime(mode))
 	s.mu.Lock()
 	s.awaitQUIC()
 	for _, pool := range s.current.Load().pools {

@@ -52,6 +52,7 @@ type Server struct {
 	http3    *http3.Counters // the same
 	csp      *csp.Collector
 	failures *observe.Failures
+	tracing  tracing
 	taps     *observe.Taps
 	recorder *observe.Recorder // of the configuration in force; nil: off. Guarded by mu
 
@@ -84,6 +85,10 @@ type Server struct {
 
 	// reloading makes loading a file and putting it in force one step: without it the older of two files could win. Taken before mu.
 	reloading sync.Mutex
+	// unconfirmed is what goes unless somebody confirms it, nil: nothing; dueBack is its timer, whose goroutine is one call of expired. Written under reloading.
+	unconfirmed atomic.Pointer[unconfirmed]
+	dueBack     *time.Timer
+	watched     *replaced // what the file watch has replaced lately; nil: nothing, or something else has changed since. Under reloading
 
 	// mu orders everything that changes what is served: apply, setWeights, resetWeights, shutdown. The data path never takes it. It is held
 	// across a reload's wait for probes, so status reads current instead.
@@ -277,6 +282,7 @@ func (s *Server) release() {
 	if s.tickets != nil {
 		s.tickets.Close()
 	}
+	s.tracing.close(closingTime)
 	s.guards().closeBut(nil)
 	s.wafs().closeBut(nil)
 	s.trees().closeBut(nil)

@@ -59,6 +59,10 @@ func (w *watcher) watch(files []string, seen [sha256.Size]byte) {
 	}
 	w.files, w.names, w.sum = files, map[string]bool{}, seen
 	select {
+	case <-w.changed: // told of contents before these: a configuration that was taken back must not return by it
+	default:
+	}
+	select {
 	case w.hint <- struct{}{}:
 	default:
 	}

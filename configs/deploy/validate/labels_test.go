@@ -72,6 +72,7 @@ func (m metrics) add(metric string, pairs map[string]string) {
 type reader struct {
 	known    metrics
 	recorded map[string]labelSet
+	fired    map[string]labelSet // the labels of alerts, by their names
 	faults   []string
 }
 

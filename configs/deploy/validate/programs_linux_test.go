@@ -110,14 +110,14 @@ func listening(t *testing.T, pid int) (list []string) {
 	return list
 }
 
-// eventually asks until the answer is yes. Its two minutes are a guard, not a measure: a compiler may have the processors.
+// eventually asks until the answer is yes. Its four minutes are a guard, not a measure: compilers may have the processors.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(2 * time.Minute); !ok(); <-tick.C {
+	for end := time.Now().Add(4 * time.Minute); !ok(); <-tick.C {
 		if time.Now().After(end) {
-			t.Fatalf("not within two minutes: %s", what)
+			t.Fatalf("not within four minutes: %s", what)
 		}
 	}
 }

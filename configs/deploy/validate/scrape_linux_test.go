@@ -120,6 +120,7 @@ func checkRules(t *testing.T, r *reader, o *others) {
 				r.recorded[rule.Record] = of
 				continue
 			}
+			r.fired[rule.Alert] = of
 			for key, text := range rule.Annotations {
 				for _, q := range quoted.FindAllStringSubmatch(text, -1) {
 					if !of[q[1]] {

@@ -248,6 +248,13 @@ func (s *stage) traffic() {
 	})
 }
 
+// keepGoing is a little more traffic: rates need some between two scrapes.
+func (s *stage) keepGoing() {
+	s.t.Helper()
+	s.ask("POST", "http://"+s.plain+"/api/dcf", "{}", "Content-Type", "application/json")
+	s.ask("GET", "https://"+s.tls+"/api/faulty", "")
+}
+
 // pair is a key and a certificate of its own for localhost.
 func pair(t *testing.T) string {
 	t.Helper()

@@ -73,7 +73,7 @@ func TestProblemKeepsTheStatusOfTheWire(t *testing.T) {
 		w.WriteHeader(http.StatusConflict)
 		_, _ = io.WriteString(w, `{"type":"about:blank","title":"odd","status":200,"errors":[{"file":"f","line":1,"column":2,"message":"m"}]}`)
 	})
-	_, err := c.Reload(t.Context())
+	_, err := c.Reload(t.Context(), 0)
 	var p *admin.Problem
 	if !errors.As(err, &p) || p.Status != http.StatusConflict || len(p.Errors) != 1 || p.Errors[0].String() != "f:1:2: m" {
 		t.Fatalf("%#v", err)

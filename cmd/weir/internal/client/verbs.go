@@ -63,10 +63,26 @@ func (c *Client) Steer(ctx context.Context, name, version string, verb admin.Ver
 	return s, c.do(ctx, call{method: http.MethodPost, path: servicePath(name) + "/" + string(verb), body: order, tag: version}, &s)
 }
 
-// Reload waits until the configuration is in force or refused.
-func (c *Client) Reload(ctx context.Context) (admin.ReloadResult, error) {
+// Reload waits until the configuration is in force or refused. With confirm more than 0 it is in force for so long, unless ConfirmReload is called.
+func (c *Client) Reload(ctx context.Context, confirm time.Duration) (admin.ReloadResult, error) {
 	var r admin.ReloadResult
-	return r, c.do(ctx, call{method: http.MethodPost, path: "/v1/reload"}, &r)
+	path := "/v1/reload"
+	if confirm != 0 {
+		path += "?confirm=" + confirm.String()
+	}
+	return r, c.do(ctx, call{method: http.MethodPost, path: path}, &r)
+}
+
+// ConfirmReload makes the configuration in force stay.
+func (c *Client) ConfirmReload(ctx context.Context) (admin.ReloadResult, error) {
+	var r admin.ReloadResult
+	return r, c.do(ctx, call{method: http.MethodPost, path: "/v1/reload/confirm"}, &r)
+}
+
+// RevertReload puts the configuration from before in force again.
+func (c *Client) RevertReload(ctx context.Context) (admin.ReloadResult, error) {
+	var r admin.ReloadResult
+	return r, c.do(ctx, call{method: http.MethodDelete, path: "/v1/reload"}, &r)
 }
 
 // Plan asks what a reload of a file would do.

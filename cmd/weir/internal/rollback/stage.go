@@ -136,7 +136,7 @@ func (s *stage) repair(ctx context.Context) error {
 	if err := s.configure(green); err != nil {
 		return err
 	}
-	if _, err := s.admin.Reload(ctx); err != nil {
+	if _, err := s.admin.Reload(ctx, 0); err != nil {
 		return err
 	}
 	return s.ready(ctx)

@@ -39,7 +39,10 @@ func Status(w io.Writer, s admin.Status, now time.Time) {
 		breaker(w, sv)
 		shadow(w, sv)
 	}
-	if a := s.Config.LastReload; a != nil && !a.OK {
+	if a := s.Config.LastReload; a != nil && !a.OK && a.Trigger == "revert" {
+		fmt.Fprintf(w, "the last reload was taken back (%s):\n", stamp(a.At))
+		Details(w, a.Errors)
+	} else if a != nil && !a.OK {
 		fmt.Fprintf(w, "last reload (%s, %s) was refused, the configuration before it is in force:\n", clean(a.Trigger), stamp(a.At))
 		Details(w, a.Errors)
 	}
@@ -96,6 +99,9 @@ func Reload(w io.Writer, r admin.ReloadResult) {
 	}
 	for _, d := range r.Warnings {
 		fmt.Fprintf(w, "warning: %s\n", clean(d.String()))
+	}
+	if u := r.Unconfirmed; u != nil {
+		fmt.Fprintf(w, "not confirmed: at %s the configuration of generation %d comes back, unless: weir reload confirm\n", u.Until.Local().Format(time.TimeOnly), u.Generation)
 	}
 }
 
