@@ -15,7 +15,9 @@ func (x *Exchange) finish() {
 	elapsed := x.since(now)
 	if !x.counted {
 		x.counted = true
-		x.route.Metrics[l.Index].Done(x.req.Method, x.req.Proto, x.status, elapsed)
+		m := x.route.Metrics[l.Index]
+		m.Done(x.req.Method, x.req.Proto, x.status, elapsed)
+		x.exemplify(m, elapsed)
 		if x.group != nil {
 			x.group.Metrics.Done(x.status)
 		}

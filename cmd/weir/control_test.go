@@ -269,7 +269,15 @@ func (f *fakeControl) Errors() admin.RequestErrors {
 	}}
 }
 
-func (f *fakeControl) Requests(admin.RequestQuery) admin.Requests { return admin.Requests{} }
+func (f *fakeControl) Requests(q admin.RequestQuery) admin.Requests {
+	if q.ID != "abc" {
+		return admin.Requests{}
+	}
+	return admin.Requests{Requests: []admin.RequestSummary{{
+		At: since, Client: "203.0.113.7", Method: "GET", Host: "example.com", Path: "/api", Proto: "HTTP/1.1", Status: 502, Reason: "connection_refused", Listener: "http", Generation: 4, Route: "api",
+		RouteWhy: "any host, path /api", Service: "api", Group: "green", GroupWhy: "asked for by header X-Canary", Target: "127.0.0.1:5003", DurationUS: 5125, Attempts: 2, RequestID: q.ID,
+	}}}
+}
 
 // Tap gives two requests, the second after three that were missed, and then nothing.
 func (f *fakeControl) Tap(q admin.RequestQuery) (*admin.Tap, error) {

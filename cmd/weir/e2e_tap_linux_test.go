@@ -101,6 +101,9 @@ func TestE2ETap(t *testing.T) {
 	if l := slow.lines(); len(l) != 1 || !strings.Contains(l[0], "/b → api/blue ") || !strings.HasSuffix(l[0], "| group blue: a new client, by weight, 100 % | id "+ids["/b"]) || strings.Contains(l[0], "\x1b") {
 		t.Errorf("%q", l)
 	}
+	if said := e.must("explain", "--id", ids["/a"]); !strings.Contains(said, "a new client, by weight, 100 %") || !strings.Contains(said, "=> 200 in ") {
+		t.Errorf("explain --id says %s", said)
+	}
 	eventually(t, time.Minute, "both requests on the terminal, in colour", func() bool {
 		return strings.Contains(screen.String(), "\x1b[32m200\x1b[0m") && strings.Contains(screen.String(), ids["/b"])
 	})

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -17,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/quic-go/quic-go/http3"
 )
 
 const eventuallyLong = time.Minute
@@ -111,6 +114,48 @@ func (g *guests) visitHTTP2(address string, streams int) {
 	}
 }
 
+// visitHTTP3 is the same by HTTP/3. A connection that has said goodbye (RFC 9114 §5.2) takes no request, which goes to a new one then.
+func (g *guests) visitHTTP3(address string) {
+	g.running.Go(func() {
+		pace := time.NewTicker(3 * time.Millisecond)
+		defer pace.Stop()
+		client, end := overQUIC(address)
+		defer func() { end() }()
+		for n := 0; g.ctx.Err() == nil; n++ {
+			<-pace.C
+			body, err := askQUIC(client, fmt.Sprintf("https://%s/%d", address, n))
+			if err != nil && strings.Contains(err.Error(), "graceful shutdown") {
+				end()
+				client, end = overQUIC(address)
+				body, err = askQUIC(client, fmt.Sprintf("https://%s/%d", address, n))
+			}
+			if err != nil || !strings.HasSuffix(body, " hello") {
+				g.fail("h3 %d: %q %v", n, body, err)
+				return
+			}
+			g.requests.Add(1)
+		}
+	})
+}
+
+func overQUIC(address string) (client *http.Client, end func()) {
+	transport := &http3.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	return &http.Client{Timeout: time.Minute, Transport: transport}, func() { _ = transport.Close() }
+}
+
+func askQUIC(client *http.Client, url string) (string, error) {
+	res, err := client.Post(url, "text/plain", strings.NewReader("hello"))
+	if err != nil {
+		return "", err
+	}
+	body, err := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = errors.New(res.Status)
+	}
+	return string(body), err
+}
+
 func (g *guests) fail(format string, args ...any) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -160,20 +205,35 @@ func upgradeConf(t *testing.T, dir string) conf {
 	return c
 }
 
-// TestE2EUpgrade replaces the running program again and again, by verb and by signal, under load by HTTP/1.1 with and without TLS, on kept and on new connections, and by HTTP/2, with WebSockets and an event
+// TestE2EUpgrade replaces the running program again and again, by verb and by signal, under load by HTTP/1.1 with and without TLS, on kept and on new connections, by HTTP/2 and HTTP/3, with WebSockets and an event
 // stream that outlive the process they came to: nothing fails, and the addresses, the weights that an operator has set, the pid file and the metrics say so all the time.
 func TestE2EUpgrade(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
-	l := founded(t, dir, upgradeConf(t, dir).String(), nil, "--drain-timeout", "50s").begin()
+	c := upgradeConf(t, dir)
+	b := newBackend(t, "blue")
+	c.blues, c.greens = []string{b.address}, []string{b.address}
+	address := freeAddress(t) // for TCP and UDP
+	c.listeners = strings.Replace(c.listeners, "127.0.0.1:0\"\ntls = true", address+"\"\ntls = true\nprotocols = [\"http/1.1\", \"h2\", \"h3\"]", 1)
+	l := founded(t, dir, c.String(), nil, "--drain-timeout", "50s").begin()
 	plain, secure := l.address("http"), l.address("tls")
 	l.must("weights", "api", "blue=70", "green=30")
+	// A request by HTTP/3 that is answered when its process has been replaced several times: its packets come through all of them.
+	patient, end := overQUIC(secure)
+	defer end()
+	before, patience := b.served.Load(), make(chan error, 1)
+	go func() {
+		_, err := askQUIC(patient, fmt.Sprintf("https://%s/?ms=%d", secure, held))
+		patience <- err
+	}()
+	eventually(t, 0, "the patient request is there", func() bool { return b.served.Load() > before })
 	g := newGuests(t)
 	g.visit("kept", overTCP(plain), -1)
 	g.visit("one each", overTCP(plain), 1)
 	g.visit("kept, TLS", overTLS(secure), -1)
 	g.visit("one each, TLS", overTLS(secure), 1)
 	g.visitHTTP2(secure, 2)
+	g.visitHTTP3(secure)
 	n := count(3, 100)
 	var lasting []*stream
 	for i := range n {
@@ -202,6 +262,10 @@ func TestE2EUpgrade(t *testing.T) {
 	if p, s := l.address("http"), l.address("tls"); p != plain || s != secure {
 		t.Errorf("addresses %s %s were %s %s", p, s, plain, secure)
 	}
+	b.letGo()
+	if err := <-patience; err != nil {
+		t.Errorf("the patient request by HTTP/3: %v", err)
+	}
 	var frames int64
 	for _, s := range lasting {
 		frames += s.finish("a stream that was there before")
@@ -215,7 +279,44 @@ func TestE2EUpgrade(t *testing.T) {
 		t.Errorf("the weights are not the operator's: %s", body)
 	}
 	l.end()
-	measured(t, "upgrades under load (H1, H1 over TLS, H2; connections kept and new ones), WebSockets and event streams held", "%d upgrades, %d requests on %d connections and %d frames and events, 0 failed", n, requests, g.came.Load(), frames)
+	measured(t, "upgrades under load (H1, H1 over TLS, H2, H3; connections kept and new ones), WebSockets and event streams held", "%d upgrades, %d requests on %d connections and %d frames and events, 0 failed", n, requests, g.came.Load(), frames)
+}
+
+// TestE2EDrainDelay: after TERM the edge is not ready, and serves all the same, those who were there and those who come, each with a goodbye; then it ends, or at once when it is told again.
+func TestE2EDrainDelay(t *testing.T) {
+	t.Parallel()
+	e, _ := drainable(t, "--drain-delay", "10m")
+	address := e.address("http")
+	kept := dialKept(t, address)
+	if _, _, err := kept.do("GET", "/", ""); err != nil {
+		t.Fatal(err)
+	}
+	e.signal(syscall.SIGTERM)
+	eventually(t, 0, "it is not ready", func() bool { s, _, _ := e.try("GET", "/readyz", ""); return s == http.StatusServiceUnavailable })
+	// The answers say so as soon as the signal has come all the way.
+	eventually(t, 0, "who comes is served and told to come anew", func() bool {
+		res, body, _ := dialKept(t, address).do("GET", "/", "")
+		if res == nil || res.StatusCode != http.StatusOK || body == "" {
+			t.Fatalf("who came got %v", res)
+		}
+		return res.Close
+	})
+	if res, _, _ := kept.do("GET", "/", ""); res == nil || res.StatusCode != http.StatusOK || !res.Close {
+		t.Errorf("who was there got %v", res)
+	}
+	if s := e.status(); s.State != "draining" {
+		t.Errorf("state %s", s.State)
+	}
+	e.signal(syscall.SIGTERM)
+	if code := e.wait(eventuallyLong); code != 0 && code != 3 { // 3 where a connection was there to be cut
+		t.Errorf("exit %d", code)
+	}
+	short, _ := drainable(t, "--drain-delay", "100ms")
+	short.stop()
+	if out, code := command(t, e.dir, nil, "run", "-c", e.config, "--drain-delay", "-1s"); code != 2 || !strings.Contains(out, "--drain-delay") {
+		t.Errorf("exit %d: %s", code, out)
+	}
+	measured(t, "TERM with --drain-delay", "/readyz 503 at once, clients old and new served with Connection: close until the delay is over or a second TERM")
 }
 
 // TestE2EUpgradeFails: a new program that is not there, is no program, crashes, hangs, or finds its configuration wrong, changes nothing, is told of with exit 1, and the next good one takes over.
@@ -237,6 +338,7 @@ func TestE2EUpgradeFails(t *testing.T) {
 		{"crashes", "exit 7", good, "exit status 7"},
 		{"is killed", "kill -9 $$", good, "signal: killed"},
 		{"says something else", "echo '{\"word\":\"serving\"}' >&4; exec sleep 60", good, `says \"serving\"`},
+		{"dies when it may serve", "read hello <&3; echo '{\"word\":\"ready\",\"version\":\"x\"}' >&4; read go <&3; exit 9", good, "exit status 9"},
 		{"speaks nonsense", "echo nonsense >&4; exec sleep 60", good, "invalid character"},
 		{"bad configuration", "weir", strings.Replace(good, "[log]", "[lag]", 1), "weir.toml:"},
 		{"address taken", "weir", strings.Replace(good, "127.0.0.1:0\"\n[[", newBackend(t, "x").address+"\"\n[[", 1), "address already in use"},
@@ -277,7 +379,7 @@ func TestE2EUpgradeFails(t *testing.T) {
 	requests := g.leave()
 	l.end()
 	notReady(t)
-	measured(t, "upgrades to programs that are missing, broken, crash, hang, or have a bad configuration", "9 of 9 refused with exit 1 and the reason, then a good one; %d requests, 0 failed", requests)
+	measured(t, "upgrades to programs that are missing, broken, crash, hang, or have a bad configuration", "10 of 10 refused with exit 1 and the reason, then a good one; %d requests, 0 failed", requests)
 }
 
 // notReady holds a process that does not get ready to its time.

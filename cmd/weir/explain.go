@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -14,12 +16,21 @@ func (sh *shell) explainVerb() *cobra.Command {
 	var a access
 	var q admin.ExplainRequest
 	var headers []string
+	var id string
 	cmd := &cobra.Command{
-		Use:     "explain [METHOD] URL",
-		Short:   "Show every decision the running weir would take for a request, without sending it",
-		Example: "  weir explain http://127.0.0.1:8080/api/health\n  weir explain POST https://example.com/api/dcf -H 'Cookie: a=b'",
-		Args:    cobra.RangeArgs(1, 2),
+		Use:   "explain [METHOD] URL",
+		Short: "Show every decision the running weir would take for a request, without sending it",
+		Long: "Show every decision the running weir would take for a request, without sending it.\n\n" +
+			"With --id, what it did with a request that has ended, and why: the id is the X-Request-ID of the answer, and in the access log. The flight recorder keeps the last ones.",
+		Example: "  weir explain http://127.0.0.1:8080/api/health\n  weir explain POST https://example.com/api/dcf -H 'Cookie: a=b'\n  weir explain --id 4fa2c7fe12413e08bef56ddaccdb8773",
+		Args:    cobra.RangeArgs(0, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if id != "" && len(args) == 0 {
+				return sh.explainPast(cmd.Context(), a, id)
+			}
+			if id != "" || len(args) == 0 {
+				return usageError{errors.New("explain takes either a URL or --id ID")}
+			}
 			q.URL = args[len(args)-1]
 			if len(args) == 2 {
 				q.Method = strings.ToUpper(args[0])
@@ -44,8 +55,28 @@ func (sh *shell) explainVerb() *cobra.Command {
 		},
 	}
 	a.flags(cmd.Flags())
+	cmd.Flags().StringVar(&id, "id", "", "a request that has ended, by its X-Request-`ID`")
 	// An array, not a slice: a comma belongs to the value.
 	cmd.Flags().StringArrayVarP(&headers, "header", "H", nil, "a header line `NAME: VALUE`, more than once if need be")
 	cmd.Flags().StringVar(&q.ClientIP, "client-ip", "", "the address the request comes from (127.0.0.1)")
 	return cmd
+}
+
+// explainPast tells of the requests with that id that the flight recorder has kept: a client may use one twice.
+func (sh *shell) explainPast(ctx context.Context, a access, id string) error {
+	c, err := a.client(sh)
+	if err != nil {
+		return err
+	}
+	past, err := c.RequestsByID(ctx, id)
+	if err != nil {
+		return err
+	}
+	if len(past.Requests) == 0 {
+		return fmt.Errorf("the flight recorder has no request %s: it has not ended, or others have taken its place ([recorder] requests)", id)
+	}
+	for i := range past.Requests {
+		show.PastRequest(sh.stdout, &past.Requests[i])
+	}
+	return nil
 }

@@ -28,6 +28,7 @@ const (
 type runOptions struct {
 	config, pid    string
 	drain, upgrade time.Duration
+	delay          time.Duration
 }
 
 func (sh *shell) runVerb() *cobra.Command {
@@ -43,6 +44,7 @@ func (sh *shell) runVerb() *cobra.Command {
 	cmd.Flags().StringVarP(&o.config, "config", "c", defaultConfig, "configuration `FILE`")
 	cmd.Flags().StringVar(&o.pid, "pid", "", "write the process id to `FILE`")
 	cmd.Flags().DurationVar(&o.drain, "drain-timeout", defaultDrain, "how long requests in flight may take after TERM")
+	cmd.Flags().DurationVar(&o.delay, "drain-delay", 0, "how long to serve on after TERM, not ready any more, before the listeners close")
 	cmd.Flags().DurationVar(&o.upgrade, "upgrade-timeout", defaultUpgrade, "how long the new process of an upgrade may take until it could serve, at most 50s")
 	return cmd
 }
@@ -52,6 +54,9 @@ func (sh *shell) run(ctx context.Context, o runOptions) error {
 		return usageError{fmt.Errorf("--upgrade-timeout %s: it must be more than 0 and at most %s", o.upgrade, mostUpgrade)}
 	}
 	limitMemory()
+	if o.delay < 0 {
+		return usageError{fmt.Errorf("--drain-delay %s: it must not be less than 0", o.delay)}
+	}
 	signals := notify()
 	defer signal.Stop(signals)
 	inherited, err := handover.FromEnvironment()
@@ -59,7 +64,7 @@ func (sh *shell) run(ctx context.Context, o runOptions) error {
 		return err
 	}
 	return exit(server.Run(ctx, server.Options{
-		ConfigPath: o.config, PIDFile: o.pid, Version: readBuild().String(), DrainTimeout: o.drain,
+		ConfigPath: o.config, PIDFile: o.pid, Version: readBuild().String(), DrainTimeout: o.drain, DrainDelay: o.delay,
 		Inherited: inherited, Notify: notifier(), Command: sh.command(), UpgradeTimeout: o.upgrade,
 		Stdout: sh.stdout, Stderr: sh.stderr,
 	}, signals))

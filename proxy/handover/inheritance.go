@@ -132,6 +132,23 @@ func (in *Inheritance) Packets(name, address string) *net.UDPConn {
 	return s.packets
 }
 
+// Feeds takes the sockets by which something goes to processes before this one, by their names.
+func (in *Inheritance) Feeds() map[string]*net.UnixConn {
+	if in == nil {
+		return nil
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	list := map[string]*net.UnixConn{}
+	for _, s := range in.sockets {
+		if s.feed != nil && !s.taken {
+			s.taken = true
+			list[s.Name] = s.feed
+		}
+	}
+	return list
+}
+
 // take finds the socket that fits best.
 func (in *Inheritance) take(network, name, address string) (best *inherited) {
 	if in == nil {

@@ -11,7 +11,7 @@ import (
 
 // Socket says what one descriptor is for.
 type Socket struct {
-	// Network is tcp, udp or unix.
+	// Network is tcp, udp or unix; unixpacket is no socket to listen on, but one by which something goes to the process before.
 	Network string `json:"network"`
 	// Name is the listener's, or what systemd calls it (FileDescriptorName=).
 	Name string `json:"name"`
@@ -21,11 +21,12 @@ type Socket struct {
 	Foreign bool `json:"foreign,omitempty"`
 }
 
-// inherited is a Socket with what its descriptor has become: one of the two.
+// inherited is a Socket with what its descriptor has become: one of the three.
 type inherited struct {
 	Socket
 	listener net.Listener
 	packets  *net.UDPConn
+	feed     *net.UnixConn
 	taken    bool
 }
 
@@ -57,6 +58,13 @@ func adopt(file *os.File, s Socket) (*inherited, error) {
 			return nil, errors.Join(fmt.Errorf("socket %s: weir has no use for datagrams of %s", s.Name, conn.LocalAddr().Network()), conn.Close())
 		}
 		i.packets, i.Network = udp, "udp"
+	case syscall.SOCK_SEQPACKET:
+		conn, err := net.FileConn(file)
+		if err != nil {
+			return nil, fmt.Errorf("socket %s: %w", s.Name, err)
+		}
+		i.feed, _ = conn.(*net.UnixConn) // the only kind that Go knows
+		i.Network = "unixpacket"
 	default:
 		return nil, fmt.Errorf("socket %s is neither a stream nor one of datagrams", s.Name)
 	}
@@ -64,18 +72,24 @@ func adopt(file *os.File, s Socket) (*inherited, error) {
 }
 
 func (i *inherited) address() net.Addr {
-	if i.listener != nil {
+	switch {
+	case i.listener != nil:
 		return i.listener.Addr()
+	case i.feed != nil:
+		return i.feed.LocalAddr()
 	}
 	return i.packets.LocalAddr()
 }
 
 func (i *inherited) close() {
-	if i.listener != nil {
-		_ = i.listener.Close() // nothing of ours is lost with it
-		return
+	switch { // nothing of ours is lost with them
+	case i.listener != nil:
+		_ = i.listener.Close()
+	case i.feed != nil:
+		_ = i.feed.Close()
+	default:
+		_ = i.packets.Close()
 	}
-	_ = i.packets.Close()
 }
 
 // fit is how well a socket is what name asks for at address: 0 not at all.

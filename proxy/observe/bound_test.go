@@ -102,6 +102,9 @@ func TestHostileKindsAreBounded(t *testing.T) {
 
 // All routes together have their bound as well, which series that the configuration makes neither fill nor feel, and what a reload removes makes room.
 func TestKindsOfAllRoutesAreBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes 200,000 series: a second of a processor, ten with the race detector")
+	}
 	m := observe.NewMetrics(observe.Build{})
 	const routes, each = 1000, 240
 	fill := func(r *observe.Route) {

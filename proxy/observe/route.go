@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"encoding/hex"
 	"sync/atomic"
 	"time"
 
@@ -60,6 +61,13 @@ func (r *Route) Done(method message.Method, proto message.Proto, code int, d tim
 		c = r.create(at, code)
 	}
 	c.Inc()
+}
+
+// Traced names the trace of an exchange that was Done with this duration and ended at the time given: it becomes the exemplar of its bucket, unless there is one not a second old.
+func (r *Route) Traced(d time.Duration, trace [16]byte, at time.Time) {
+	var digits [32]byte
+	hex.Encode(digits[:], trace[:])
+	r.duration.Exemplar(d, digits, at)
 }
 
 // create makes the series of a request that is the first of its kind, or finds the one for those that get none.

@@ -1,11 +1,15 @@
 package server
 
 import (
+	"crypto/hkdf"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net"
 	"os"
 	"strings"
+
+	"github.com/quic-go/quic-go"
 
 	"github.com/valor-ivx/weir/configs"
 )
@@ -40,6 +44,17 @@ func (s *Server) listenAdmin(a configs.AdminAddress) (l net.Listener, err error)
 		return nil, fmt.Errorf("open admin address: %w", err)
 	}
 	return l, nil
+}
+
+// quicTokens is the key of address validation tokens (RFC 9000 §8.1): the same in every process of this state folder, so that a client who has one need not prove itself again to the next.
+func (s *Server) quicTokens() *quic.TokenGeneratorKey {
+	var key quic.TokenGeneratorKey
+	b, err := hkdf.Key(sha256.New, s.secret, nil, "weir quic tokens", len(key))
+	if err != nil {
+		panic("derive key of QUIC tokens: " + err.Error()) // only for a length that SHA-256 cannot give
+	}
+	copy(key[:], b)
+	return &key
 }
 
 // strangers refuses sockets of systemd's that the file has no use for: whoever configured them expects somebody to answer there. What a process before this one listened on
@@ -85,6 +100,9 @@ func (s *Server) serve() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.waits = false
+	for name, to := range s.options.Inherited.Feeds() {
+		s.elders.add(name, to)
+	}
 	for _, l := range s.listeners {
 		l.start()
 	}

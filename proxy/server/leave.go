@@ -2,7 +2,13 @@ package server
 
 import (
 	"context"
+	"os"
+	"syscall"
 	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/valor-ivx/weir/proxy/admin"
 )
 
 // leave makes this process one that nobody new comes to, and gives what ends its admin API: last of all, because it says how the end goes, or at once, because
@@ -14,11 +20,10 @@ func (s *Server) leave() (left func(context.Context)) {
 		a.Close() // before its listeners: where nobody listens it would itself
 	}
 	if s.handed.Load() {
-		answered := s.handAdminOver()
 		for _, l := range s.listeners {
 			_ = l.close() // the socket lives on in the other process
 		}
-		return func(context.Context) { <-answered }
+		return func(context.Context) { <-s.answered }
 	}
 	s.tell(s.options.Notify.Stopping())
 	for _, l := range s.listeners { // before anybody can tell that it ends: an answer from now on must not lead its client to a port that will be shut
@@ -32,6 +37,42 @@ func (s *Server) leave() (left func(context.Context)) {
 	}
 	s.stopQUIC()
 	return s.closeAdmin
+}
+
+// linger serves on for the drain delay, to clients old and new, and says goodbye to each of them with its answer: so those that a balancer still sends find an open port, and when that is shut, hardly anybody is left. /readyz fails
+// already. A second signal or stop --now ends it, and what comes after.
+func (s *Server) linger(signals <-chan os.Signal) {
+	if s.options.DrainDelay <= 0 {
+		return
+	}
+	s.log.Info("stopping soon", zap.Duration("weir.drain_delay", s.options.DrainDelay))
+	s.tell(s.options.Notify.Stopping())
+	s.mu.Lock()
+	for _, l := range s.listeners {
+		if l.quic != nil {
+			s.proxy.Withdraw(l.quic.alternative)
+		}
+	}
+	s.mu.Unlock()
+	s.proxy.Announce()
+	over := time.NewTimer(s.options.DrainDelay)
+	defer over.Stop()
+	for {
+		select {
+		case <-over.C:
+			return
+		case again := <-s.stops:
+			if again == admin.StopNow {
+				s.options.DrainTimeout = time.Nanosecond
+				return
+			}
+		case sig := <-signals:
+			if sig == syscall.SIGTERM || sig == syscall.SIGINT || sig == syscall.SIGQUIT {
+				s.options.DrainTimeout = time.Nanosecond
+				return
+			}
+		}
+	}
 }
 
 // parting is how long connections that rest may go on resting in a process that was replaced: most clients ask again within it, are answered and told to come anew, and have not

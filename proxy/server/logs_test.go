@@ -223,7 +223,7 @@ func TestAuditLog(t *testing.T) {
 	r.write(strings.Replace(text("moved.log"), "weight = 100", "weight = 90", 1)) // sums to 90
 	r.signals <- syscall.SIGHUP
 	eventually(t, "the mistake is refused", func() bool {
-		last := r.status().Config.LastReload // told a moment after its configuration is in force
+		last := r.status().Config.LastReload // nil until the first reload has said how it ended, which is after it is in force
 		return last != nil && !last.OK
 	})
 	r.stop()

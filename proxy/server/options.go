@@ -9,9 +9,11 @@ import (
 
 // Options are what the command line decides.
 type Options struct {
-	ConfigPath   string
-	PIDFile      string // written once the edge is ready; empty: none
-	Version      string
+	ConfigPath string
+	PIDFile    string // written once the edge is ready; empty: none
+	Version    string
+	// DrainDelay is how long the edge goes on serving everybody after TERM, but not as ready: until whoever sends it traffic has noticed. 0: not at all.
+	DrainDelay   time.Duration
 	DrainTimeout time.Duration // how long requests in flight may take after TERM; 0: for ever
 	// Inherited are sockets from outside, which listeners and the admin API take before they bind their own; nil: none.
 	Inherited *handover.Inheritance

@@ -26,7 +26,8 @@ import (
 // its connections, as long as the file has h3 on its address; then it takes no more, sends those it has away, and closes its socket behind the last.
 type endpoint struct {
 	server      *Server
-	socket      *net.UDPConn
+	socket      *packets
+	tag         tag // of its connections' IDs
 	transport   *quic.Transport
 	accepting   *quic.EarlyListener
 	alternative *proxy.Alternative
@@ -41,19 +42,24 @@ type endpoint struct {
 	done    chan struct{}  // closed when the socket is
 }
 
-// openEndpoint binds the UDP port of a TCP listener. Nothing is accepted before adopt.
-func (s *Server) openEndpoint(tcp net.Addr) (*endpoint, error) {
+// openEndpoint opens the UDP port of a TCP listener: an inherited one, or a new one. Nothing is accepted before adopt.
+func (s *Server) openEndpoint(name string, tcp net.Addr) (*endpoint, error) {
 	address, err := net.ResolveUDPAddr("udp", tcp.String())
 	if err != nil {
 		return nil, fmt.Errorf("open UDP for h3: %w", err)
 	}
-	socket, err := net.ListenUDP("udp", address)
-	if err != nil {
-		return nil, fmt.Errorf("open UDP for h3: %w", err)
+	socket, from := s.options.Inherited.Packets(name, tcp.String()), fromSocket
+	switch {
+	case socket == nil:
+		if socket, err = net.ListenUDP("udp", address); err != nil {
+			return nil, fmt.Errorf("open UDP for h3: %w", err)
+		}
+	case s.waits:
+		from = fromNowhere // the process before reads it
 	}
 	_, port, _ := net.SplitHostPort(tcp.String()) // it has just been resolved
-	e := &endpoint{server: s, socket: socket, alternative: proxy.NewAlternative(port), stopped: make(chan struct{}), done: make(chan struct{})}
-	e.transport = &quic.Transport{Conn: socket, VerifySourceAddress: e.doubts, ConnContext: remember}
+	e := &endpoint{server: s, socket: newPackets(socket, from, &s.elders), tag: newTag(), alternative: proxy.NewAlternative(port), stopped: make(chan struct{}), done: make(chan struct{})}
+	e.transport = &quic.Transport{Conn: e.socket, VerifySourceAddress: e.doubts, ConnContext: remember, ConnectionIDGenerator: connectionIDs(e.tag), TokenGeneratorKey: s.quicTokens()}
 	config := &quic.Config{GetConfigForClient: func(*quic.ClientInfo) (*quic.Config, error) {
 		l := e.current.Load()
 		if l == nil {
@@ -63,7 +69,8 @@ func (s *Server) openEndpoint(tcp net.Addr) (*endpoint, error) {
 	}}
 	e.accepting, err = e.transport.ListenEarly(s.certs.Config([]string{http3.Protocol}, tls.VersionTLS13), config)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open UDP for h3: %w", err), socket.Close())
+		e.socket.close()
+		return nil, fmt.Errorf("open UDP for h3: %w", err)
 	}
 	e.warning = bufferWarning(socket)
 	return e, nil
@@ -113,8 +120,8 @@ func (e *endpoint) accept() {
 
 // release closes the socket. There are no connections.
 func (e *endpoint) release() {
-	_ = e.transport.Close() // both fail only when closed already
-	_ = e.socket.Close()
+	_ = e.transport.Close() // fails only when closed already
+	e.socket.close()
 }
 
 // serve waits for the end of the handshake, unless early data is wanted and its sender is who it says: until then anybody may have written that address on a packet.
@@ -181,7 +188,7 @@ func (s *Server) quicOf(l *listener, from *listener) (err error) {
 	}
 	if from != nil && from.quic != nil {
 		l.quic = from.quic
-	} else if l.quic, err = s.openEndpoint(l.socket.Addr()); err != nil {
+	} else if l.quic, err = s.openEndpoint(l.config.Name, l.socket.Addr()); err != nil {
 		return err
 	}
 	l.data.Alternative = l.quic.alternative
@@ -192,6 +199,7 @@ func (s *Server) quicOf(l *listener, from *listener) (err error) {
 func (l *listener) serveQUIC() {
 	if l.quic != nil {
 		l.quic.adopt(l)
+		l.quic.socket.begin()
 	}
 }
 

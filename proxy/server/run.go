@@ -43,6 +43,9 @@ func Run(ctx context.Context, o Options, signals <-chan os.Signal) int {
 	<-reloaded
 	s.forgetUnconfirmed()
 	s.watcher.close()
+	if mode == admin.StopGracefully && !s.handed.Load() {
+		s.linger(signals)
+	}
 	clean := s.drain(ctx, signals, mode)
 	s.removePID()
 	if !clean && mode != admin.StopNow {
@@ -176,7 +179,11 @@ func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin
 	s.shadows.close()
 	s.tracing.close(flushTime(mode))
 	s.mu.Lock()
+	if s.handed.Load() {
+		s.stopQUIC()
+	}
 	s.awaitQUIC()
+	s.elders.close()
 	for _, pool := range s.current.Load().pools {
 		pool.Release()
 	}

@@ -66,12 +66,14 @@ type Server struct {
 	logs      atomic.Pointer[logs] // written by apply; read by the logger
 	upgrading atomic.Bool          // from the beginning of an upgrade to its end, or the process's
 	upgrades  [2]uint64            // done and failed, of the whole line of processes; whoever has set upgrading may change them
+	elders    elders               // endpoints of processes before this one
 	handed    atomic.Bool          // set once: another process has taken over
 	replaced  chan struct{}        // closed then
+	answered  chan struct{}        // closed when the admin API has answered its last call after that
 	orders    sync.WaitGroup       // upgrades that signals have asked for
 	control   net.Listener         // the admin API's
-	entrance  *pausing             // the same, as it is served; set before anything can upgrade
 	foreign   bool                 // control is a unix socket that somebody else removes
+	spare     *os.File             // control's socket while an upgrade has closed it
 	waits     bool                 // listeners do not accept yet: the process before this one does. Under mu
 	stopping  atomic.Bool          // set once, when the process begins to end
 	ending    context.Context      // ends with the call of end, at the same moment
@@ -143,7 +145,7 @@ func start(o Options) (s *Server, err error) {
 	}
 	s = &Server{
 		options: o, started: time.Now(), level: zap.NewAtomicLevelAt(level(cfg.Log.Level)),
-		certs: edgetls.NewManager(), stops: make(chan admin.StopMode, 2), hangups: make(chan struct{}, 1), replaced: make(chan struct{}), waits: o.Inherited.Predecessor() != nil,
+		certs: edgetls.NewManager(), stops: make(chan admin.StopMode, 2), hangups: make(chan struct{}, 1), replaced: make(chan struct{}), answered: make(chan struct{}), waits: o.Inherited.Predecessor() != nil,
 		limits: limit.NewRegistry(limit.DefaultKeys), crowd: crowd{most: connectionsFor(openFilesLimit())},
 		http2: new(http2.Counters), http3: new(http3.Counters), logins: auth.NewWork(loginsAtATime()),
 		indexes: map[string]int{}, counters: map[string]*serviceCounters{}, failures: new(observe.Failures), taps: new(observe.Taps),
@@ -250,9 +252,9 @@ func removeStaleSocket(path string) {
 
 // serveAdmin's goroutine ends when the admin server is shut down, at the very end of the process.
 func (s *Server) serveAdmin() {
-	s.entrance = newPausing(s.control)
+	l := s.control // an upgrade replaces it
 	go func() {
-		if err := s.admin.Serve(s.entrance); err != nil {
+		if err := s.admin.Serve(l); err != nil && !(s.upgrading.Load() && errors.Is(err, net.ErrClosed)) {
 			s.log.Error("admin API ended", observe.Err(err))
 		}
 	}()

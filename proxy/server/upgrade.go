@@ -53,6 +53,7 @@ func (s *Server) upgrade(ctx context.Context, by string) (admin.UpgradeResult, e
 	s.tell(s.options.Notify.Ready(result.PID))
 	s.log.Info("upgraded", zap.Int("weir.pid", result.PID), zap.String("weir.version", result.Version))
 	s.handed.Store(true)
+	s.handAdminOver()
 	s.stopping.Store(true)
 	close(s.replaced)
 	return result, nil
@@ -67,11 +68,6 @@ func (s *Server) upgradable() error {
 		return errors.New("this weir runs inside another program: start that one anew")
 	case os.Getpid() == 1:
 		return errors.New("weir is process 1 here, whose end is the end of its container: run the new image in a container of its own and stop this one, as deployments do")
-	}
-	for _, l := range s.current.Load().sockets {
-		if l.quic != nil {
-			return fmt.Errorf("listener %s speaks h3, whose connections cannot be handed over yet", l.config.Name)
-		}
 	}
 	return nil
 }
@@ -100,7 +96,14 @@ func (s *Server) replaceProcess(ctx context.Context) (result admin.UpgradeResult
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	defer context.AfterFunc(s.ending, func() { stop(errStopping) })()
-	heir, err := handover.Start(ctx, s.options.Command, s.estate())
+	estate, given, err := s.estate()
+	if err != nil {
+		return result, err
+	}
+	heir, err := handover.Start(ctx, s.options.Command, estate)
+	for _, g := range given {
+		_ = g.Close() // the heir has its own
+	}
 	if err != nil {
 		return result, err
 	}
@@ -108,20 +111,22 @@ func (s *Server) replaceProcess(ctx context.Context) (result admin.UpgradeResult
 	if err != nil {
 		return result, err
 	}
+	speak := s.muteAdmin()
 	state := s.freeze()
 	// Not bounded by ctx: from here on the new process may serve any moment, and ending it would cut what it has accepted.
 	taking, cancel := context.WithTimeoutCause(context.Background(), takeOverTimeout, fmt.Errorf("the new process did not take over within %s and was ended", takeOverTimeout))
 	defer cancel()
 	if err := heir.Go(taking, state); err != nil {
 		s.thaw()
+		speak()
 		return result, err
 	}
 	heir.Release()
 	return admin.UpgradeResult{Before: os.Getpid(), PID: heir.PID(), Version: version}, nil
 }
 
-// estate is every socket that this process listens on.
-func (s *Server) estate() (list []handover.Estate) {
+// estate is every socket that this process listens on, and those by which packets come to the connections of this process and of those before it. given are to be closed once they are handed over.
+func (s *Server) estate() (list []handover.Estate, given []*net.UnixConn, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	add := func(network, name, address string, foreign bool, l any) {
@@ -131,16 +136,42 @@ func (s *Server) estate() (list []handover.Estate) {
 	}
 	for _, l := range s.listeners {
 		add("tcp", l.config.Name, l.config.Address, false, l.socket)
+		if l.quic == nil {
+			continue
+		}
+		add("udp", l.config.Name, l.socket.Addr().String(), false, l.quic.socket.UDPConn)
+		feed, err := l.quic.socket.heirloom()
+		if err != nil {
+			for _, g := range given {
+				_ = g.Close()
+			}
+			return nil, nil, fmt.Errorf("hand over h3 of listener %s: %w", l.config.Name, err)
+		}
+		given = append(given, feed)
+		add("unixpacket", l.quic.tag.String(), "", false, feed)
+	}
+	for t, to := range s.elders.all() {
+		add("unixpacket", t.String(), "", false, to)
 	}
 	a := s.current.Load().plan.config.Admin.Address
 	add(a.Network, adminName, a.Address, s.foreign, s.control)
-	return list
+	return list, given, nil
 }
 
-// freeze ends what this process steers, and stores it: the rollouts. From here on one process at most does. Nor does it take new connections to the admin API, which both processes could: they wait for the one that
-// serves, so that whoever has been told of the new process does not ask the old one next.
+// turnPackets makes the packets of every endpoint come from somewhere else.
+func (s *Server) turnPackets(to source) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.listeners {
+		if l.quic != nil {
+			l.quic.socket.turn(to)
+		}
+	}
+}
+
+// freeze ends what this process steers, and stores it: the rollouts. From here on one process at most does.
 func (s *Server) freeze() legacy {
-	s.entrance.pause()
+	s.turnPackets(fromFeed)
 	s.keepRollouts()
 	return legacy{Upgrades: s.upgrades[0] + 1, Failures: s.upgrades[1]}
 }
@@ -150,25 +181,54 @@ func (s *Server) thaw() {
 	if err := s.writePID(); err != nil { // it may have written its own
 		s.log.Error("pid file", observe.Err(err))
 	}
+	s.turnPackets(fromSocket)
 	s.resumeRollouts()
-	s.entrance.resume()
 }
 
-// handAdminOver closes the admin API, whose socket the new process has, as soon as it has answered what it was asked. Ends with the API.
-func (s *Server) handAdminOver() (done <-chan struct{}) {
+// muteAdmin makes this process answer nobody new on the admin API, so that no two do, and gives what begins it again. What has been asked is answered.
+func (s *Server) muteAdmin() (speak func()) {
+	again := func() {}
+	if l, ok := s.control.(interface{ File() (*os.File, error) }); ok {
+		if spare, err := l.File(); err == nil {
+			again = func() { s.unmuteAdmin(spare) }
+			s.spare = spare
+		}
+	}
 	if u, ok := s.control.(*net.UnixListener); ok {
 		u.SetUnlinkOnClose(false)
 	}
-	ended := make(chan struct{})
+	_ = s.control.Close() // the socket lives on, in the new process and in spare
+	return again
+}
+
+// unmuteAdmin serves on the socket that muteAdmin left alone.
+func (s *Server) unmuteAdmin(spare *os.File) {
+	l, err := net.FileListener(spare)
+	_ = spare.Close() // l is a duplicate
+	if err != nil {
+		s.log.Error("admin API ended", observe.Err(err))
+		return
+	}
+	if u, ok := l.(*net.UnixListener); ok && !s.foreign {
+		u.SetUnlinkOnClose(true)
+	}
+	s.control = l
+	s.serveAdmin()
+}
+
+// handAdminOver ends the admin API, which the new process answers now, as soon as it has answered what it was asked. Its goroutine ends with that.
+func (s *Server) handAdminOver() {
+	if s.spare != nil {
+		_ = s.spare.Close()
+	}
 	go func() {
-		defer close(ended)
+		defer close(s.answered)
 		ctx, cancel := context.WithTimeout(context.Background(), takeOverTimeout)
 		defer cancel()
 		if s.admin.Shutdown(ctx) != nil {
 			_ = s.admin.Close()
 		}
 	}()
-	return ended
 }
 
 // removePID removes the pid file unless it names another process by now.

@@ -72,3 +72,9 @@ func (c *Client) Errors(ctx context.Context) (admin.RequestErrors, error) {
 	var e admin.RequestErrors
 	return e, c.do(ctx, call{method: http.MethodGet, path: "/v1/errors"}, &e)
 }
+
+// RequestsByID are the requests of that id that the flight recorder has.
+func (c *Client) RequestsByID(ctx context.Context, id string) (admin.Requests, error) {
+	var r admin.Requests
+	return r, c.do(ctx, call{method: http.MethodGet, path: "/v1/requests?" + url.Values{"id": {id}}.Encode()}, &r)
+}

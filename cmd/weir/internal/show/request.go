@@ -35,6 +35,27 @@ func Request(w io.Writer, r *admin.RequestSummary, colours bool) error {
 	return err
 }
 
+// PastRequest prints what became of a request, step by step, as Explanation does of one that may come.
+func PastRequest(w io.Writer, r *admin.RequestSummary) {
+	e := admin.Explanation{Outcome: fmt.Sprintf("%03d in %s, %d B", r.Status, millis(float64(r.DurationUS)/1000), r.BytesOut)}
+	step := func(phase, decision, reason string) {
+		e.Steps = append(e.Steps, admin.Step{Phase: phase, Decision: decision, Reason: reason})
+	}
+	step("begin", "client "+r.Client, fmt.Sprintf("%s %s%s by %s, listener %s, ended %s", r.Method, r.Host, r.Path, r.Proto, r.Listener, stamp(r.At)))
+	step("begin", fmt.Sprintf("generation %d", r.Generation), "of the configuration that decided all this")
+	step("match", "route "+r.Route, r.RouteWhy)
+	if r.GroupWhy != "" {
+		step("choose", "group "+orDash(r.Group), r.GroupWhy)
+	}
+	if r.Target != "" {
+		step("forward", "target "+r.Target, fmt.Sprintf("%d attempts, head of the answer after %s", r.Attempts, millis(float64(r.HeadUS)/1000)))
+	}
+	if r.Reason != "" {
+		e.Outcome += ", ended by weir: " + r.Reason
+	}
+	Explanation(w, e)
+}
+
 // colourOf is what a status looks like: red, yellow, cyan or green.
 func colourOf(status int) string {
 	switch {
