@@ -16,7 +16,7 @@ build: ## bin/weir and bin/valor-api, static
 
 DESTDIR ?=
 PREFIX ?= /usr
-install: install-weir install-valor-api ## programs, units, man pages and completions below DESTDIR (PREFIX is /usr); configurations that are there stay
+install: install-weir install-valor-api ## programs, units, log rotation, man pages and completions below DESTDIR (PREFIX is /usr); configurations that are there stay
 
 install-weir: build
 	install -D -m 755 bin/weir $(DESTDIR)$(PREFIX)/bin/weir
@@ -26,6 +26,8 @@ install-weir: build
 	install -D -m 644 configs/weir.toml $(DESTDIR)$(PREFIX)/share/doc/weir/weir.toml
 	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/weir/copyright
 	test -e $(DESTDIR)/etc/weir/weir.toml || install -D -m 640 configs/minimal.toml $(DESTDIR)/etc/weir/weir.toml
+	test -e $(DESTDIR)/etc/logrotate.d/weir || install -D -m 644 configs/deploy/logrotate/weir $(DESTDIR)/etc/logrotate.d/weir
+	for d in filter.d jail.d; do test -e $(DESTDIR)/etc/fail2ban/$$d/weir.conf || install -D -m 644 configs/deploy/fail2ban/$$d/weir.conf $(DESTDIR)/etc/fail2ban/$$d/weir.conf; done
 	bin/weir man --out $(DESTDIR)$(PREFIX)/share/man/man1
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	bin/weir completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/weir

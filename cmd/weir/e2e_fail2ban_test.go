@@ -25,7 +25,8 @@ func jails(t *testing.T, dir, log string) string {
 	for name, text := range map[string]string{
 		"filter.d/weir.conf": adapted(t, "fail2ban/filter.d/weir.conf"),
 		"jail.d/weir.conf":   adapted(t, "fail2ban/jail.d/weir.conf", "/var/log/weir/access.log", log),
-		"jail.d/zz.conf":     "[sshd]\nenabled = false\n", // which Debian switches on, for a log that may not be there
+		"jail.d/weir.local":  "[weir-auth]\nenabled = true\n[weir-limit]\nenabled = true\n[weir-scan]\nenabled = true\n", // as an administrator does
+		"jail.d/zz.conf":     "[sshd]\nenabled = false\n",                                                                // which Debian switches on, for a log that may not be there
 	} {
 		if err := os.WriteFile(filepath.Join(etc, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)

@@ -88,7 +88,7 @@ func TestInstall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := strings.Fields(`600:/etc/valor-api/blue.env 600:/etc/valor-api/green.env 640:/etc/weir/weir.toml 755:/usr/bin/valor-api 755:/usr/bin/weir
+	want := strings.Fields(`644:/etc/fail2ban/filter.d/weir.conf 644:/etc/fail2ban/jail.d/weir.conf 644:/etc/logrotate.d/weir 600:/etc/valor-api/blue.env 600:/etc/valor-api/green.env 640:/etc/weir/weir.toml 755:/usr/bin/valor-api 755:/usr/bin/weir
 		644:/usr/lib/systemd/system/valor-api@.service 644:/usr/lib/systemd/system/weir.service 644:/usr/lib/sysusers.d/valor-api.conf 644:/usr/lib/sysusers.d/weir.conf
 		644:/usr/lib/tmpfiles.d/valor-api.conf 644:/usr/lib/tmpfiles.d/weir.conf 644:/usr/share/bash-completion/completions/weir 644:/usr/share/doc/valor-api/copyright
 		644:/usr/share/doc/weir/copyright 644:/usr/share/doc/weir/weir.toml 644:/usr/share/fish/vendor_completions.d/weir.fish 644:/usr/share/man/man1/weir.1
@@ -102,13 +102,21 @@ func TestInstall(t *testing.T) {
 	weir := filepath.Join(dir, "usr/bin/weir")
 	run(t, nil, weir, "check", "-c", filepath.Join(dir, "etc/weir/weir.toml"))
 	run(t, nil, "bash", "-n", filepath.Join(dir, "usr/share/bash-completion/completions/weir"))
+	if jails, err := os.ReadFile(filepath.Join(dir, "etc/fail2ban/jail.d/weir.conf")); err != nil || bytes.Count(jails, []byte("enabled  = false\n")) != bytes.Count(jails, []byte("\n[weir-")) || bytes.Contains(jails, []byte("= true")) {
+		t.Errorf("somebody is banned by a package that was installed: %s %v", jails, err)
+	}
 	mine := []byte("# mine\n")
-	if err := os.WriteFile(filepath.Join(dir, "etc/weir/weir.toml"), mine, 0o640); err != nil {
-		t.Fatal(err)
+	configurations := []string{"etc/weir/weir.toml", "etc/logrotate.d/weir", "etc/fail2ban/filter.d/weir.conf", "etc/fail2ban/jail.d/weir.conf"}
+	for _, name := range configurations {
+		if err := os.WriteFile(filepath.Join(dir, name), mine, 0o640); err != nil {
+			t.Fatal(err)
+		}
 	}
 	run(t, nil, "make", "-s", "-C", root, "install", "DESTDIR="+dir)
-	if b, err := os.ReadFile(filepath.Join(dir, "etc/weir/weir.toml")); err != nil || !bytes.Equal(b, mine) {
-		t.Errorf("the configuration was replaced: %s %v", b, err)
+	for _, name := range configurations {
+		if b, err := os.ReadFile(filepath.Join(dir, name)); err != nil || !bytes.Equal(b, mine) {
+			t.Errorf("%s was replaced: %s %v", name, b, err)
+		}
 	}
 }
 

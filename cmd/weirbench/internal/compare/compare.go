@@ -190,10 +190,11 @@ func progress(s scenario, values []float64, err error) string {
 type trial struct {
 	scenario scenario
 	win      windows
+	program  peer.Program // that proxy is a process of, and the job it has
+	job      peer.Job
 	proxy    *peer.Running
 	slow     []*peer.SlowOrigin
 	dir      string
-	admin    netip.AddrPort // weir's
 	loadCore int
 	note     func(format string, args ...any)
 }
@@ -212,9 +213,9 @@ func (b *bench) try(ctx context.Context, s scenario, n peer.Name, label string) 
 	if err != nil {
 		return nil, err
 	}
-	t.admin = job.Admin
-	program := peer.Program{Name: n, Binary: b.binaries[n], Dir: t.dir, Core: b.ProxyCore}
-	t.proxy, err = peer.Start(ctx, program, job)
+	t.job = job
+	t.program = peer.Program{Name: n, Binary: b.binaries[n], Dir: t.dir, Core: b.ProxyCore}
+	t.proxy, err = peer.Start(ctx, t.program, job)
 	if err != nil {
 		return nil, err
 	}

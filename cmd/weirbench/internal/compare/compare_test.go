@@ -51,7 +51,7 @@ func TestQuickRunOfAllScenarios(t *testing.T) {
 		seen[w.Scenario] = true
 		for _, n := range []peer.Name{peer.Nginx, peer.HAProxy} {
 			v := w.Values[n]
-			alone := w.Scenario == "h3-get" || w.Scenario == "guarded" || w.Scenario == "rollout" // of weir
+			alone := w.Scenario == "h3-get" || w.Scenario == "guarded" || w.Scenario == "rollout" || w.Scenario == "observed" // of weir
 			if alone || n == peer.Nginx && strings.HasSuffix(w.Scenario, "-to-h2c") || n == peer.HAProxy && strings.HasPrefix(w.Scenario, "files-") {
 				if len(v) > 0 {
 					t.Errorf("%s: %s has %v, and cannot do it", w.Scenario, n, v)

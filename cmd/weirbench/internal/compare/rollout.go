@@ -53,7 +53,7 @@ type rolled struct {
 
 // rollout is one call of weir's admin API.
 func (t *trial) rollout(ctx context.Context, method, path, body string) (r rolled, err error) {
-	q, err := http.NewRequestWithContext(ctx, method, "http://"+t.admin.String()+path, strings.NewReader(body))
+	q, err := http.NewRequestWithContext(ctx, method, "http://"+t.job.Admin.String()+path, strings.NewReader(body))
 	if err != nil {
 		return r, fmt.Errorf("make request: %w", err)
 	}

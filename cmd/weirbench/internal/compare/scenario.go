@@ -36,6 +36,7 @@ type scenario struct {
 	log, tls, h2 bool            // of the proxy's job
 	guarded      bool            // beside a protected host, which is weir alone with itself
 	rollout      bool            // beside a host with a rollout, which is weir alone with itself
+	observed     bool            // beside a second process that writes an access log, which is weir alone with itself
 	h3           bool            // by HTTP/3, which no peer here speaks: weir alone
 	h2c          bool            // to an origin that speaks HTTP/2 without TLS; nginx cannot
 	web          bool            // of files on disk, in place of an origin; HAProxy serves none
@@ -55,16 +56,20 @@ func (s *scenario) fits(n peer.Name) bool {
 	case peer.GoStd:
 		return s.std && !s.h3
 	case peer.HAProxy:
-		return !s.h3 && !s.web && !s.guarded && !s.rollout
+		return !s.h3 && !s.web && !s.itself()
 	case peer.Nginx:
-		return !s.h2c && !s.h3 && !s.guarded && !s.rollout
+		return !s.h2c && !s.h3 && !s.itself()
 	}
 	return !s.h3
 }
 
+// itself says whether weir is measured beside itself and beside nobody else.
+func (s *scenario) itself() bool { return s.guarded || s.rollout || s.observed }
+
 // windows are the lengths of a run's parts.
 type windows struct {
 	warm, open          time.Duration // wrk and bulk bodies
+	turns               int           // of the two sides of a weir beside itself, each as long as warm: what drifts on the machine meanwhile is in both
 	settle              time.Duration // idle connections before memory is read
 	connections         int           // of idle-10k and paced-10k
 	paceRate            int
@@ -79,13 +84,13 @@ type windows struct {
 // slow-backend warms up until a policy that learns has seen each origin some hundred times.
 var (
 	fullWindows = windows{
-		warm: time.Second, open: 5 * time.Second, settle: 10 * time.Second, connections: 10000,
+		warm: time.Second, open: 5 * time.Second, turns: 5, settle: 10 * time.Second, connections: 10000,
 		paceRate: 10000, paceWarm: 2 * time.Second, paceOpen: 10 * time.Second,
 		slowRate: 600, slowConns: 256, slowWarm: 3 * time.Second, slowOpen: 10 * time.Second,
 		calm: 4 * time.Second, flood: 10 * time.Second, floodConns: 2000,
 	}
 	quickWindows = windows{
-		warm: time.Second, open: 2 * time.Second, settle: 300 * time.Millisecond, connections: 200,
+		warm: time.Second, open: 2 * time.Second, turns: 1, settle: 300 * time.Millisecond, connections: 200,
 		paceRate: 500, paceWarm: 200 * time.Millisecond, paceOpen: time.Second,
 		slowRate: 200, slowConns: 64, slowWarm: 300 * time.Millisecond, slowOpen: time.Second,
 		calm: 500 * time.Millisecond, flood: time.Second, floodConns: 400,
@@ -109,7 +114,7 @@ const (
 
 func atMost(v float64) *float64 { return &v }
 
-// scenarios returns all of them in report order, with the demands of the issues A and B.
+// scenarios returns all of them in report order, with the demands of the issues.
 func scenarios() []scenario {
 	cpu := func(unit, issue string, max map[peer.Name]float64) []Figure {
 		return []Figure{{Name: "CPU", Unit: unit, Issue: issue, MaxRatio: max}}
@@ -140,6 +145,10 @@ func scenarios() []scenario {
 		{name: "rollout", what: "small GET, 64 keep-alive connections (wrk), to a service of two groups at 95 and 5 that a rollout is under way in, in turns with one at the same weights without; weir beside itself",
 			tool: wrk, rollout: true, measure: rolloutTrial, figures: []Figure{{Name: "CPU plain", Unit: "µs/request"}, {Name: "CPU rollout", Unit: "µs/request"},
 				{Name: "added", Unit: "%", Issue: "D", Max: atMost(2)}}},
+		{name: "observed", what: "small GET, 64 keep-alive connections (wrk), to a weir that writes its access log as JSON to a file, in turns with one without; metrics are in both, " +
+			"since they cannot be switched off; weir beside itself",
+			tool: wrk, observed: true, measure: observedTrial, figures: []Figure{{Name: "CPU plain", Unit: "µs/request"}, {Name: "CPU observed", Unit: "µs/request"},
+				{Name: "added", Unit: "%", Issue: "F", Max: atMost(10)}}},
 		{name: "headers30", what: "small GET with 30 request headers", tool: wrk,
 			measure: wrkTrial(gen.Wrk{Headers: thirtyHeaders()}, peer.PathSmall), figures: cpu("µs/request", "", nil)},
 		{name: "post-64k", what: "POST of 64 KiB", tool: wrk, measure: postTrial,
@@ -178,11 +187,13 @@ func thirtyHeaders() []string {
 	return headers
 }
 
-func (t *trial) base() string {
+func (t *trial) base() string { return t.baseOf(t.proxy) }
+
+func (t *trial) baseOf(proxy *peer.Running) string {
 	if t.scenario.tls {
-		return "https://" + t.proxy.Addr.String()
+		return "https://" + proxy.Addr.String()
 	}
-	return "http://" + t.proxy.Addr.String()
+	return "http://" + proxy.Addr.String()
 }
 
 // wrkTrial gives the proxy's CPU per request wrk completed.

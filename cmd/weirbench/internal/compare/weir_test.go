@@ -6,6 +6,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -64,17 +65,24 @@ func proxyLikeWeir(args []string) error {
 	return http.ListenAndServe(address, proxy)
 }
 
-func TestWeirColumn(t *testing.T) {
-	o := options(t)
+// likeWeir is a program that starts the stand-in.
+func likeWeir(t *testing.T) string {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Weir = filepath.Join(t.TempDir(), "weir")
+	path := filepath.Join(t.TempDir(), "weir")
 	script := fmt.Sprintf("#!/bin/sh\nexec env %s=1 %s \"$@\"\n", standIn, self)
-	if err := os.WriteFile(o.Weir, []byte(script), 0o700); err != nil {
+	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	return path
+}
+
+func TestWeirColumn(t *testing.T) {
+	o := options(t)
+	o.Weir = likeWeir(t)
 	o.Proxies = []peer.Name{peer.Nginx, peer.Weir}
 	o.Scenarios = []string{"h1-get", "h1-tls", "h2-get", "h3-get", "handshake", "post-64k", "body-1m", "idle-10k"}
 	r, err := compare.Run(t.Context(), o)
@@ -101,5 +109,38 @@ func TestWeirColumn(t *testing.T) {
 	}
 	if strings.Contains(notes, "nginx") || strings.Contains(notes, "x-forwarded-for") {
 		t.Errorf("notes %q", notes)
+	}
+}
+
+// TestObserved: weir beside a weir with an access log, of which there is a line for each request; one that writes none gives no figure.
+func TestObserved(t *testing.T) {
+	o := options(t)
+	o.Proxies, o.Scenarios, o.Weir = []peer.Name{peer.Nginx, peer.Weir}, []string{"observed"}, filepath.Join(t.TempDir(), "weir")
+	if out, err := exec.Command("go", "build", "-C", "../../../..", "-o", o.Weir, "./cmd/weir").CombinedOutput(); err != nil {
+		t.Fatalf("build weir: %v: %s", err, out)
+	}
+	r, err := compare.Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Failures > 0 || len(r.Rows) != 3 {
+		t.Fatalf("%d rows, notes %q", len(r.Rows), r.Notes)
+	}
+	for _, w := range r.Rows {
+		// How much a log adds is no matter for a crowded machine.
+		if v := w.Values[peer.Weir]; len(v) != 1 || w.Unit == "µs/request" && !(v[0] > 1 && v[0] < 5000) || !(v[0] > -100) || len(w.Values[peer.Nginx]) > 0 {
+			t.Errorf("%s: %v", w.Name, w.Values)
+		}
+	}
+	if w := r.Rows[2]; w.Max == nil || *w.Max != 10 || w.Issue != "F" || w.Verdict != compare.NotJudged {
+		t.Errorf("demand %+v, %s", w.Figure, w.Verdict)
+	}
+	o.Weir = likeWeir(t)
+	r, err = compare.Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if notes := strings.Join(r.Notes, "\n"); r.Failures != 1 || !strings.Contains(notes, "access log") {
+		t.Errorf("without a log: %d failures, notes %q", r.Failures, notes)
 	}
 }
