@@ -180,7 +180,7 @@ func TestE2EOverlayUnreadable(t *testing.T) {
 			if err != nil || string(aside) != content {
 				t.Errorf("the file was not kept: %v %q", err, aside)
 			}
-			eventually(t, 5*time.Second, "the log says it", func() bool { return strings.Contains(e.out.String(), "overlay set aside") })
+			eventually(t, 5*time.Second, "the log says it", func() bool { return strings.Contains(e.out.String(), "overlay was set aside") })
 			e.must("weights", "api", "blue=60", "green=40")
 			e.stop()
 		})

@@ -70,6 +70,16 @@ func Start(ctx context.Context, command []string, estate []Estate) (h *Heir, err
 		passed = append(passed, f)
 		hello.Sockets = append(hello.Sockets, e.Socket)
 	}
+	// What fits into any pipe is said before the process begins: were this one killed right then, that one would have the sockets and not know what they are.
+	b, err := hello.encode()
+	early := min(len(b), pipeRoom)
+	if err == nil {
+		err = h.write(ctx, wordHello, b[:early])
+	}
+	if err != nil {
+		h.close()
+		return nil, err
+	}
 	h.cmd = exec.Command(command[0], command[1:]...)
 	h.cmd.Stdout, h.cmd.Stderr, h.cmd.ExtraFiles = os.Stdout, os.Stderr, passed
 	h.cmd.Env = append(inherit(os.Environ()), variable+"="+strconv.Itoa(len(estate)))
@@ -81,11 +91,14 @@ func Start(ctx context.Context, command []string, estate []Estate) (h *Heir, err
 		defer close(h.ended)
 		_ = h.cmd.Wait() // how it ended is in ProcessState
 	}()
-	if err := h.say(ctx, hello); err != nil {
+	if err := h.write(ctx, wordHello, b[early:]); err != nil { // of nothing it is nothing
 		return nil, h.failed(err)
 	}
 	return h, nil
 }
+
+// pipeRoom is what every pipe has room for, in bytes: Linux gives the pipes of a user with many one page each (pipe(7)). Some forty sockets.
+const pipeRoom = 4096
 
 // inherit is an environment without what was for this process alone.
 func inherit(environment []string) []string {

@@ -45,13 +45,26 @@ func (l *line) close() {
 
 // say waits until the message is in the pipe, no longer than ctx.
 func (l *line) say(ctx context.Context, m message) error {
+	b, err := m.encode()
+	if err == nil {
+		err = l.write(ctx, m.Word, b)
+	}
+	return err
+}
+
+func (m message) encode() ([]byte, error) {
 	b, err := json.Marshal(m)
 	if err != nil {
-		return fmt.Errorf("encode %s: %w", m.Word, err)
+		return nil, fmt.Errorf("encode %s: %w", m.Word, err)
 	}
+	return append(b, '\n'), nil
+}
+
+// write waits until these bytes of a message are in the pipe, no longer than ctx.
+func (l *line) write(ctx context.Context, word string, b []byte) error {
 	defer bounded(ctx, l.to.SetWriteDeadline)()
-	if _, err = l.to.Write(append(b, '\n')); err != nil {
-		return fmt.Errorf("say %s: %w", m.Word, cause(ctx, err))
+	if _, err := l.to.Write(b); err != nil {
+		return fmt.Errorf("say %s: %w", word, cause(ctx, err))
 	}
 	return nil
 }
