@@ -52,6 +52,7 @@ func (e *explanation) end(outcome string, args ...any) bool {
 }
 
 func (e *explanation) begin() bool {
+	e.entry()
 	e.whom()
 	e.step("begin", fmt.Sprintf("generation %d", e.g.number), "loaded once for the whole request")
 	method := strings.ToUpper(e.request.Method)
@@ -90,7 +91,7 @@ func (e *explanation) match() bool {
 		return e.end("404 no route")
 	}
 	e.route, e.path = &e.g.snapshot.Routes[i], path
-	return true
+	return !e.redirected()
 }
 
 func pathOf(u *url.URL) string {
@@ -165,11 +166,14 @@ func (e *explanation) choose() {
 		return
 	}
 	e.rollout()
+	e.balance()
 	e.forwards(fmt.Sprintf("forwarded to %s: %s", s.Name, strings.Join(live, ", ")))
 }
 
 func suffix(t admin.Target) string {
 	switch {
+	case t.Mark != nil:
+		return fmt.Sprintf(", %s by %s", t.Mark.State, t.Mark.By)
 	case t.ConcurrencyLimit > 0 && t.Working >= t.ConcurrencyLimit:
 		return fmt.Sprintf(", passed over: at its limit of %d", t.ConcurrencyLimit)
 	case t.EjectedUntil != nil:

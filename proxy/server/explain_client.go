@@ -1,8 +1,10 @@
 package server
 
 import (
+	"bytes"
 	"cmp"
 	"net/netip"
+	"net/url"
 	"strings"
 
 	"github.com/valor-ivx/weir/proxy"
@@ -22,6 +24,8 @@ func (e *explanation) whom() {
 	e.client = peer
 	if trust.Trusts(peer) {
 		e.client = trust.Client(peer, &e.header)
+		scheme, _ := e.header.Get("X-Forwarded-Proto")
+		e.viaTLS = bytes.EqualFold(scheme, []byte("https"))
 		e.step("begin", "client "+e.client.String(), "from X-Forwarded-For, right to left through trusted proxies; the connection is %s's", peer)
 		return
 	}
@@ -32,6 +36,7 @@ func (e *explanation) whom() {
 type described struct {
 	client netip.Addr
 	header message.Header
+	viaTLS bool // by the word of a trusted proxy
 }
 
 // limits tells the route's rate limits without asking them: explaining a request takes no token.
@@ -86,15 +91,23 @@ func (e *explanation) headers() {
 	e.step("admit", "headers "+name, "%s, on every answer: %s", source, cmp.Or(strings.Join(fields, " | "), "none"))
 }
 
-// listener is the one that a request to the URL comes in by: of its scheme, and of its port if one is.
+// listener is the one that a request to the URL comes in by: of its scheme, and of its port if there is one.
 func (e *explanation) listener() (found *listener) {
 	for _, l := range e.g.sockets {
 		if (l.tls != nil) != (e.url.Scheme == "https") {
 			continue
 		}
-		if found == nil || l.data.Port == e.url.Port() {
+		if found == nil || l.data.Port == portOf(e.url) {
 			found = l
 		}
 	}
 	return found
+}
+
+// portOf is the port that a client of the URL connects to.
+func portOf(u *url.URL) string {
+	if u.Scheme == "https" {
+		return cmp.Or(u.Port(), "443")
+	}
+	return cmp.Or(u.Port(), "80")
 }

@@ -58,14 +58,47 @@ func (e *explanation) placedIn(p proxy.Placement, live balancer.LiveMask) {
 	case failover:
 		e.step("choose", "group "+s.Groups[g].Name, "failover: group %s has no live target, when_empty = \"other\"", name)
 	}
+	if !p.Forced {
+		e.rollout()
+	}
+	e.balance()
 	e.forwards(fmt.Sprintf("forwarded to %s: %s", s.Name, s.Groups[g].Name))
 }
 
 // forwards ends an explanation with the request on its way.
 func (e *explanation) forwards(outcome string) {
-	s := e.route.Service
-	e.step("forward", fmt.Sprintf("up to %d tries", s.Tries), "connect %s, response %s; only what is safe to repeat is repeated", s.ConnectTimeout, s.ResponseTimeout)
+	e.retries()
+	e.timeouts()
 	e.hedge()
 	e.shadow()
 	e.end("%s", outcome)
+}
+
+// balance tells how a target is picked of the group's.
+func (e *explanation) balance() {
+	c := e.g.serviceConfig(e.route.Service.Name)
+	e.step("choose", "a target by "+c.Balance.String(), "among the group's that are up, not ejected, not drained and below their limit; none healthy: when_none_healthy = %q", c.WhenNoneHealthy)
+}
+
+// retries tells what becomes of a try that fails.
+func (e *explanation) retries() {
+	s := e.route.Service
+	if s.Tries == 1 {
+		e.step("forward", "one try", "retry.attempts = 1")
+		return
+	}
+	e.step("forward", fmt.Sprintf("up to %d tries", s.Tries), "only what is safe to repeat is repeated, each on another target, retries up to %g %% of requests", 100*e.g.serviceConfig(s.Name).Retry.Budget)
+}
+
+// timeouts tells what ends a wait.
+func (e *explanation) timeouts() {
+	s := e.route.Service
+	none := func(d time.Duration) string {
+		if d == 0 {
+			return "none"
+		}
+		return d.String()
+	}
+	e.step("forward", "timeouts", "connect %s, response head %s, silence of the target %s, the whole by route %s %s",
+		s.ConnectTimeout, none(s.ResponseTimeout), none(s.IdleTimeout), e.route.Name, none(e.route.Timeout))
 }
