@@ -37,6 +37,21 @@ func (p Proto) String() string {
 	return "-"
 }
 
+// Version is the number alone, as ECS and OpenTelemetry write it: "1.1", "2"; "" where there is none.
+func (p Proto) Version() string {
+	switch p {
+	case HTTP10:
+		return "1.0"
+	case HTTP11:
+		return "1.1"
+	case HTTP2:
+		return "2"
+	case HTTP3:
+		return "3"
+	}
+	return ""
+}
+
 // Method is a known method, so that hot code compares a byte. Any other token is MethodOther and kept by name in Request.MethodName.
 type Method uint8
 

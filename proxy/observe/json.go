@@ -43,7 +43,7 @@ func appendJSONRequest(dst []byte, e *Entry, r *redactor) []byte {
 	} else {
 		dst = member(dst, `,"`+KeyMethod+`":"`, e.MethodName)
 	}
-	if version := httpVersion(e.Proto); version != "" {
+	if version := e.Proto.Version(); version != "" {
 		dst = member(dst, `,"`+KeyHTTPVersion+`":"`, version)
 	}
 	if e.TLSVersion != 0 {
@@ -156,21 +156,6 @@ func isPort(b []byte) bool {
 		n = n*10 + int(c-'0')
 	}
 	return n <= 65535
-}
-
-// httpVersion is the version as ECS writes it: "1.1", "2".
-func httpVersion(p message.Proto) string {
-	switch p {
-	case message.HTTP10:
-		return "1.0"
-	case message.HTTP11:
-		return "1.1"
-	case message.HTTP2:
-		return "2"
-	case message.HTTP3:
-		return "3"
-	}
-	return ""
 }
 
 // tlsVersion is the version as ECS writes it, without the protocol's name.

@@ -107,7 +107,7 @@ func (s *requestSpans) server() {
 	}
 	span.Attributes = append(r.methodAttributes(), text("url.scheme", scheme))
 	for _, a := range [...]Attribute{
-		{"url.path", r.Path}, {"http.route", r.Pattern}, {"network.protocol.version", version(r.Proto)}, {"user_agent.original", r.UserAgent}, {"client.address", address(r.Client)},
+		{"url.path", r.Path}, {"http.route", r.Pattern}, {"network.protocol.version", r.Proto.Version()}, {"user_agent.original", r.UserAgent}, {"client.address", address(r.Client)},
 		{"network.peer.address", address(r.Source)}, {"error.type", r.errorType()}, {"weir.request_id", r.ID}, {"weir.listener", r.Listener}, {"weir.route", r.Route},
 		{"weir.service", r.Service}, {"weir.group", r.Group},
 	} {
@@ -219,20 +219,6 @@ func address(a netip.Addr) string {
 		return ""
 	}
 	return a.WithZone("").String()
-}
-
-func version(p message.Proto) string {
-	switch p {
-	case message.HTTP10:
-		return "1.0"
-	case message.HTTP11:
-		return "1.1"
-	case message.HTTP2:
-		return "2"
-	case message.HTTP3:
-		return "3"
-	}
-	return ""
 }
 
 // text is an attribute. What a client sent need not be UTF-8, which protobuf insists on: one such byte would cost a whole batch.
