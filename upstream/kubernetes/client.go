@@ -37,7 +37,7 @@ type API struct {
 	Server string
 	// CA and Token are PEM roots and a bearer token, as files that are read for each request. CA is for https only; Token "": none is sent.
 	CA, Token string
-	// Namespace is that of services that name none: a file that holds its name.
+	// Namespace is that of services that name none: a file that holds its name. "": there is none.
 	Namespace string
 }
 
@@ -252,6 +252,9 @@ func (c *Client) newHTTP(roots *x509.CertPool) *http.Client {
 func (c *Client) namespace(s Service) (string, error) {
 	if s.Namespace != "" {
 		return s.Namespace, nil
+	}
+	if c.api.Namespace == "" {
+		return "", errors.New("no namespace is known: neither the target nor kubernetes.namespace names one, and there is no token with one beside it")
 	}
 	text, err := os.ReadFile(c.api.Namespace)
 	if err != nil {

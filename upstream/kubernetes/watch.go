@@ -32,6 +32,7 @@ type watch struct {
 
 	version string // what the slices are of; "": they are to be listed
 	slices  collection
+	briefs  int // watches in a row that ended without having been ones
 }
 
 // Watch tells of a Service's endpoints until ctx ends: at once, after every change, and after every failure, with the endpoints or the error, never both. Nobody at all, without an error, is an answer like others. It also tells what it has
@@ -92,10 +93,14 @@ func (w *watch) round(ctx context.Context) (useful bool, err error) {
 	case err != nil:
 		return told, err
 	case !told && lasted < brief:
-		return false, fmt.Errorf("watch %s: it was ended at once", path)
+		if w.briefs++; w.briefs > 1 { // one may be a server's end
+			err = fmt.Errorf("watch %s: it was ended at once", path)
+		}
+		return false, err
 	case !told && lasted >= shortestWatch:
 		w.version = "" // not even a bookmark: the version may be one that the server is yet to come to, after a restore
 	}
+	w.briefs = 0
 	return true, nil
 }
 

@@ -226,6 +226,7 @@ func TestTokenRotates(t *testing.T) {
 	replace(t, a.Token, "second\n")
 	a.Apply(slice("api-1", "10.0.0.2"))
 	f.await("[10.0.0.2:8080]")
+	until(t, "a watch", func() bool { _, _, open := a.Count(); return open == 1 })
 	replace(t, a.Token, " \n")
 	a.End()
 	f.await("read token: " + a.Token + " holds none")

@@ -22,7 +22,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) {
 		a.list(w, namespace, service)
 		return
 	}
-	a.watch(w, r, namespace, service)
+	a.watch(w, r, viewer{namespace: namespace, service: service})
 }
 
 // judge says what is wrong with a request; 0: nothing.
@@ -97,27 +97,35 @@ func (a *API) list(w http.ResponseWriter, namespace, service string) {
 	_, _ = w.Write(body)
 }
 
+// viewer is one watch.
+type viewer struct {
+	api                *API
+	namespace, service string
+	from               int // the version that it knows
+	obeyed             int // orders that it need not obey any more
+}
+
 // watch tells what has changed since a version, and what changes.
-func (a *API) watch(w http.ResponseWriter, r *http.Request, namespace, service string) {
-	from := number(r.URL.Query().Get("resourceVersion"))
+func (a *API) watch(w http.ResponseWriter, r *http.Request, v viewer) {
+	v.api, v.from = a, number(r.URL.Query().Get("resourceVersion"))
 	timer := time.NewTimer(time.Duration(number(r.URL.Query().Get("timeoutSeconds"))) * time.Second)
 	defer timer.Stop()
 	a.mu.Lock()
-	expired := failure(http.StatusGone, "Expired", fmt.Sprintf("too old resource version: %d (%d)", from, a.compacted))
-	if from < a.compacted && a.gone != "event" {
+	if v.from < a.compacted {
+		expired, byEvent := failure(http.StatusGone, "Expired", fmt.Sprintf("too old resource version: %d (%d)", v.from, a.compacted)), a.gone == "event"
 		a.mu.Unlock()
+		if byEvent {
+			_, _ = io.WriteString(w, `{"type":"ERROR","object":`+strings.TrimSpace(expired)+"}\n")
+			return
+		}
 		w.WriteHeader(http.StatusGone)
 		_, _ = io.WriteString(w, expired)
 		return
 	}
 	a.watches++
-	if from < a.compacted {
-		a.mu.Unlock()
-		_, _ = io.WriteString(w, `{"type":"ERROR","object":`+strings.TrimSpace(expired)+"}\n")
-		return
-	}
 	a.open++
-	obeyed, stopped := len(a.orders), a.stopped
+	v.obeyed = len(a.orders)
+	stopped := a.stopped
 	a.mu.Unlock()
 	defer func() {
 		a.mu.Lock()
@@ -129,32 +137,15 @@ func (a *API) watch(w http.ResponseWriter, r *http.Request, namespace, service s
 	flush := http.NewResponseController(w).Flush
 	_ = flush()
 	for {
-		a.mu.Lock()
-		more := a.more
-		var text strings.Builder
-		for _, c := range a.changes {
-			if c.version > from && c.slice.Namespace == namespace && c.slice.Service == service {
-				event, _ := json.Marshal(map[string]any{"type": c.kind, "object": c.slice.object(c.version)})
-				text.Write(append(event, '\n'))
-			}
-		}
-		from = a.version
-		ordered := a.orders[obeyed:]
-		obeyed = len(a.orders)
-		a.mu.Unlock()
-		_, _ = io.WriteString(w, text.String())
-		for _, o := range ordered {
-			_, _ = io.WriteString(w, o.text)
-			switch o.kind {
-			case "end":
-				return
-			case "cut":
-				_, _ = io.WriteString(w, `{"type":"MODIFIED","object":{"kind":"Endp`)
-				_ = flush()
-				panic(http.ErrAbortHandler)
-			}
-		}
+		text, end, more := v.next()
+		_, _ = io.WriteString(w, text)
 		_ = flush()
+		switch end {
+		case "end":
+			return
+		case "cut":
+			panic(http.ErrAbortHandler)
+		}
 		select {
 		case <-more:
 		case <-timer.C:
@@ -165,6 +156,33 @@ func (a *API) watch(w http.ResponseWriter, r *http.Request, namespace, service s
 			return
 		}
 	}
+}
+
+// next is what is to be written now, the order that ends the watch, and what is closed when there is more.
+func (v *viewer) next() (text, end string, more chan struct{}) {
+	a := v.api
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var b strings.Builder
+	for _, c := range a.changes {
+		if c.version > v.from && c.slice.Namespace == v.namespace && c.slice.Service == v.service {
+			event, _ := json.Marshal(map[string]any{"type": c.kind, "object": c.slice.object(c.version)})
+			b.Write(append(event, '\n'))
+		}
+	}
+	v.from = a.version
+	for ; v.obeyed < len(a.orders) && end == ""; v.obeyed++ {
+		switch o := a.orders[v.obeyed]; o.kind {
+		case "write":
+			b.WriteString(o.text)
+		case "cut":
+			b.WriteString(`{"type":"MODIFIED","object":{"kind":"Endp`)
+			end = o.kind
+		default:
+			end = o.kind
+		}
+	}
+	return b.String(), end, a.more
 }
 
 // object is the slice as the API writes it, with what the real one has besides.
