@@ -21,8 +21,10 @@ func TestRecall(t *testing.T) {
 		l := u.limits.Acquire(o)
 		return limit.Take([]limit.Check{{Limit: l, Key: l.Key([]byte("somebody"))}}, time.Now()).Refused
 	}
-	if taken() || taken() || !taken() {
-		t.Fatal("the limit is not two")
+	for i, want := range []bool{false, false, true} {
+		if taken() != want {
+			t.Fatalf("request %d of two", i)
+		}
 	}
 	memory, err := u.remember()
 	if err != nil {
