@@ -161,7 +161,7 @@ func (i *image) start(t *testing.T) *imageProcess {
 	}
 	p.process = &process{t: t, cmd: cmd, done: make(chan struct{})}
 	cmd.Stderr = &p.errs
-	if err := cmd.Start(); err != nil {
+	if err := begin(cmd); err != nil {
 		t.Fatal(err)
 	}
 	go func() { // ends with the process

@@ -137,6 +137,19 @@ func TestE2EHang(t *testing.T) {
 	measured(t, fmt.Sprintf("SIGSTOP of blue at 50/50, response_timeout %s", hanging()), "%d requests answered 504, slowest %s, none after the probes saw it", late, slowest.Round(10*time.Millisecond))
 }
 
+// probed waits until the only targets of the groups are in these states.
+func (e *edge) probed(states ...string) {
+	e.t.Helper()
+	eventually(e.t, time.Minute, fmt.Sprintf("the targets are %q", states), func() bool {
+		for i, g := range e.status().Services[0].Groups {
+			if g.Targets[0].State != states[i] {
+				return false
+			}
+		}
+		return true
+	})
+}
+
 // TestE2EDeadGroup: with everybody dead the answer is a quick 502 or 503, explain says why, and metrics have it.
 func TestE2EDeadGroup(t *testing.T) {
 	t.Parallel()
@@ -144,6 +157,7 @@ func TestE2EDeadGroup(t *testing.T) {
 	c := newConf(dir, freeAddress(t), newBackend(t, "green").address)
 	c.service = sureHealth + "when_none_healthy = \"reject\"\n"
 	e := run(t, dir, c)
+	e.probed("unhealthy", "healthy") // a start waits for probes, and not for ever
 	res, err := http.Get("http://" + e.address("http") + "/")
 	if err != nil {
 		t.Fatal(err)

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/valor-ivx/weir/proxy/admin"
 )
@@ -81,14 +80,7 @@ func newHost(t *testing.T) *host {
 	}
 	h.edge = run(t, dir, c)
 	h.env = append(h.env, "SMOKE_URL=http://"+h.address("http"))
-	eventually(t, time.Minute, "both colours are healthy", func() bool {
-		for _, g := range h.status().Services[0].Groups {
-			if g.Targets[0].State != "healthy" {
-				return false
-			}
-		}
-		return true
-	})
+	h.probed("healthy", "healthy")
 	return h
 }
 

@@ -43,14 +43,7 @@ func TestE2EEncryptedToTheAPI(t *testing.T) {
 	c := newConf(dir, newSecureAPI(t, dir, "blue"), newSecureAPI(t, dir, "green")).weights(50)
 	c.service = fmt.Sprintf("protocol = \"https\"\ntls = { ca = %q }\nwhen_none_healthy = \"reject\"\nhealth = { path = \"/api/readiness\", interval = \"30s\", timeout = \"30s\" }\n", ca.RootFile())
 	e := run(t, dir, c)
-	eventually(t, 30*time.Second, "both colours pass their checks", func() bool {
-		for _, g := range e.status().Services[0].Groups {
-			if g.Targets[0].State != "healthy" {
-				return false
-			}
-		}
-		return true
-	})
+	e.probed("healthy", "healthy")
 	k := dialKept(t, e.address("http"))
 	colours := map[string]int{}
 	for range 100 {
@@ -72,6 +65,7 @@ func TestE2EEncryptedToTheAPI(t *testing.T) {
 	c.service = strings.Replace(c.service, "tls = ", "#", 1) // the system's roots, which do not know this CA
 	replace(t, e.config, c.String())
 	e.must("reload")
+	e.probed("unhealthy", "unhealthy")
 	if res, _, err := k.do("GET", "/api/health", ""); err != nil || res.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("with untrusted targets: %v %v", res, err)
 	}

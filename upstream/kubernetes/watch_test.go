@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/valor-ivx/weir/proxy/leaktest"
 	"github.com/valor-ivx/weir/upstream/kubernetes"
 	"github.com/valor-ivx/weir/upstream/kubetest"
 )
@@ -109,11 +110,7 @@ func slice(name string, addresses ...string) kubetest.Slice {
 
 func start(t *testing.T) *kubetest.API {
 	ignore := goleak.IgnoreCurrent()
-	t.Cleanup(func() {
-		for end := time.Now().Add(limit); goleak.Find(ignore) != nil && time.Now().Before(end); <-time.After(time.Millisecond) {
-		}
-		goleak.VerifyNone(t, ignore)
-	})
+	t.Cleanup(func() { leaktest.None(t, ignore) })
 	return kubetest.Start(t, t.TempDir())
 }
 

@@ -13,6 +13,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"github.com/valor-ivx/weir/proxy/porttest"
 )
 
 // Test is what a testing.T and a rapid.T have in common.
@@ -101,7 +103,8 @@ func Start(t Test, dir string) *API {
 	t.Helper()
 	a := &API{objects: map[string]Slice{}, more: make(chan struct{}), version: 100, token: "first"}
 	a.CA, a.Token, a.Namespace = filepath.Join(dir, "ca.crt"), filepath.Join(dir, "token"), filepath.Join(dir, "namespace")
-	if err := a.up("127.0.0.1:0"); err != nil {
+	// Its own while it is down, too: nobody else listens there then, or answers to who asks for it.
+	if err := a.up(porttest.Reserve(t)); err != nil {
 		t.Fatalf("start API server: %v", err)
 	}
 	a.URL = "https://" + a.address
