@@ -46,7 +46,7 @@ func NewAccessLog(format Format, sink *Sink, sensitive ...string) *AccessLog {
 		encode: appendJSON,
 		redact: newRedactor(append(DefaultSensitiveKeys(), sensitive...)),
 		sink:   sink,
-		lines:  &sync.Pool{New: func() any { return &line{text: make([]byte, 0, 1<<10)} }},
+		lines:  &sync.Pool{New: func() any { return newLine() }},
 	}
 	if format == Combined {
 		l.encode, l.combined = appendCombined, true
