@@ -50,7 +50,7 @@ func (r *record) events() upstream.Events {
 		EjectionSkipped: func(s, g, target, reason, why string) {
 			r.add("skipped %s/%s %s %s %s", s, g, target, reason, why)
 		},
-		Resolved: func(name string, err error) { r.add("resolved %s %v", name, err == nil) },
+		Resolved: func(source string, err error) { r.add("resolved %s %v", source, err == nil) },
 	}
 }
 
@@ -101,6 +101,9 @@ func acquire(t testing.TB, r *upstream.Registry, o upstream.PoolOptions) *upstre
 	t.Helper()
 	if o.Service == "" {
 		o.Service, o.Group = "api", "blue"
+	}
+	if o.ConnectTimeout == 0 {
+		o.ConnectTimeout = limit // a machine that stands still for some seconds is no target that cannot be reached
 	}
 	p, err := r.Acquire(o)
 	if err != nil {

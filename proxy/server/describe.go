@@ -32,6 +32,8 @@ func (s *Server) status() admin.Status {
 	if st.Cluster = cluster; warning != "" {
 		st.Warnings = append(st.Warnings, warning)
 	}
+	discovery, unanswered := s.describeDiscovery()
+	st.Discovery, st.Warnings = discovery, append(st.Warnings, unanswered...)
 	if w := s.suspicion(g); w != "" {
 		st.Warnings = append(st.Warnings, w)
 	}
