@@ -32,7 +32,7 @@ func (t *attempt) await(limit *int64) *Error {
 			return &Error{504, reason, nil}
 		}
 		if err := t.conn.Await(x.proxy.wall(now), t.wait(now, at)); err != nil {
-			return &Error{502, UpstreamBroken, err}
+			return x.unbounded(UpstreamBroken, err)
 		}
 		if x.hedge != nil && x.hedge.news() { // after Await, which undoes an interruption that comes before it
 			return errHedge

@@ -277,18 +277,6 @@ func (t *attempt) leave() {
 	x.client.leave(t.conn)
 }
 
-// departing is a downstream whose end is known at once, whoever is reading it.
-type departing interface {
-	// WhenGone has f called once the client has left, at once if it has already; nil takes that back. f must not wait.
-	WhenGone(f func())
-}
-
-// left reports a client that has gone, as far as that can be asked while its body is being read.
-func (x *Exchange) left() bool {
-	_, ok := x.down.(departing)
-	return ok && x.down.ClientGone()
-}
-
 // exchange says the request on the connection and relays the answer.
 func (t *attempt) exchange() *Error {
 	x := t.x

@@ -163,7 +163,9 @@ func (h *hedge) ask() *Error {
 			continue
 		}
 		e := upstreamError(err)
-		h.fault = t.fault(e)
+		if h.fault = t.fault(e); x.proxy.cut.Load() {
+			h.fault = upstream.Aborted // it was Shutdown who broke it
+		}
 		return e
 	}
 }

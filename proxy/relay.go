@@ -109,7 +109,7 @@ func (t *attempt) renew(now int64) *Error {
 		}
 	}
 	if err := t.conn.Await(x.proxy.wall(now), wait); err != nil {
-		return &Error{502, ResponseTruncated, err}
+		return x.unbounded(ResponseTruncated, err)
 	}
 	return nil
 }

@@ -48,16 +48,17 @@ func (c *client) idleSince() int64 {
 	return max(1, int64(since.Sub(c.proxy.base)/time.Nanosecond))
 }
 
-// evict is interrupt for one connection while others stay. evicted comes first: who finds reading stopped knows why.
+// evict is interrupt for one connection while others stay. evicted comes first: who finds reading stopped knows why, even one that has served a whole request since it was last looked at,
+// because lifting it takes mu.
 func (c *client) evict() {
 	c.listener.Metrics.Evicted()
 	if c.http2 != nil {
 		c.http2.Drain()
 		return
 	}
-	c.evicted.Store(true)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.evicted.Store(true)
 	if c.idle.Load() == 0 { // a request was faster
 		c.evicted.Store(false)
 		return

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"context"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -50,14 +51,21 @@ func TestShutdownClosesIdleAndFinishesRunning(t *testing.T) {
 	}
 }
 
-// What does not end by itself is closed at the deadline: Shutdown returns then, whoever is being waited for.
+// What does not end by itself is closed at the deadline: Shutdown returns then, whoever is being waited for. Both sides are closed by us, so whichever end is heard of first is neither the
+// upstream's nor a reason to ask another.
 func TestShutdownDeadline(t *testing.T) {
-	for _, c := range []struct{ name, request, answer string }{
-		{"tunnel", upgrade, switching},
-		{"silent upstream", get, ""},
-		{"inside a body", get, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe"},
-		{"inside a splice", get, "HTTP/1.1 200 OK\r\nContent-Length: 500000\r\n\r\nhe"},
-		{"inside an upload", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\n\r\nhe", ""},
+	for _, c := range []struct {
+		name, request, answer string
+		status                int
+		reason                string
+	}{
+		{"tunnel", upgrade, switching, 101, ""},
+		{"silent upstream", get, "", 499, "client_gone"},
+		{"silent upstream, not to be repeated", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhe", "", 499, "client_gone"},
+		{"inside a body", get, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe", 200, "client_gone"},
+		{"inside a splice", get, "HTTP/1.1 200 OK\r\nContent-Length: 500000\r\n\r\nhe", 200, "client_gone"},
+		{"inside an upload", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\n\r\nhe", "", 499, "client_gone"},
+		{"inside an upload that is answered", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\n\r\nhe", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe", 200, "client_gone"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			up := newPeer(t, func(w *wire) {
@@ -81,6 +89,31 @@ func TestShutdownDeadline(t *testing.T) {
 			if d := time.Since(began); d > 30*time.Second { // every other bound is a minute
 				t.Errorf("Shutdown took %v with a deadline of 100ms", d)
 			}
+			e.logged(c.status, c.reason, 1)
+			if n := e.failures(); n != 0 {
+				t.Errorf("held against the peer %d times", n)
+			}
 		})
+	}
+}
+
+// Likewise where the upstream's side is a stream of a shared connection.
+func TestShutdownDeadlineOfAStream(t *testing.T) {
+	asked := make(chan bool)
+	address, _ := h2cBackend(t, func(_ http.ResponseWriter, r *http.Request) {
+		asked <- true
+		<-r.Context().Done()
+	})
+	o := sharing(address)
+	o.response = time.Minute
+	e := newEdge(t, o)
+	e.say(get)
+	expect(t, "request", asked)
+	if expect(t, "Shutdown", e.shutdown(100*time.Millisecond)) {
+		t.Error("Shutdown says that nothing was cut off")
+	}
+	e.logged(499, "client_gone", 1)
+	if n := e.failures(); n != 0 {
+		t.Errorf("held against the peer %d times", n)
 	}
 }

@@ -141,9 +141,8 @@ func (u *upload) join(x *Exchange) *Error {
 	u.active = false
 	if interrupted {
 		_ = x.down.ResumeReading()
-		return nil
 	}
-	return u.cause.Load()
+	return u.cause.Load() // also of a pump that was on its way out when it was interrupted: what an interruption does is no cause
 }
 
 // lastWords is how long an upstream that has answered may take for the last bytes of a body: they are on their way, and stopping them would cost the

@@ -313,6 +313,12 @@ func (f *fakeControl) Frames(ctx context.Context, emit func(admin.Frame)) {
 			{Service: "api", Group: "blue", Requests: 949.6, ClientErrors: 3, Latency: &admin.Quantiles{P50: 1.5, P95: 2.25, P99: 31}, InFlight: 4},
 			{Service: "api", Group: "green", ServerErrors: 0.2, Requests: 1},
 		},
+		Routes: []admin.RouteRates{
+			{Route: "files", Requests: 900.4, ClientErrors: 3},
+			{Route: "api\x1b[31m", Requests: 50, ServerErrors: 0.2, Left: 1.25, Latency: &admin.Quantiles{P50: 2, P95: 18.4, P99: 31}},
+			{Route: "-"},
+		},
+		RoutesOmitted: 9_997,
 	}
 	emit(frame)
 	frame.Seconds = 1

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -85,7 +86,7 @@ func TestE2ETop(t *testing.T) {
 			return false
 		})
 	}
-	shows("a first frame", "SERVICE", "blue", "by name")
+	shows("a first frame", "SERVICE", "blue", "ROUTE", "by name")
 	press := func(key string) {
 		t.Helper()
 		if _, err := person.WriteString(key); err != nil {
@@ -100,6 +101,8 @@ func TestE2ETop(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = res.Body.Close()
+	rates := regexp.MustCompile(`\nall +\d+\.\d `)
+	eventually(t, time.Minute, "what the route does", func() bool { return rates.MatchString(screen.String()) })
 	eventually(t, time.Minute, "a latency", func() bool { return strings.Contains(screen.String(), " ms  ") })
 	e.signal(syscall.SIGTERM)
 	if code := e.wait(time.Minute); code != 0 {

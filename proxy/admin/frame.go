@@ -9,8 +9,11 @@ type Frame struct {
 	Seconds float64 `json:"seconds"`
 	Status  Status  `json:"status"`
 	// Groups are the rates of status.services' groups, in their order.
-	Groups      []GroupRates    `json:"groups"`
-	Connections ConnectionRates `json:"connections"`
+	Groups []GroupRates `json:"groups"`
+	// Routes are the busiest, those with most requests first, and behind them the few of the others that failed most. RoutesOmitted counts those that are not told.
+	Routes        []RouteRates    `json:"routes"`
+	RoutesOmitted int             `json:"routes_omitted"`
+	Connections   ConnectionRates `json:"connections"`
 	// Ended are the requests that weir ended itself, by reason: those that came since the frame before.
 	Ended        []ReasonRate       `json:"ended"`
 	Limits       []LimitRates       `json:"limits"`
@@ -32,7 +35,18 @@ type GroupRates struct {
 	InFlight int64      `json:"in_flight"`
 }
 
-// Quantiles are times to an upstream's response head over the last ten seconds of the watch, in milliseconds, true to 6 %.
+// RouteRates are what a route did on all its listeners since the frame before, per second. What is answered with 499 counts as left. The route "-" is of requests that no route matched.
+type RouteRates struct {
+	Route        string  `json:"route"`
+	Requests     float64 `json:"requests"`
+	ClientErrors float64 `json:"client_errors"`
+	ServerErrors float64 `json:"server_errors"`
+	Left         float64 `json:"left"`
+	// Latency is to the end of the response, true to 9 %. It is absent while nothing was answered, and in the first frame that tells of a route that answered before.
+	Latency *Quantiles `json:"latency,omitempty"`
+}
+
+// Quantiles are of a group the times to an upstream's response head, true to 6 %, over the last ten seconds of the watch, in milliseconds.
 type Quantiles struct {
 	P50 float64 `json:"p50"`
 	P95 float64 `json:"p95"`

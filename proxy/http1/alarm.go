@@ -9,8 +9,13 @@ type alarm struct {
 	at time.Time // when the armed deadline fires; zero: none
 }
 
-// due returns the deadline to set for a wait of d from now, or false if the armed one serves.
+// due returns the deadline to set for a wait of d from now, or false if the armed one serves. Zero d means no bound.
 func (a *alarm) due(now time.Time, d time.Duration) (time.Time, bool) {
+	if d <= 0 {
+		armed := !a.at.IsZero() // the last wait on this connection may have been bounded
+		a.at = time.Time{}
+		return a.at, armed
+	}
 	left := a.at.Sub(now)
 	if !a.at.IsZero() && left >= d && left <= d+d/4 {
 		return time.Time{}, false

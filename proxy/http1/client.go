@@ -173,21 +173,18 @@ func (c *ClientConn) parse(resp *message.Response, head []byte, method message.M
 	return nil
 }
 
-// StopReading makes a read that waits in another goroutine return at once with os.ErrDeadlineExceeded, StopWriting a write. Unless
-// ResumeReading follows, the connection is not used again.
-func (c *ClientConn) StopReading() error { return c.conn.SetReadDeadline(time.Unix(1, 0)) }
+// StopReading makes a read that waits in another goroutine return at once with os.ErrDeadlineExceeded, and the next ones too, whatever Await says meanwhile; StopWriting does so
+// to writes and AwaitWrite. Unless ResumeReading follows, the connection is not used again.
+func (c *ClientConn) StopReading() error { return c.in.stop() }
 
 // StopWriting is StopReading for writes.
 func (c *ClientConn) StopWriting() error {
 	c.last = true
-	return c.conn.SetWriteDeadline(time.Unix(1, 0))
+	return c.out.stop()
 }
 
 // ResumeReading undoes StopReading, if whoever called that is known to be done with it. Await must follow where reads are to be bounded.
-func (c *ClientConn) ResumeReading() error {
-	c.in.alarm.at = time.Time{}
-	return c.conn.SetReadDeadline(time.Time{})
-}
+func (c *ClientConn) ResumeReading() error { return c.in.resume() }
 
 // Body is the final response's body. Calling it ends the life of the head's slices: write the head on before.
 func (c *ClientConn) Body() *Body {

@@ -154,22 +154,28 @@ func (in *input) drop() {
 
 // within bounds the following reads: they fail between d and 1.25 d from now. Zero d means no bound.
 func (in *input) within(now time.Time, d time.Duration) error {
-	if d <= 0 {
-		if in.alarm.at.IsZero() {
-			return nil
-		}
-		in.alarm.at = time.Time{}
-		return in.conn.SetReadDeadline(time.Time{})
-	}
 	at, move := in.alarm.due(now, d)
 	if !move {
 		return nil
 	}
 	err := in.conn.SetReadDeadline(at)
-	if in.stopped.Load() { // the interruption came between: its deadline is the one to keep
+	if in.stopped.Load() { // the interruption came before, or between: its deadline is the one to keep
 		return in.conn.SetReadDeadline(past())
 	}
 	return err
+}
+
+// stop makes a read that waits in another goroutine return at once with os.ErrDeadlineExceeded, and the next ones too, whatever bounds the reader sets meanwhile.
+func (in *input) stop() error {
+	in.stopped.Store(true) // before: whoever moves the deadline meanwhile looks afterwards, see within
+	return in.conn.SetReadDeadline(past())
+}
+
+// resume lifts stop. Who called that is known to be done with it. No bound is in force then.
+func (in *input) resume() error {
+	in.stopped.Store(false)
+	in.alarm.at = time.Time{}
+	return in.conn.SetReadDeadline(time.Time{})
 }
 
 // readNow reads into p what the socket has, without waiting; 0 when that is nothing, or when the read fails: the next waiting read will say why.

@@ -3,6 +3,7 @@ package http1
 import (
 	"net"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/valor-ivx/weir/proxy/message"
@@ -17,6 +18,8 @@ type output struct {
 	err   error
 	sent  int64 // bytes accepted by the kernel
 	pace  pace
+	// stopped says that writes are interrupted for good: written by whoever interrupts, who is not the writer.
+	stopped atomic.Bool
 
 	vec   net.Buffers
 	parts [3][]byte
@@ -108,21 +111,23 @@ func (o *output) rest() {
 
 // within bounds the following writes like input.within bounds reads.
 func (o *output) within(now time.Time, d time.Duration) {
-	if d <= 0 {
-		if o.alarm.at.IsZero() {
-			return
-		}
-		o.alarm.at = time.Time{} // the last exchange on this connection may have been bounded
-		if err := o.conn.SetWriteDeadline(time.Time{}); err != nil && o.err == nil {
-			o.err = err
-		}
+	at, move := o.alarm.due(now, d)
+	if !move {
 		return
 	}
-	if at, move := o.alarm.due(now, d); move {
-		if err := o.conn.SetWriteDeadline(at); err != nil && o.err == nil {
-			o.err = err
-		}
+	err := o.conn.SetWriteDeadline(at)
+	if o.stopped.Load() { // see input.within
+		err = o.conn.SetWriteDeadline(past())
 	}
+	if err != nil && o.err == nil {
+		o.err = err
+	}
+}
+
+// stop is input.stop for writes. Nothing lifts it.
+func (o *output) stop() error {
+	o.stopped.Store(true)
+	return o.conn.SetWriteDeadline(past())
 }
 
 // line gathers one field line and its CRLF.

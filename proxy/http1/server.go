@@ -170,20 +170,13 @@ func (c *ServerConn) Body() *Body { return &c.body }
 func (c *ServerConn) AwaitBody(now time.Time) error { return c.in.within(now, c.options.BodyTimeout) }
 
 // StopReading makes a Body read that waits in another goroutine return at once; ResumeReading undoes it for the connection's next use.
-func (c *ServerConn) StopReading() error {
-	c.in.stopped.Store(true) // before: whoever moves the deadline meanwhile looks afterwards, see within
-	return c.conn.SetReadDeadline(past())
-}
+func (c *ServerConn) StopReading() error { return c.in.stop() }
 
 // past is a deadline that has passed.
 func past() time.Time { return time.Unix(1, 0) }
 
 // ResumeReading lifts StopReading.
-func (c *ServerConn) ResumeReading() error {
-	c.in.stopped.Store(false)
-	c.in.alarm.at = time.Time{}
-	return c.conn.SetReadDeadline(time.Time{})
-}
+func (c *ServerConn) ResumeReading() error { return c.in.resume() }
 
 // WriteInterim sends a 1xx response at once (RFC 9110 §15.2); an HTTP/1.0 client never sees one.
 func (c *ServerConn) WriteInterim(resp *message.Response) {

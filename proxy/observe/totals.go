@@ -14,16 +14,22 @@ import (
 // Totals are counters at one moment, for whoever makes rates of them. A counter falls only when what it counts has left the configuration.
 type Totals struct {
 	Groups map[GroupKey]GroupTotals
+	Routes map[string]RouteTotals
 	Limits map[string]LimitTotals
 	// Ended is by reason, over all listeners.
 	Ended             map[string]uint64
 	Accepted, Refused uint64 // connections
 }
 
-// GroupTotals are the answers of one group by their class.
-type GroupTotals struct {
+// Answers are requests by the class of what was answered.
+type Answers struct {
 	Requests, ClientErrors, ServerErrors uint64
 	Left                                 uint64 // 499: the client did not wait for the answer
+}
+
+// GroupTotals are the answers of one group.
+type GroupTotals struct {
+	Answers
 	// Latencies is a histogram (balancer.LatencyBucket) of the times to the response head since the watch began; nil without one.
 	Latencies []uint64
 }
@@ -58,7 +64,7 @@ func (m *Metrics) Watch() (end func()) {
 
 // Totals reads the counters.
 func (m *Metrics) Totals() Totals {
-	t := Totals{Groups: map[GroupKey]GroupTotals{}, Limits: map[string]LimitTotals{}, Ended: map[string]uint64{}}
+	t := Totals{Groups: map[GroupKey]GroupTotals{}, Routes: m.routeTotals(), Limits: map[string]LimitTotals{}, Ended: map[string]uint64{}}
 	m.listeners.total(&t)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -71,20 +77,31 @@ func (m *Metrics) Totals() Totals {
 	return t
 }
 
-// totals adds up codes by what they mean for whoever looks after the group. Caller holds Metrics.mu.
+// add adds up codes by what they mean for whoever looks after a group or a route.
+func (a *Answers) add(code int, c *series.Counter) {
+	n := c.Value()
+	a.Requests += n
+	switch {
+	case code == 499:
+		a.Left += n
+	case code >= 500:
+		a.ServerErrors += n
+	case code >= 400:
+		a.ClientErrors += n
+	}
+}
+
+// addRest adds those beyond the bound, whose counter is that of the odd codes where there are such.
+func (a *Answers) addRest(k *kinds, odd *series.Counter) {
+	if c := k.rest.Load(); c != nil && c != odd {
+		a.add(0, c)
+	}
+}
+
+// totals is what the group's answers add up to. Caller holds Metrics.mu.
 func (g *Group) totals() (t GroupTotals) {
-	g.codes.read(func(code int, c *series.Counter) {
-		n := c.Value()
-		t.Requests += n
-		switch {
-		case code == 499:
-			t.Left += n
-		case code >= 500:
-			t.ServerErrors += n
-		case code >= 400:
-			t.ClientErrors += n
-		}
-	})
+	g.codes.read(t.add)
+	t.addRest(&g.kinds, g.codes.find(0))
 	if fine := g.fine.Load(); fine != nil {
 		t.Latencies = make([]uint64, len(fine))
 		for i := range fine {

@@ -5,8 +5,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/valor-ivx/weir/balancer"
+	"github.com/valor-ivx/weir/proxy/message"
 	"github.com/valor-ivx/weir/proxy/observe"
 )
 
@@ -15,6 +17,9 @@ func TestTotals(t *testing.T) {
 	g := m.Group("api", "blue")
 	for _, code := range []int{200, 200, 204, 304, 404, 429, 499, 499, 500, 503, 0} {
 		g.Done(code)
+	}
+	for i, code := range []int{200, 204, 404, 429, 499, 500, 0} { // on both listeners, whatever the method
+		m.Route([]string{"http", "https"}[i%2], "login").Done(message.Method(i), message.HTTP2, code, time.Millisecond)
 	}
 	l := m.Limit("login")
 	l.Allowed()
@@ -28,12 +33,13 @@ func TestTotals(t *testing.T) {
 	listener.Refused(observe.RefusedPerIP)
 	got := m.Totals()
 	want := observe.Totals{
-		Groups:   map[observe.GroupKey]observe.GroupTotals{{Service: "api", Group: "blue"}: {Requests: 11, ClientErrors: 2, ServerErrors: 2, Left: 2}},
+		Groups:   map[observe.GroupKey]observe.GroupTotals{{Service: "api", Group: "blue"}: {Answers: observe.Answers{Requests: 11, ClientErrors: 2, ServerErrors: 2, Left: 2}}},
+		Routes:   map[string]observe.RouteTotals{"login": {Answers: observe.Answers{Requests: 7, ClientErrors: 2, ServerErrors: 1, Left: 1}}},
 		Limits:   map[string]observe.LimitTotals{"login": {Allowed: 1, Limited: 2, DryRun: 1}},
 		Ended:    map[string]uint64{"no_route": 2},
 		Accepted: 1, Refused: 1,
 	}
-	if d := cmp.Diff(want, got); d != "" {
+	if d := cmp.Diff(want, got, cmpopts.IgnoreUnexported(observe.RouteTotals{})); d != "" {
 		t.Error(d)
 	}
 }

@@ -26,6 +26,7 @@ type meter struct {
 	at     time.Time // of before; monotonic
 	before observe.Totals
 	recent []observe.Totals // whose latencies quantiles are measured from, oldest first
+	times  routeTimes       // the same of the routes that were told of
 	failed uint64           // number of the last failure told
 }
 
@@ -65,11 +66,12 @@ func (m *meter) frame(now time.Time) admin.Frame {
 	if !first {
 		f.Seconds = now.Sub(m.at).Seconds()
 	}
-	m.recent = append(m.recent, totals)
+	m.recent = append(m.recent, observe.Totals{Groups: totals.Groups})
 	if len(m.recent) > latencyFrames+1 {
 		m.recent = slices.Delete(m.recent, 0, 1)
 	}
 	m.rates(&f, totals)
+	m.routes(&f, totals.Routes)
 	f.Certificates = summary(control{m.s}.Certificates())
 	list, _ := m.s.failures.Since(m.failed)
 	if n := len(list); n > 0 {
@@ -82,12 +84,7 @@ func (m *meter) frame(now time.Time) admin.Frame {
 
 // rates fills in what is counted per second.
 func (m *meter) rates(f *admin.Frame, totals observe.Totals) {
-	per := func(now, before uint64) float64 {
-		if f.Seconds <= 0 || now < before { // what it counts has left the configuration and come again
-			return 0
-		}
-		return float64(now-before) / f.Seconds
-	}
+	per := perSecond(f.Seconds)
 	f.Groups, f.Ended, f.Limits = []admin.GroupRates{}, []admin.ReasonRate{}, []admin.LimitRates{} // never null
 	for _, service := range f.Status.Services {
 		for _, group := range service.Groups {
@@ -123,6 +120,16 @@ func (m *meter) rates(f *admin.Frame, totals observe.Totals) {
 	slices.SortFunc(f.Limits, func(a, b admin.LimitRates) int { return cmp.Compare(a.Name, b.Name) })
 }
 
+// perSecond makes rates of counters over that many seconds.
+func perSecond(seconds float64) func(now, before uint64) float64 {
+	return func(now, before uint64) float64 {
+		if seconds <= 0 || now < before { // what it counts has left the configuration and come again
+			return 0
+		}
+		return float64(now-before) / seconds
+	}
+}
+
 // quantiles are those of what came to a histogram; nil when nothing did.
 func quantiles(now, before []uint64) *admin.Quantiles {
 	if now == nil {
@@ -131,7 +138,7 @@ func quantiles(now, before []uint64) *admin.Quantiles {
 	came, some := make([]uint64, len(now)), false
 	for i, n := range now {
 		if came[i] = n; before != nil {
-			came[i] -= before[i]
+			came[i] -= min(n, before[i]) // fewer: the group has left the configuration and come again
 		}
 		some = some || came[i] > 0
 	}

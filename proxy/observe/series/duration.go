@@ -63,3 +63,50 @@ func (d *Duration) counts() (c [len(bounds) + 1]uint64) {
 }
 
 func (d *Duration) seconds() float64 { return math.Float64frombits(d.sum.Load()) }
+
+// Times are what a Duration has counted until some moment, in its native buckets.
+type Times [1 + pages*pageSize]uint64
+
+// Times reads the native buckets.
+func (d *Duration) Times() (t Times) {
+	t[0] = d.zero.Load()
+	for i := range d.native {
+		page := d.native[i].Load()
+		if page == nil {
+			continue
+		}
+		for j := range page {
+			t[1+i*pageSize+j] = page[j].Load()
+		}
+	}
+	return t
+}
+
+// Since is what has come to t since before, which may be of another Duration that has since been forgotten: then it is all of t.
+func (t *Times) Since(before *Times) (came Times) {
+	for i, n := range t {
+		if n < before[i] {
+			return *t
+		}
+		came[i] = n - before[i]
+	}
+	return came
+}
+
+// Quantile is the end of the bucket that the part q of the times, 0 to 1, ends in: up to 9 % more than the time itself. 0 without times.
+func (t *Times) Quantile(q float64) time.Duration {
+	var total, seen uint64
+	for _, n := range t {
+		total += n
+	}
+	if total == 0 {
+		return 0
+	}
+	need := max(1, uint64(math.Ceil(q*float64(total))))
+	for i, n := range t {
+		if seen += n; seen >= need {
+			return time.Duration(math.Exp2(float64(lowest+i-1)/perDoubling) * float64(time.Second))
+		}
+	}
+	return 0 // not reached: the sum is total
+}

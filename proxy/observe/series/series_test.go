@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -278,6 +279,39 @@ func TestOpenMetricsAgreesWithTheLibrary(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatalf("the library's against ours (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// What a frame of a watch says of a route comes from the buckets that scrapers get: a quantile is the end of its bucket, never below the time and at most 9 % above.
+func TestTimesQuantile(t *testing.T) {
+	var empty series.Times
+	if q := empty.Quantile(0.5); q != 0 {
+		t.Errorf("of nothing: %v", q)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		d := series.NewDurations(series.Options{Name: "d"}).With()
+		times := func(name string) []time.Duration {
+			list := rapid.SliceOfN(rapid.Int64Range(int64(time.Microsecond), int64(100*time.Hour)), 1, 100).Draw(t, name)
+			all := make([]time.Duration, len(list))
+			for i, n := range list {
+				all[i] = time.Duration(n)
+				d.Observe(all[i])
+			}
+			slices.Sort(all)
+			return all
+		}
+		times("before")
+		before := d.Times()
+		all, now := times("since"), d.Times()
+		came := now.Since(&before)
+		q := rapid.Float64Range(0, 1).Draw(t, "q")
+		exact, got := all[max(1, int(math.Ceil(q*float64(len(all)))))-1], came.Quantile(q)
+		if float64(got) < float64(exact)*0.999999 || float64(got) > 1.1*float64(exact) {
+			t.Errorf("quantile %g of %v: %v, exact %v", q, all, got, exact)
+		}
+		if again := before.Since(&now); again != before {
+			t.Error("what is forgotten and comes again is not all that there is")
 		}
 	})
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/valor-ivx/weir/proxy/admin"
 )
 
-// Order is what the groups of Top are sorted by.
+// Order is what the groups and routes of Top are sorted by.
 type Order int
 
 // The orders, in the turn of the key that changes them. ByName is the order of the configuration.
@@ -36,6 +36,9 @@ func (o Order) String() string {
 // shownErrors is how many failed requests Top has room for.
 const shownErrors = 8
 
+// shownRoutes is how many routes, so that they leave room for what follows.
+const shownRoutes = 8
+
 // Top prints one frame of a watch. recent are the last failed requests, the newest last.
 func Top(w io.Writer, f admin.Frame, recent []admin.RequestError, by Order) {
 	s := f.Status
@@ -43,6 +46,7 @@ func Top(w io.Writer, f admin.Frame, recent []admin.RequestError, by Order) {
 	fmt.Fprintf(w, "%d connections, %s/s new, %s/s refused\n", f.Connections.Open, rate(f.Connections.Accepted), rate(f.Connections.Refused))
 	topGroups(w, f, by)
 	topTargets(w, s.Services)
+	topRoutes(w, f, by)
 	for _, sv := range s.Services {
 		overlay(w, sv)
 		if sv.Rollout != nil {
@@ -131,6 +135,43 @@ func topTargets(w io.Writer, list []admin.Service) {
 		}
 	}
 	_ = t.Flush()
+}
+
+// topRoutes prints the busiest routes of a frame. Sorted by name they are still the busiest, in an order that stays.
+func topRoutes(w io.Writer, f admin.Frame, by Order) {
+	list := slices.Clone(f.Routes)
+	key := func(r admin.RouteRates) float64 {
+		switch {
+		case by == ByErrors:
+			return r.ServerErrors
+		case by == ByLatency && r.Latency != nil:
+			return r.Latency.P95
+		case by == ByLatency:
+			return -1
+		}
+		return r.Requests
+	}
+	slices.SortStableFunc(list, func(a, b admin.RouteRates) int { return cmp.Compare(key(b), key(a)) })
+	shown := list[:min(len(list), shownRoutes)]
+	if by == ByName {
+		slices.SortFunc(shown, func(a, b admin.RouteRates) int { return cmp.Compare(a.Route, b.Route) })
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "\nROUTE\tREQ/S\t4XX/S\t5XX/S\tFAILED\tLEFT/S\tP50\tP95")
+	for _, r := range shown {
+		failed, p := "-", [2]string{"-", "-"}
+		if r.Requests > 0 {
+			failed = fmt.Sprintf("%.1f %%", 100*r.ServerErrors/r.Requests)
+		}
+		if q := r.Latency; q != nil {
+			p = [2]string{millis(q.P50), millis(q.P95)}
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", cut(clean(r.Route), 40), rate(r.Requests), rate(r.ClientErrors), rate(r.ServerErrors), failed, rate(r.Left), p[0], p[1])
+	}
+	_ = t.Flush()
+	if more := len(list) - len(shown) + f.RoutesOmitted; more > 0 {
+		fmt.Fprintf(w, "and %d routes more\n", more)
+	}
 	fmt.Fprintln(w)
 }
 
