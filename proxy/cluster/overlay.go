@@ -49,7 +49,8 @@ return {at[1], at[2], at[3], redis.call('HGET', KEYS[1], 'document')}
 `
 
 // writeScript stores the document (KEYS[1]) if it is at the revision ARGV[1..3] and, of a trial, nobody else has the lease (KEYS[2]). The reports that are in the document go
-// from the list (KEYS[3]) with the same step, and KEYS[4] says how many have gone: whoever goes on with the document hears each of the others once.
+// from the list (KEYS[3]) with the same step, and KEYS[4] says how many have gone: whoever goes on with the document hears each of the others once. A Redis that does not know how many have gone, as at the beginning or
+// when it has lost that, cannot tell which are left: none are.
 const writeScript = `
 local at = redis.call('HMGET', KEYS[1], 'line', 'number', 'mark')
 if (at[1] or '') ~= ARGV[1] or (at[2] or '0') ~= ARGV[2] or (at[3] or '') ~= ARGV[3] then
@@ -68,12 +69,13 @@ if KEYS[2] then
   else
     redis.call('SET', KEYS[2], ARGV[8], 'PX', ARGV[9])
   end
-  local gone = tonumber(redis.call('GET', KEYS[4]) or '0')
-  local heard = tonumber(ARGV[10])
-  if heard > gone then
-    redis.call('LTRIM', KEYS[3], heard - gone, -1)
-    redis.call('SET', KEYS[4], ARGV[10], 'PX', ARGV[11])
+  local gone = tonumber(redis.call('GET', KEYS[4]) or '-1')
+  if gone < 0 then
+    redis.call('DEL', KEYS[3])
+  elseif tonumber(ARGV[10]) > gone then
+    redis.call('LTRIM', KEYS[3], ARGV[10] - gone, -1)
   end
+  redis.call('SET', KEYS[4], ARGV[10], 'PX', ARGV[11])
 end
 return 1
 `

@@ -113,7 +113,6 @@ func TestLeaseAndReports(t *testing.T) {
 			t.Errorf("%s hears %q after %d, holder %q, %v; want %q", by.Replica(), list, heard, holder, err, want)
 		}
 	}
-	report(b, 1, "b1", "", true)
 	at, ok := write(t, a, cluster.Revision{}, "led by a", &cluster.Stake{Trial: "t"})
 	if !ok {
 		t.Fatal("refused")
@@ -121,6 +120,7 @@ func TestLeaseAndReports(t *testing.T) {
 	if _, ok := write(t, b, at, "led by b", &cluster.Stake{Trial: "t"}); ok {
 		t.Error("two hold the lease")
 	}
+	report(b, 1, "b1", "a", true)
 	report(b, 1, "b1", "a", true) // its answer was lost: it is handed in again
 	report(b, 2, "b2", "a", true)
 	report(c, 1, "c1", "a", true)
@@ -145,6 +145,14 @@ func TestLeaseAndReports(t *testing.T) {
 	if _, ok := write(t, a, at, "led by a", &cluster.Stake{Trial: "t", Heard: 3}); ok {
 		t.Error("who led before writes on")
 	}
+	keys := r.client()
+	defer func() { _ = keys.Close() }()
+	if err := keys.Del(t.Context(), "weir:rollout:t:gone").Err(); err != nil {
+		t.Fatal(err)
+	}
+	hears(b, 4) // what nobody can tell from what was heard before is not heard again
+	report(c, 3, "c3", "b", true)
+	hears(b, 4, "c3")
 }
 
 // TestReportsAreBounded: what nobody takes does not fill Redis, and is not lost for who keeps it.
@@ -152,6 +160,7 @@ func TestReportsAreBounded(t *testing.T) {
 	r := newRedis(t)
 	a := join(t, r.url(), called("a"))
 	const bound = 4096
+	at, _ := write(t, a, cluster.Revision{}, "led", &cluster.Stake{Trial: "t"})
 	others := make([]any, bound-1) // of replicas that have left
 	for i := range others {
 		others[i] = "[]"
@@ -166,7 +175,6 @@ func TestReportsAreBounded(t *testing.T) {
 			t.Errorf("report %d: %v, %v", i+1, taken, err)
 		}
 	}
-	at, _ := write(t, a, cluster.Revision{}, "led", &cluster.Stake{Trial: "t"})
 	write(t, a, at, "heard", &cluster.Stake{Trial: "t", Heard: bound})
 	if _, taken, err := a.Report("t", 2, "y"); !taken || err != nil {
 		t.Errorf("%v %v, with room again", taken, err)

@@ -37,7 +37,12 @@ if holder ~= ARGV[1] then
   return {holder or ''}
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-local gone = tonumber(redis.call('GET', KEYS[3]) or '0')
+local gone = tonumber(redis.call('GET', KEYS[3]) or '-1')
+if gone < 0 then
+  redis.call('DEL', KEYS[2])
+  gone = tonumber(ARGV[3])
+end
+redis.call('SET', KEYS[3], gone, 'PX', ARGV[5])
 local from = math.max(0, tonumber(ARGV[3]) - gone)
 local list = redis.call('LRANGE', KEYS[2], from, from + ARGV[4] - 1)
 table.insert(list, 1, holder)
@@ -48,7 +53,7 @@ return list
 func (c *Client) Hold(trial string, heard uint64) (holder string, reports []string, err error) {
 	k := c.trialKeys(trial)
 	err = c.do(c.ctx, observe.ClusterRollout, func(ctx context.Context) (err error) {
-		reports, err = redis.NewScript(holdScript).Run(ctx, c.redis, k[:3], c.options.Replica, LeaseLife.Milliseconds(), strconv.FormatUint(heard, 10), mostHeard).StringSlice()
+		reports, err = redis.NewScript(holdScript).Run(ctx, c.redis, k[:3], c.options.Replica, LeaseLife.Milliseconds(), strconv.FormatUint(heard, 10), mostHeard, reportsLife.Milliseconds()).StringSlice()
 		return err
 	})
 	if err == nil && len(reports) == 0 {

@@ -239,6 +239,9 @@ func TestReplicasJudgeTogether(t *testing.T) {
 	if out := b.call(http.StatusConflict, "POST", "/v1/services/api/rollout", ""); !strings.Contains(out, "under way") {
 		t.Error(out)
 	}
+	if out := c.call(http.StatusOK, "POST", "/v1/explain", `{"url":"http://x/"}`); !strings.Contains(out, "which decides by what all replicas count") {
+		t.Errorf("explain: %s", out)
+	}
 	crowds := []*askers{b.ask(100, postOnce), c.ask(100, postOnce)}
 	e.all("rolled back", func(s *shop) bool { return s.now().State == "rolled_back" })
 	for _, crowd := range crowds {

@@ -178,7 +178,7 @@ func (s *Server) tryCommand(name string, cmd admin.RolloutCommand, ch admin.Chan
 	if err == nil {
 		err = s.settle(r, state, func() { r.runner.Accept(state.Progress) })
 	}
-	if err != nil && !r.runner.Over() {
+	if errors.Is(err, errStale) || err != nil && !r.runner.Over() {
 		return before, after, err
 	}
 	if err != nil { // it is over all the same, and that is what was asked for
