@@ -22,6 +22,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/valor-ivx/weir/app"
+	"github.com/valor-ivx/weir/proxy/leaktest"
 )
 
 func demo(t *testing.T, pairs ...string) app.Config {
@@ -50,11 +51,7 @@ func serve(t *testing.T, c app.Config) (address string, stop func() error) {
 
 func TestServeAndStop(t *testing.T) {
 	ignore := goleak.IgnoreCurrent()
-	defer func() {
-		for end := time.Now().Add(time.Minute); goleak.Find(ignore) != nil && time.Now().Before(end); { // who is about to end may, for longer than goleak's half a second
-		}
-		goleak.VerifyNone(t, ignore)
-	}()
+	defer func() { leaktest.None(t, ignore) }()
 	address, stop := serve(t, demo(t))
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()

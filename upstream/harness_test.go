@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/valor-ivx/weir/proxy/leaktest"
 	"github.com/valor-ivx/weir/proxy/porttest"
 	"github.com/valor-ivx/weir/upstream"
 )
@@ -91,9 +92,7 @@ func newRegistry(t testing.TB, o upstream.Options) *upstream.Registry {
 	r := upstream.NewRegistry(o)
 	t.Cleanup(func() {
 		r.Close()
-		for end := time.Now().Add(limit); goleak.Find(ignore) != nil && time.Now().Before(end); { // who is about to end may, for longer than goleak's half a second
-		}
-		goleak.VerifyNone(t, ignore)
+		leaktest.None(t, ignore)
 	})
 	return r
 }

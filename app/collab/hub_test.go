@@ -19,6 +19,7 @@ import (
 	"github.com/valor-ivx/weir/app/collab"
 	"github.com/valor-ivx/weir/app/pgtest"
 	"github.com/valor-ivx/weir/app/store"
+	"github.com/valor-ivx/weir/proxy/leaktest"
 )
 
 // TestTwoWrite: a write is acknowledged to its writer, told to the others, numbered, and the later one wins on both sides.
@@ -495,9 +496,7 @@ func TestClose(t *testing.T) {
 	_ = deaf.CloseNow()
 	i.Server.Close()
 	http.DefaultClient.CloseIdleConnections()
-	for end := time.Now().Add(guard); goleak.Find(ignore) != nil && time.Now().Before(end); {
-	}
-	goleak.VerifyNone(t, ignore)
+	leaktest.None(t, ignore)
 	k := store.DocumentKey{Tenant: "t1", Document: "d"}
 	if list, err := db.Documents().Members(t.Context(), k, time.Now()); err != nil || len(list) != 0 {
 		t.Errorf("still there: %v, %v", list, err)

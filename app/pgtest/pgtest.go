@@ -135,7 +135,7 @@ func (c *Cluster) exec(ctx context.Context, statement string) error {
 }
 
 func (c *Cluster) dsn(database string) string {
-	u := url.URL{Scheme: "postgres", Path: "/" + database, RawQuery: url.Values{"host": {c.dir}, "user": {"postgres"}}.Encode()}
+	u := url.URL{Scheme: "postgres", Path: "/" + database, RawQuery: url.Values{"host": {c.dir}, "user": {"postgres"}, "connect_timeout": {"60"}}.Encode()} // a busy machine is no server that is away
 	return u.String()
 }
 

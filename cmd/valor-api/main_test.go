@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -102,7 +103,7 @@ func (i *instance) await() {
 		i.url = "http://" + address
 	case <-i.exited:
 		i.t.Fatalf("ended before it listened: %s", strings.Join(i.logs, "\n"))
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		i.t.Fatal("does not listen")
 	}
 }
@@ -219,30 +220,49 @@ func startTogether(t *testing.T, round int, d databases) {
 	}
 }
 
-// slow is an instance with one request under way that takes as long as latency says.
-func slow(t *testing.T, latency string) (i *instance, answered chan error) {
+// underWay is a request whose last byte is still to be sent.
+type underWay struct {
+	conn net.Conn
+	last string
+}
+
+// slow is an instance with one request under way, for as long as the test likes.
+func slow(t *testing.T) (*instance, *underWay) {
 	t.Helper()
-	i = start(t, filepath.Join(t.TempDir(), "x.db"), "VALOR_FAULT_LATENCY="+latency)
-	answered = make(chan error, 1)
-	go func() {
-		code, body, err := get(i.url + "/api/runs")
-		if err == nil && code != 200 {
-			err = fmt.Errorf("%d %s", code, body)
-		}
-		answered <- err
-	}()
+	i := start(t, filepath.Join(t.TempDir(), "x.db"))
+	conn, err := net.Dial("tcp", strings.TrimPrefix(i.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if _, err := io.WriteString(conn, "POST /api/dcf HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{"); err != nil {
+		t.Fatal(err)
+	}
 	for { // until the metrics show it beside the scrape itself
-		if len(answered) > 0 {
-			t.Fatalf("answered before it was seen under way: %v", <-answered)
-		}
 		_, body, err := get(i.url + "/metrics")
 		if err != nil {
 			t.Fatal(err)
 		}
 		if strings.Contains(body, "\nvalor_http_requests_in_flight 2\n") {
-			return i, answered
+			return i, &underWay{conn, "}"}
 		}
 	}
+}
+
+// end sends the rest and reads the answer.
+func (u *underWay) end() error {
+	if _, err := io.WriteString(u.conn, u.last); err != nil {
+		return err
+	}
+	res, err := http.ReadResponse(bufio.NewReader(u.conn), nil)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s, %v", res.Status, err)
+	}
+	return nil
 }
 
 func TestTermFinishesWhatItBegan(t *testing.T) {
@@ -250,12 +270,23 @@ func TestTermFinishesWhatItBegan(t *testing.T) {
 	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(fmt.Sprint(sig), func(t *testing.T) {
 			t.Parallel()
-			i, answered := slow(t, "4s") // long enough to be seen under way, and less than the drain deadline
-			if code := i.end(sig); code != 0 {
-				t.Errorf("exit %d: %s", code, strings.Join(i.logs, "\n"))
+			i, request := slow(t)
+			if err := i.cmd.Process.Signal(sig); err != nil {
+				t.Fatal(err)
 			}
-			if err := <-answered; err != nil {
+			for { // until nobody else comes in
+				conn, err := net.Dial("tcp", strings.TrimPrefix(i.url, "http://"))
+				if err != nil {
+					break
+				}
+				conn.Close()
+			}
+			if err := request.end(); err != nil {
 				t.Errorf("the request under way: %v", err)
+			}
+			<-i.exited
+			if code := i.cmd.ProcessState.ExitCode(); code != 0 {
+				t.Errorf("exit %d: %s", code, strings.Join(i.logs, "\n"))
 			}
 		})
 	}
@@ -266,11 +297,11 @@ func TestDrainDeadline(t *testing.T) {
 		t.Skip("waits for the drain deadline, 10 s")
 	}
 	t.Parallel()
-	i, answered := slow(t, "30s")
+	i, request := slow(t)
 	if code := i.end(syscall.SIGTERM); code != 3 {
 		t.Errorf("exit %d, want 3: %s", code, strings.Join(i.logs, "\n"))
 	}
-	if err := <-answered; err == nil {
+	if err := request.end(); err == nil {
 		t.Error("a request longer than the deadline was answered")
 	}
 }

@@ -41,7 +41,8 @@ type idler interface {
 func (f *flow) transport(c *certified) idler {
 	config := &tls.Config{RootCAs: c.ca.Issued, ServerName: f.host}
 	if f.protocol == "HTTP/3.0" {
-		return &http3.Transport{TLSClientConfig: config,
+		patient := &quic.Config{HandshakeIdleTimeout: time.Minute, MaxIdleTimeout: time.Minute} // a busy machine is no failure
+		return &http3.Transport{TLSClientConfig: config, QUICConfig: patient,
 			Dial: func(ctx context.Context, _ string, t *tls.Config, q *quic.Config) (*quic.Conn, error) {
 				return quic.DialAddrEarly(ctx, c.https, t, q)
 			}}

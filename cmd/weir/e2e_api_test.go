@@ -118,7 +118,7 @@ func TestE2ECollaborationEncrypted(t *testing.T) {
 	c := newConf(dir, address, address)
 	c.service = fmt.Sprintf("protocol = \"https\"\ntls = { ca = %q }\n", ca.RootFile())
 	e := run(t, dir, c)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	var conn *websocket.Conn
 	eventually(t, 60*time.Second, "the API answers", func() bool {

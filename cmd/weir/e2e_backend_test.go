@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -161,8 +160,6 @@ func colourProcess(t *testing.T, colour, address string) *process {
 	}
 	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), "WEIR_E2E_BACKEND="+colour, "WEIR_E2E_LISTEN="+address)
-	// It must not outlive a test binary that is killed.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	p := start(t, cmd)
 	eventually(t, 10*time.Second, colour+" listens", func() bool {
 		if !p.running() {

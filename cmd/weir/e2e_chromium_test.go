@@ -161,7 +161,7 @@ func (b *browser) environment() []string {
 // open is the page as the browser has it once it is loaded, and what the browser said meanwhile. All its processes have ended.
 func (b *browser) open(address string, quic bool, origin string) (page, said string) {
 	b.t.Helper()
-	args := append(b.flags(), "--timeout=30000", "--dump-dom")
+	args := append(b.flags(), "--timeout=120000", "--dump-dom")
 	if quic {
 		args = append(args, "--origin-to-force-quic-on="+origin)
 	}
@@ -170,7 +170,7 @@ func (b *browser) open(address string, quic bool, origin string) (page, said str
 	cmd.Env = b.environment()
 	p := start(b.t, cmd)
 	defer func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }() // no group is left when all went well
-	if code := p.wait(time.Minute); code != 0 {
+	if code := p.wait(4 * time.Minute); code != 0 {
 		b.t.Fatalf("Chromium: exit %d\n%s", code, tail(p.errs.String()))
 	}
 	eventually(b.t, 10*time.Second, "the browser's processes end", func() bool { return len(b.processes()) == 0 })

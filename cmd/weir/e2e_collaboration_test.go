@@ -61,7 +61,7 @@ func newCollaborators(t *testing.T) *collaborators {
 	c.conf.listeners += "[[listener]]\nname = \"tls\"\naddress = \"127.0.0.1:0\"\ntls = true\n"
 	c.conf.tls = "[[tls.certificate]]\ncert = \"pair.pem\"\nkey = \"pair.pem\"\n"
 	c.edge = run(t, dir, c.conf)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	t.Cleanup(cancel)
 	c.ctx = ctx
 	root, err := os.ReadFile(ca.RootFile())

@@ -216,7 +216,14 @@ func TestE2EDeployNeverHealthy(t *testing.T) {
 func TestE2EDeployWithoutTraffic(t *testing.T) {
 	t.Parallel()
 	e, _ := deployStage(t, sureHealth+swift)
-	p := e.deploying("--to", "green", "--wait", "--json", "--wait-timeout", "2s")
+	if p := e.deploying("--to", "green"); p.wait(time.Minute) != exitOK {
+		t.Fatalf("exit %d", p.wait(0))
+	}
+	eventually(t, time.Minute, "the rollout holds at its first step", func() bool {
+		_, body := e.call(http.StatusOK, "GET", "/v1/services/api/rollout", "")
+		return strings.Contains(body, `"state":"holding"`) && strings.Contains(body, `"step":1`)
+	})
+	p := e.deploying("--to", "green", "--wait", "--json", "--wait-timeout", "3s")
 	if code := p.wait(time.Minute); code != exitTimedOut {
 		t.Fatalf("exit %d", code)
 	}

@@ -64,7 +64,7 @@ func founded(t *testing.T, dir, text string, environment []string, args ...strin
 // begin starts the first process, once its command is complete.
 func (l *lineage) begin() *lineage {
 	l.t.Helper()
-	if err := l.cmd.Start(); err != nil {
+	if err := begin(l.cmd); err != nil {
 		l.t.Fatal(err)
 	}
 	go func() { // ends with the process

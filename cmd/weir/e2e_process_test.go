@@ -19,7 +19,7 @@ import (
 	"github.com/valor-ivx/weir/proxy/admin"
 )
 
-// process is a started program. It is killed at the end of the test if it still runs.
+// process is a started program. It is killed at the end of the test if it still runs, and does not outlive a test binary that is killed.
 type process struct {
 	t    *testing.T
 	cmd  *exec.Cmd
@@ -36,7 +36,7 @@ func start(t *testing.T, cmd *exec.Cmd) *process {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.SysProcAttr.Setpgid = true // a Ctrl-C at the test is not one at the program
-	if err := cmd.Start(); err != nil {
+	if err := begin(cmd); err != nil {
 		t.Fatal(err)
 	}
 	go func() { // ends with the process
@@ -62,9 +62,10 @@ func (p *process) signal(s syscall.Signal) {
 	}
 }
 
-// wait is the exit code, once the process has ended.
+// wait is the exit code, once the process has ended. The time is a guard, as eventually's is.
 func (p *process) wait(within time.Duration) int {
 	p.t.Helper()
+	within = max(within, 2*time.Minute)
 	select {
 	case <-p.done:
 	case <-time.After(within):
@@ -122,7 +123,7 @@ func launchAs(t *testing.T, dir, config string, cmd *exec.Cmd) *edge {
 // reach is an edge without its process.
 func reach(dir, config string) *edge {
 	e := &edge{dir: dir, config: config, socket: filepath.Join(dir, "admin.sock"), base: "http://weir"}
-	e.admin = &http.Client{Timeout: 70 * time.Second, Transport: &http.Transport{
+	e.admin = &http.Client{Timeout: 2 * time.Minute, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			var d net.Dialer
@@ -243,7 +244,7 @@ func (e *edge) typed(args ...string) (string, int) {
 func command(t *testing.T, dir string, env []string, args ...string) (string, int) {
 	t.Helper()
 	weir := filepath.Join(programs(t), "weir") // which may build it first
-	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, weir, args...)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)

@@ -132,6 +132,9 @@ func TestE2EReloadUnderLoad(t *testing.T) {
 		r.turn(ways[i%len(ways)])
 		if i%10 == 0 {
 			orphan = dialKept(t, r.third)
+			if _, _, err := orphan.do("GET", "/orphan", ""); err != nil { // a connection that nobody has accepted yet goes with the socket
+				t.Fatal(err)
+			}
 		}
 		if i%10 == 1 {
 			if _, _, err := orphan.do("GET", "/orphan", ""); err != nil {

@@ -27,7 +27,7 @@ func (e *edge) tapping(args ...string) *watching {
 	w := &watching{t: e.t, ended: make(chan error, 1)}
 	w.cmd = exec.Command(filepath.Join(programs(w.t), "weir"), append([]string{"tap", "--admin", "unix://" + e.socket}, args...)...)
 	w.cmd.Stdout, w.cmd.Stderr = &w.out, &w.errs
-	if err := w.cmd.Start(); err != nil {
+	if err := begin(w.cmd); err != nil {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { _ = w.cmd.Process.Kill() })
@@ -74,7 +74,7 @@ func TestE2ETap(t *testing.T) {
 	seen.cmd = exec.Command(filepath.Join(programs(t), "weir"), "tap", "--admin", "unix://"+e.socket)
 	seen.cmd.Stdin, seen.cmd.Stdout, seen.cmd.Stderr = program, program, program
 	seen.cmd.Env = append(seen.cmd.Environ(), "TERM=xterm", "NO_COLOR=")
-	if err := seen.cmd.Start(); err != nil {
+	if err := begin(seen.cmd); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = seen.cmd.Process.Kill() })
@@ -88,6 +88,8 @@ func TestE2ETap(t *testing.T) {
 		}
 		_ = res.Body.Close()
 		ids[path[:2]] = res.Header.Get("X-Request-Id")
+		// A request ends after its answer, and the next one may come on another connection: in which order they end is nobody's promise.
+		eventually(t, time.Minute, path[:2]+" has ended", func() bool { return strings.Contains(two.out.String(), ids[path[:2]]) })
 	}
 	for i, line := range two.lines() {
 		var r admin.RequestSummary

@@ -64,7 +64,7 @@ func TestE2ETop(t *testing.T) {
 	}()
 	cmd := exec.Command(filepath.Join(programs(t), "weir"), "top", "--admin", "unix://"+e.socket)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = program, program, program
-	if err := cmd.Start(); err != nil {
+	if err := begin(cmd); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)

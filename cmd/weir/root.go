@@ -31,7 +31,7 @@ func (sh *shell) root() *cobra.Command {
 		"A flag wins over its variable.\nnginx's -t, -c FILE, -s reload|quit|stop|reopen, -v and -V work too."
 	cmd.AddCommand(sh.hashPasswordVerb(), sh.upgradeVerb())
 	shim.flags(cmd.Flags())
-	cmd.AddCommand(sh.limitsVerb(), sh.auditVerb(), sh.configVerb(), sh.planVerb()) // what is looked at before it is in force
+	cmd.AddCommand(sh.limitsVerb(), sh.auditVerb(), sh.configVerb(), sh.planVerb(), sh.importVerb()) // what is looked at before it is in force
 	cmd.AddCommand(sh.incidentsVerb(), sh.deployVerb(), sh.manVerb(), sh.drainVerb(), sh.evictVerb(), sh.pauseVerb(), sh.resumeVerb())
 	cmd.AddCommand(
 		sh.runVerb(), sh.checkVerb(), sh.reloadVerb(), sh.stopVerb(), sh.logsVerb(), sh.statusVerb(), sh.topVerb(), sh.tapVerb(), sh.certsVerb(),

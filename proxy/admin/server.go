@@ -70,13 +70,12 @@ func New(o Options) (*Server, error) {
 	s := &Server{gate: g, hub: api.hub, streams: api.streams}
 	s.http = &http.Server{
 		Handler: g.wrap(api.routes(o.Metrics)),
-		// A person's curl and a scraper send their head at once; the body of 64 KiB follows it.
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       15 * time.Second,
-		WriteTimeout:      o.Timeout + 15*time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ConnContext:       withPeer,
+		// A person's curl and a scraper send their head at once, and the body of 64 KiB follows it; but the machine that they run on may stand still for some seconds after they have connected, and this one too.
+		ReadTimeout:    15 * time.Second,
+		WriteTimeout:   o.Timeout + 15*time.Second,
+		IdleTimeout:    2 * time.Minute,
+		MaxHeaderBytes: 16 << 10,
+		ConnContext:    withPeer,
 	}
 	s.http.RegisterOnShutdown(s.streams.close)
 	s.http.RegisterOnShutdown(s.hub.close) // streams end at once: Shutdown waits for what is in flight

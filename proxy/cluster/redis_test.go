@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/valor-ivx/weir/proxy/cluster"
+	"github.com/valor-ivx/weir/proxy/leaktest"
 	"github.com/valor-ivx/weir/proxy/observe"
 )
 
@@ -21,21 +22,7 @@ func TestMain(m *testing.M) {
 	logging.Disable() // of the tests' own clients
 	// certmagic's storage of files, which the contract is held against, leaves its goroutines to find out by themselves that a lock is gone.
 	known := goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.keepLockfileFresh")
-	goleak.VerifyTestMain(patient{m, []goleak.Option{known}}, known)
-}
-
-// patient waits, after the tests, for goroutines that are about to end, for longer than goleak's half a second.
-type patient struct {
-	*testing.M
-	known []goleak.Option
-}
-
-// Run is testing.M's.
-func (p patient) Run() int {
-	code := p.M.Run()
-	for end := time.Now().Add(time.Minute); code == 0 && goleak.Find(p.known...) != nil && time.Now().Before(end); {
-	}
-	return code
+	leaktest.Main(m, known)
 }
 
 // redisServer is Debian's redis-server, which can be killed and started again on its address. It keeps what it has in a folder, as one in production does.

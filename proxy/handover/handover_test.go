@@ -12,13 +12,13 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"github.com/valor-ivx/weir/proxy/handover"
+	"github.com/valor-ivx/weir/proxy/leaktest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // given is a duplicate of a socket as it comes from outside, named.
 func given(t *testing.T, name string, socket interface{ File() (*os.File, error) }) *os.File {

@@ -21,27 +21,13 @@ import (
 	"github.com/quic-go/qpack"
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/quicvarint"
-	"go.uber.org/goleak"
 
 	"github.com/valor-ivx/weir/proxy/http3"
+	"github.com/valor-ivx/weir/proxy/leaktest"
 	"github.com/valor-ivx/weir/proxy/message"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(patient{M: m}) }
-
-// patient waits, after the tests, for goroutines that are about to end, for longer than goleak's half a second.
-type patient struct {
-	*testing.M
-	known []goleak.Option
-}
-
-// Run is testing.M's.
-func (p patient) Run() int {
-	code := p.M.Run()
-	for end := time.Now().Add(time.Minute); code == 0 && goleak.Find(p.known...) != nil && time.Now().Before(end); {
-	}
-	return code
-}
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 const patience = 60 * time.Second
 

@@ -199,7 +199,7 @@ func TestKilledColourComesBackByThePrintedCommand(t *testing.T) {
 // awaitAnswer asks until somebody listens: there is no event for another process's listen.
 func awaitAnswer(t *testing.T, address string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -54,7 +54,7 @@ func (s *scenario) major() int {
 // fetch gets one page on a connection of its own, over the given version of HTTP. The certificate is ours
 // and self-signed.
 func fetch(ctx context.Context, url string, major int) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	tcp := &http.Transport{DisableKeepAlives: true, ForceAttemptHTTP2: major == 2, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	defer tcp.CloseIdleConnections()

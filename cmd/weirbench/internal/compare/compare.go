@@ -272,7 +272,7 @@ func (b *bench) job(s scenario, t *trial) (peer.Job, error) {
 }
 
 func (t *trial) stopSlow() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second) // also after an interrupt
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second) // also after an interrupt
 	defer cancel()
 	var errs []error
 	for _, o := range t.slow {

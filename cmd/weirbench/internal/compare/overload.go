@@ -17,7 +17,7 @@ func overloadTrial(ctx context.Context, t *trial) ([]float64, error) {
 	}
 	defer pool.Close()
 	capacity := float64(t.scenario.workers) / t.scenario.work.Seconds()
-	plan := gen.Plan{Rate: int(capacity / 2), Duration: t.win.calm, Grace: 5 * time.Second, AnyIdle: true, Refusals: true}
+	plan := gen.Plan{Rate: int(capacity / 2), Duration: t.win.calm, Grace: 30 * time.Second, AnyIdle: true, Refusals: true}
 	calm, err := pool.Pace(ctx, plan)
 	if err != nil {
 		return nil, err

@@ -33,7 +33,7 @@ func idleTrial(ctx context.Context, t *trial) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = first.EachOnce(ctx, 10*time.Second)
+	err = first.EachOnce(ctx, 30*time.Second)
 	first.Close()
 	if err != nil {
 		return nil, fmt.Errorf("warm up: %w", err)
@@ -66,7 +66,7 @@ func pacedTrial(ctx context.Context, t *trial) ([]float64, error) {
 		return nil, err
 	}
 	defer pool.Close()
-	plan := gen.Plan{Rate: t.win.paceRate, Duration: t.win.paceWarm, Grace: 5 * time.Second}
+	plan := gen.Plan{Rate: t.win.paceRate, Duration: t.win.paceWarm, Grace: 30 * time.Second}
 	warm, err := pool.Pace(ctx, plan)
 	if err != nil {
 		return nil, err
@@ -97,7 +97,7 @@ func slowTrial(ctx context.Context, t *trial) ([]float64, error) {
 		return nil, err
 	}
 	defer pool.Close()
-	plan := gen.Plan{Rate: t.win.slowRate, Duration: t.win.slowWarm, Grace: 5 * time.Second, AnyIdle: true}
+	plan := gen.Plan{Rate: t.win.slowRate, Duration: t.win.slowWarm, Grace: 30 * time.Second, AnyIdle: true}
 	if _, err := pool.Pace(ctx, plan); err != nil {
 		return nil, err
 	}

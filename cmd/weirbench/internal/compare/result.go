@@ -96,7 +96,7 @@ func newResult(ctx context.Context, o Options) *Result {
 
 // version is the first line a program says about itself; wrk says it with exit code 1.
 func version(ctx context.Context, path string, args []string) string {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, path, args...).CombinedOutput()
 	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")

@@ -93,7 +93,9 @@ func TestWeirColumn(t *testing.T) {
 		t.Errorf("%d failures, versions %v", r.Failures, r.Versions)
 	}
 	for _, w := range r.Rows {
-		if !(w.Median[peer.Weir] > 0) || !(w.Ratio[peer.Nginx] > 0) && w.Scenario != "h3-get" {
+		// What 200 resting connections add to a process may fit into pages that it has already: then there is no ratio to nothing.
+		fits := w.Scenario == "idle-10k" && min(w.Median[peer.Weir], w.Median[peer.Nginx]) <= 0
+		if !fits && (!(w.Median[peer.Weir] > 0) || !(w.Ratio[peer.Nginx] > 0) && w.Scenario != "h3-get") {
 			t.Errorf("%s: median %v, ratio %v", w.Scenario, w.Median, w.Ratio)
 		}
 		// The standard library's proxy costs several times nginx (measured: five), on any machine.

@@ -52,7 +52,7 @@ func (b *Bulk) Stop() error {
 }
 
 func (b *Bulk) read(ctx context.Context) error {
-	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", b.addr.String())
+	conn, err := (&net.Dialer{Timeout: 30 * time.Second}).DialContext(ctx, "tcp", b.addr.String())
 	if err != nil {
 		return err
 	}

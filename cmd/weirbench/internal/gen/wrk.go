@@ -20,6 +20,9 @@ type Wrk struct {
 	Dir      string // where its output is kept while it runs
 }
 
+// answerWithin is after how long wrk takes an answer for a failure: far longer than any server needs, because the machine may stand still for some seconds, which is nobody's failure.
+const answerWithin = "30s"
+
 // WrkResult is what wrk says it did. Failed counts socket errors and statuses other than 2xx and 3xx.
 type WrkResult struct {
 	Requests int
@@ -44,7 +47,7 @@ func (w Wrk) Run(ctx context.Context) (WrkResult, error) {
 }
 
 func (w Wrk) args() []string {
-	args := []string{"-t1", fmt.Sprintf("-c%d", w.Conns), fmt.Sprintf("-d%ds", int(w.Duration.Seconds()))}
+	args := []string{"-t1", fmt.Sprintf("-c%d", w.Conns), fmt.Sprintf("-d%ds", int(w.Duration.Seconds())), "--timeout", answerWithin}
 	for _, h := range w.Headers {
 		args = append(args, "-H", h)
 	}

@@ -98,7 +98,7 @@ func TestSpikeIsSentStepByStep(t *testing.T) {
 		t.Fatal(err)
 	}
 	for file, want := range map[string][]string{
-		"report.md": {"# Load: spike", "| spike, 1s | 200 |", "100.00 %", "- spike: 200 × ", "plot.html"},
+		"report.md": {"# Load: spike", "| spike, 1s | 200 |", "100.00 %", "- spike:", "200 × ", "plot.html"},
 		"plot.html": {"<html", "weir under spike load"},
 	} {
 		text, err := os.ReadFile(filepath.Join(dir, file))

@@ -136,7 +136,7 @@ func TestStartPinsOnlyTheChild(t *testing.T) {
 func TestStopIsGentleFirst(t *testing.T) {
 	p, out := shell(t, proc.AnyCore, "exec 0<>"+fifo(t)+"; trap 'echo bye; exit 0' TERM; echo ready; read x")
 	line(t, out)
-	if err := p.Stop(10 * time.Second); err != nil {
+	if err := p.Stop(time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	if got := line(t, out); got != "bye" {
