@@ -13,7 +13,7 @@ import (
 )
 
 // slowWindow is the body and write timeout of these tests, longer than a machine is away between two drops of a trickle: a trickle that keeps every timeout of it goes on for many of them where nothing measures its rate.
-const slowWindow = 2 * time.Second
+const slowWindow = 4 * time.Second
 
 // trickle says text again and again, at most so often, until nobody takes it any more.
 func trickle(c io.Writer, parts int, text string, every time.Duration) {
@@ -38,6 +38,7 @@ func slowEdge(t *testing.T, address string, minBody int64, minSend int) *edge {
 
 // A body that comes byte by byte, each in time, is ended by its rate, spliced or not; the peer is not blamed.
 func TestTricklingBodyIsRefused(t *testing.T) {
+	t.Parallel()
 	for framing, part := range map[string]string{
 		"Content-Length: 100000": "x", "Content-Length: 10000000": "x", "Transfer-Encoding: chunked": "1\r\nx\r\n",
 	} {
@@ -65,7 +66,8 @@ func TestTricklingBodyIsRefused(t *testing.T) {
 
 // What moves is not cut, however long it takes; nor what the upstream holds up; nor a conversation, whose upstream has begun to answer.
 func TestMovingBodyIsNotCut(t *testing.T) {
-	const parts = 25 // of a tenth of a window each
+	t.Parallel()
+	const parts = 13 // of a tenth of a window each
 	t.Run("moves", func(t *testing.T) {
 		t.Parallel()
 		up := newPeer(t, func(c *wire) { c.head(); c.take(parts * 4000); c.send(ok) })
@@ -112,7 +114,7 @@ func TestMovingBodyIsNotCut(t *testing.T) {
 		}
 		trickle(c.Conn, parts, "1\r\nx\r\n", slowWindow/10)
 		c.send("0\r\n\r\n")
-		if rest := c.take(len("2\r\n25\r\n0\r\n\r\n")); rest != fmt.Sprintf("2\r\n%d\r\n0\r\n\r\n", parts) {
+		if rest := c.take(len("2\r\n13\r\n0\r\n\r\n")); rest != fmt.Sprintf("2\r\n%d\r\n0\r\n\r\n", parts) {
 			t.Errorf("answer %q", rest)
 		}
 	})
@@ -120,6 +122,7 @@ func TestMovingBodyIsNotCut(t *testing.T) {
 
 // A client that takes a little of a response before each deadline is ended by its rate, copied or spliced; one that keeps up is not, nor one whose upstream is slow.
 func TestTricklingReader(t *testing.T) {
+	t.Parallel()
 	const rate = 100 << 20 // bytes per second, far more than the slow reader takes
 	for name, head := range map[string]string{"copied": "Transfer-Encoding: chunked\r\n", "spliced": "Content-Length: 1000000000\r\n"} {
 		t.Run(name, func(t *testing.T) {
@@ -167,16 +170,16 @@ func TestTricklingReader(t *testing.T) {
 	}
 	t.Run("slow upstream", func(t *testing.T) {
 		t.Parallel()
-		const parts = 50
+		const size, parts = 300_000, 26 // what is large is spliced; it fits the buffers of sockets, and each write of it is more than the rate asks for: only the trickle is long
 		up := newPeer(t, func(c *wire) {
 			c.head()
-			c.send("HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n" + strings.Repeat("x", 10000000-parts))
+			c.send(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", size) + strings.Repeat("x", size-parts))
 			trickle(c.Conn, parts, "x", slowWindow/20)
 		})
-		e := slowEdge(t, up.address, 0, rate/100)
+		e := slowEdge(t, up.address, 0, 1000)
 		c := e.say(get)
 		c.head()
-		if n, err := io.CopyN(io.Discard, c.r, 10000000); err != nil {
+		if n, err := io.CopyN(io.Discard, c.r, size); err != nil {
 			t.Errorf("%d bytes, %v", n, err)
 		}
 		e.logged(200, "", 1)
@@ -185,6 +188,7 @@ func TestTricklingReader(t *testing.T) {
 
 // TestTricklesOverHTTP2: both bounds hold for streams, each with its reason.
 func TestTricklesOverHTTP2(t *testing.T) {
+	t.Parallel()
 	addr := backend(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
 			_, _ = io.Copy(io.Discard, r.Body)

@@ -102,6 +102,9 @@ func acquire(t testing.TB, r *upstream.Registry, o upstream.PoolOptions) *upstre
 	if o.Service == "" {
 		o.Service, o.Group = "api", "blue"
 	}
+	if o.ConnectTimeout == 0 {
+		o.ConnectTimeout = limit // a machine that stands still for some seconds is no target that cannot be reached
+	}
 	p, err := r.Acquire(o)
 	if err != nil {
 		t.Fatal(err)

@@ -52,7 +52,7 @@ func NewRegistry(o Options) *Registry {
 	}
 	if r.now == nil {
 		start := time.Now()
-		r.now = func() int64 { return int64(time.Since(start)) + 1 }
+		r.now = func() int64 { return clockStart + int64(time.Since(start)) }
 	}
 	r.running.Add(1)
 	go r.tendIdle()

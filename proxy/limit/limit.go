@@ -1,7 +1,6 @@
 package limit
 
 import (
-	"hash/maphash"
 	"math"
 	"time"
 
@@ -26,12 +25,12 @@ type Limit struct {
 	burst  int
 	dryRun bool
 	store  *store
-	seeds  [2]maphash.Seed // of keys that are not shared
-	shared *terms          // nil: counted here alone
+	hash   hashKey // of keys that are not shared
+	shared *terms  // nil: counted here alone
 }
 
-func newLimit(o Options, s *store, seeds [2]maphash.Seed) *Limit {
-	l := &Limit{name: o.Name, rate: rate.Limit(o.Rate), burst: o.Burst, dryRun: o.DryRun, store: s, seeds: seeds}
+func newLimit(o Options, s *store, hash hashKey) *Limit {
+	l := &Limit{name: o.Name, rate: rate.Limit(o.Rate), burst: o.Burst, dryRun: o.DryRun, store: s, hash: hash}
 	if o.Sharing != nil {
 		l.shared = newTerms(o)
 	}
@@ -55,7 +54,7 @@ func (l *Limit) Key(parts []byte) Key {
 	if l.shared != nil {
 		return l.shared.sharing.key(parts)
 	}
-	return Key{maphash.Bytes(l.seeds[0], parts), maphash.Bytes(l.seeds[1], parts)}
+	return l.hash.sum(parts)
 }
 
 // Window is the time in which an empty bucket becomes full, in whole seconds, at least 1: burst per window is the limit's rate.

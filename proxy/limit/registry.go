@@ -1,10 +1,12 @@
 package limit
 
 import (
-	"hash/maphash"
+	"crypto/rand"
 	"slices"
 	"strings"
 	"sync"
+
+	"golang.org/x/time/rate"
 )
 
 // DefaultKeys is how many keys a limit remembers. At the measured 300 bytes each, 400 after a flood of millions (TestMemoryIsBounded,
@@ -14,8 +16,8 @@ const DefaultKeys = 100_000
 // Registry holds what limits remember, by the limit's name, so that a reload forgets nothing. It is a resource of the server's; it has no goroutine and
 // nothing to close.
 type Registry struct {
-	keys  int // per limit
-	seeds [2]maphash.Seed
+	keys int // per limit
+	key  hashKey
 
 	// mu guards stores and gates. Taken when the configuration changes and by scrapes; no request takes it.
 	mu     sync.Mutex
@@ -23,9 +25,16 @@ type Registry struct {
 	gates  map[string]*running
 }
 
-// NewRegistry makes a registry whose limits remember up to keys keys each.
+// NewRegistry makes a registry whose limits remember up to keys keys each, under a secret of its own.
 func NewRegistry(keys int) *Registry {
-	return &Registry{keys: keys, seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, stores: map[string]*store{}, gates: map[string]*running{}}
+	var secret [16]byte
+	_, _ = rand.Read(secret[:]) // never fails (crypto/rand, Go 1.24)
+	return NewRegistryUnder(secret, keys)
+}
+
+// NewRegistryUnder is the same under a secret that another process may have too: then either understands what the other remembers.
+func NewRegistryUnder(secret [16]byte, keys int) *Registry {
+	return &Registry{keys: keys, key: newHashKey(secret), stores: map[string]*store{}, gates: map[string]*running{}}
 }
 
 // Acquire makes a limit with these options over what the registry remembers under its name. It cannot fail; a new name remembers nothing yet.
@@ -37,7 +46,8 @@ func (r *Registry) Acquire(o Options) *Limit {
 		s = newStore(r.keys, o.Sharing)
 		r.stores[o.Name] = s
 	}
-	return newLimit(o, s, r.seeds)
+	s.rate, s.burst = rate.Limit(o.Rate), o.Burst
+	return newLimit(o, s, r.key)
 }
 
 // Retain forgets every limit but those named. Limits that requests still hold go on working.
@@ -62,7 +72,7 @@ type Key struct{ high, low uint64 }
 
 // Key hashes the parts of a composite key, each made distinct from its neighbours by the caller, for what is counted here alone.
 func (r *Registry) Key(parts []byte) Key {
-	return Key{maphash.Bytes(r.seeds[0], parts), maphash.Bytes(r.seeds[1], parts)}
+	return r.key.sum(parts)
 }
 
 // Stat is one limit's memory.

@@ -18,6 +18,10 @@ type store struct {
 	shards  [shards]shard
 	sharing *Sharing      // nil: counted here alone
 	evicted atomic.Uint64 // written by requests, read by scrapes
+
+	// rate and burst are those of the limit that was acquired last. Registry.mu guards them.
+	rate  rate.Limit
+	burst int
 }
 
 // shard is the buckets of 1/64 of the keys.

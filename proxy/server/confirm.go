@@ -154,12 +154,6 @@ func (s *Server) expired(u *unconfirmed) {
 	if s.unconfirmed.Load() != u || s.stopping.Load() {
 		return
 	}
-	if s.upgrading.Load() { // the successor has begun with the file; if it comes to nothing, this goes on
-		again := *u
-		again.until = time.Now().Add(takeBackAgain)
-		s.await(&again)
-		return
-	}
 	from := s.current.Load().number
 	_, err := s.revert(s.ending, u, fmt.Sprintf("nobody confirmed it within %s", u.until.Sub(u.since).Round(time.Second)))
 	s.auditReload("revert", from, err) // what fails is logged, counted and tried again by revert

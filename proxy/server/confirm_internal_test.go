@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,7 +39,7 @@ func newUnsure(t *testing.T) *unsure {
 		t.Fatal(err)
 	}
 	u.write(1)
-	if u.Server, err = start(Options{ConfigPath: u.path, Version: "test", Stdout: io.Discard, Stderr: io.Discard}); err != nil {
+	if u.Server, err = start(Options{ConfigPath: u.path, Version: "test", Command: []string{"weir"}, Stdout: io.Discard, Stderr: io.Discard}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -126,11 +127,11 @@ func TestUnconfirmed(t *testing.T) {
 	if u.expect(3, 1); !second.until.After(first.until) {
 		t.Fatalf("until %s, was %s", second.until, first.until)
 	}
-	u.upgrading.Store(true) // whoever comes after has begun with the file
-	u.expired(second)
-	u.upgrading.Store(false)
+	var busy *admin.BusyError
+	if _, err := u.upgrade(t.Context(), "ann"); !errors.As(err, &busy) || !strings.Contains(busy.Detail, "confirm") || u.upgrading.Load() {
+		t.Fatalf("an upgrade would make the file stay: %v", err)
+	}
 	u.expect(3, 1)
-	second = u.unconfirmed.Load()
 	number := u.current.Load().number
 	u.expired(second)
 	u.expect(1, 0)

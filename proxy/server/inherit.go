@@ -22,6 +22,8 @@ type legacy struct {
 	// Upgrades and Failures are how many there have been since the first process of the line.
 	Upgrades uint64 `json:"upgrades"`
 	Failures uint64 `json:"failures"`
+	// Memory is a memory, for whoever understands it.
+	Memory json.RawMessage `json:"memory,omitempty"`
 }
 
 // listen is the inherited socket for a listener, or a new one.
@@ -49,12 +51,17 @@ func (s *Server) listenAdmin(a configs.AdminAddress) (l net.Listener, err error)
 // quicTokens is the key of address validation tokens (RFC 9000 §8.1): the same in every process of this state folder, so that a client who has one need not prove itself again to the next.
 func (s *Server) quicTokens() *quic.TokenGeneratorKey {
 	var key quic.TokenGeneratorKey
-	b, err := hkdf.Key(sha256.New, s.secret, nil, "weir quic tokens", len(key))
-	if err != nil {
-		panic("derive key of QUIC tokens: " + err.Error()) // only for a length that SHA-256 cannot give
-	}
-	copy(key[:], b)
+	s.derive("weir quic tokens", key[:])
 	return &key
+}
+
+// derive fills key with what follows from this state folder's secret, for one purpose.
+func (s *Server) derive(purpose string, key []byte) {
+	b, err := hkdf.Key(sha256.New, s.secret, nil, purpose, len(key))
+	if err != nil {
+		panic("derive key of " + purpose + ": " + err.Error()) // only for a length that SHA-256 cannot give
+	}
+	copy(key, b)
 }
 
 // strangers refuses sockets of systemd's that the file has no use for: whoever configured them expects somebody to answer there. What a process before this one listened on
@@ -95,6 +102,7 @@ func (s *Server) succeed() error {
 	s.mu.Unlock()
 	s.upgrades = [2]uint64{left.Upgrades, left.Failures}
 	s.metrics.SetUpgrades(left.Upgrades, left.Failures)
+	s.recall(left.Memory)
 	return nil
 }
 

@@ -211,6 +211,17 @@ func (p *packets) turn(to source) {
 	}
 }
 
+// orphan is the end of a feed: the process after this one has ended without another, and nobody reads for us. Unless packets come from elsewhere by now: that process may have been missed, and the
+// socket read again, before the reader comes to say so.
+func (p *packets) orphan(feed *net.UnixConn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.source == fromFeed && p.feed == feed {
+		p.source = fromNowhere
+		p.wake()
+	}
+}
+
 // begin makes packets come from the socket, where the process before has read it until now.
 func (p *packets) begin() {
 	p.mu.Lock()
@@ -270,8 +281,8 @@ func (p *packets) ReadBatch(ms []ipv4.Message, flags int) (int, error) {
 		}
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded): // woken
-		case err != nil && from == fromFeed: // the process after this one has ended without another: nobody reads for us
-			p.turn(fromNowhere)
+		case err != nil && from == fromFeed:
+			p.orphan(feed)
 		case err != nil || n > 0:
 			return n, err
 		}

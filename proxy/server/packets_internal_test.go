@@ -157,6 +157,44 @@ func TestPacketsTurn(t *testing.T) {
 	}
 }
 
+// TestPacketsOrphanedTooLate: a reader that hears of the end of the process after this one when the socket is read again already, or another process reads, does not turn packets away from there.
+func TestPacketsOrphanedTooLate(t *testing.T) {
+	socket, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPackets(socket, fromSocket, new(elders))
+	defer p.close()
+	heir := func() *net.UnixConn {
+		end, err := p.heirloom()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = end.Close() })
+		p.turn(fromFeed)
+		return p.feed
+	}
+	first := heir()
+	p.turn(fromSocket) // it was missed
+	p.orphan(first)    // and its reader comes to say so
+	if p.source != fromSocket {
+		t.Fatal("nobody reads the socket")
+	}
+	second := heir()
+	p.orphan(first)
+	if p.source != fromFeed {
+		t.Fatal("what the second process passes on is not read")
+	}
+	p.orphan(second)
+	if p.source != fromNowhere {
+		t.Fatal("what has ended is read on")
+	}
+	p.begin()
+	if p.source != fromSocket {
+		t.Fatal("nobody reads the socket")
+	}
+}
+
 // mustPair is a socket whose other end is closed.
 func mustPair(t *testing.T) *net.UnixConn {
 	t.Helper()

@@ -147,7 +147,7 @@ func start(o Options) (s *Server, err error) {
 	s = &Server{
 		options: o, started: time.Now(), level: zap.NewAtomicLevelAt(level(cfg.Log.Level)),
 		certs: edgetls.NewManager(), stops: make(chan admin.StopMode, 2), hangups: make(chan struct{}, 1), replaced: make(chan struct{}), answered: make(chan struct{}), waits: o.Inherited.Predecessor() != nil,
-		limits: limit.NewRegistry(limit.DefaultKeys), crowd: crowd{most: connectionsFor(openFilesLimit())},
+		crowd: crowd{most: connectionsFor(openFilesLimit())},
 		http2: new(http2.Counters), http3: new(http3.Counters), logins: auth.NewWork(loginsAtATime()),
 		indexes: map[string]int{}, counters: map[string]*serviceCounters{}, failures: new(observe.Failures), taps: new(observe.Taps),
 	}
@@ -224,6 +224,7 @@ func (s *Server) openOwn(cfg *configs.Config) (err error) {
 	if s.secret, err = openState(cfg.Admin.StateDir); err != nil {
 		return err
 	}
+	s.limits = limit.NewRegistryUnder(s.limitsKey(), limit.DefaultKeys)
 	s.openTickets(cfg)
 	return nil
 }

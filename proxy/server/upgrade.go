@@ -28,16 +28,20 @@ func busy() error {
 // upgrade starts the program anew with every socket of this process and returns when the new process serves: this one has then been told to drain. After an error nothing has
 // changed: this process has served all the time, and goes on.
 func (s *Server) upgrade(ctx context.Context, by string) (admin.UpgradeResult, error) {
-	if err := s.upgradable(); err != nil {
-		return admin.UpgradeResult{}, refusedUpgrade(err)
+	err := s.upgradable()
+	if err == nil && !s.upgrading.CompareAndSwap(false, true) {
+		err = busy()
 	}
-	if !s.upgrading.CompareAndSwap(false, true) {
-		return admin.UpgradeResult{}, busy()
+	if err != nil {
+		s.log.Warn("upgrade refused", zap.String("weir.by", by), observe.Err(err))
+		return admin.UpgradeResult{}, refusedUpgrade(err)
 	}
 	s.reloading.Lock() // what changes meanwhile is read after it, here or there
 	defer s.reloading.Unlock()
-	if s.stopping.Load() { // it may have begun to since the question above; from here on it waits for us
-		return admin.UpgradeResult{}, refusedUpgrade(errStopping)
+	if err := s.upgradable(); err != nil { // it may have come between; from here on whatever else wants to change something waits for us
+		s.upgrading.Store(false)
+		s.log.Warn("upgrade refused", zap.String("weir.by", by), observe.Err(err))
+		return admin.UpgradeResult{}, refusedUpgrade(err)
 	}
 	s.log.Info("upgrade begins", zap.String("weir.by", by), zap.Strings("weir.command", s.options.Command))
 	s.tell(s.options.Notify.Reloading("upgrading"))
@@ -69,13 +73,21 @@ func (s *Server) upgradable() error {
 	case os.Getpid() == 1:
 		return errors.New("weir is process 1 here, whose end is the end of its container: run the new image in a container of its own and stop this one, as deployments do")
 	}
+	// The new process begins with the file, which is what nobody has confirmed, and knows of nothing to take back.
+	if u := s.unconfirmed.Load(); u != nil {
+		return &admin.BusyError{Detail: fmt.Sprintf("a reload waits to be confirmed, until %s: first weir reload confirm, or revert", u.until.Format(time.TimeOnly))}
+	}
 	return nil
 }
 
 // refusedUpgrade is why an upgrade was not done, for the admin API: the new process's own words where it had some.
 func refusedUpgrade(err error) error {
-	if errors.Is(err, errStopping) {
+	var busy *admin.BusyError
+	switch {
+	case errors.Is(err, errStopping):
 		return admin.ErrStopping
+	case errors.As(err, &busy):
+		return err
 	}
 	invalid := &admin.InvalidError{Title: "upgrade failed"}
 	var refused *handover.RefusedError
@@ -111,8 +123,14 @@ func (s *Server) replaceProcess(ctx context.Context) (result admin.UpgradeResult
 	if err != nil {
 		return result, err
 	}
+	memory, err := s.remember() // before anything waits for it; what requests teach from here on is lost
+	if err != nil {
+		heir.Kill()
+		return result, err
+	}
 	speak := s.muteAdmin()
 	state := s.freeze()
+	state.Memory = memory
 	// Not bounded by ctx: from here on the new process may serve any moment, and ending it would cut what it has accepted.
 	taking, cancel := context.WithTimeoutCause(context.Background(), takeOverTimeout, fmt.Errorf("the new process did not take over within %s and was ended", takeOverTimeout))
 	defer cancel()
