@@ -21,7 +21,7 @@ func (b binder) targetTable(t *Target, table map[string]any, path string) {
 	for _, form := range []struct {
 		key, value string
 		parse      func(string) error
-	}{{"address", t.Address, parseTarget}, {"dns", t.DNS, parseDNSTarget}, {"srv", t.SRV, parseSRVTarget}} {
+	}{{"address", t.Address, parseTarget}, {"dns", t.DNS, parseDNSTarget}, {"srv", t.SRV, parseSRVTarget}, {"kubernetes", t.Kubernetes, parseKubernetesTarget}} {
 		if _, set := table[form.key]; set {
 			forms++
 			b.targetForm(joinKey(path, form.key), form.value, form.parse)
@@ -30,7 +30,7 @@ func (b binder) targetTable(t *Target, table map[string]any, path string) {
 	_, weighted := table["weight"]
 	switch {
 	case forms != 1 && !b.bad(path):
-		b.report.value(path, "a target needs exactly one of address, dns and srv")
+		b.report.value(path, "a target needs exactly one of address, dns, srv and kubernetes")
 	case t.SRV != "" && weighted:
 		b.report.key(joinKey(path, "weight"), "weight does not go with srv: SRV records carry their own")
 	}

@@ -40,6 +40,7 @@ func check(cfg *Config, r *report, f *files) {
 	c.clientAuths()
 	c.acme()
 	c.cluster()
+	c.kubernetes()
 	c.tracing()
 	c.onDemand()
 	c.ech()

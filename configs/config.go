@@ -8,9 +8,10 @@ type Config struct {
 	Admin       Admin        `toml:"admin"`
 	Log         Log          `toml:"log"`
 	Recorder    Recorder     `toml:"recorder"`
-	Tracing     *Tracing     `toml:"tracing"`   // nil: none
-	ClientIP    *ClientIP    `toml:"client_ip"` // nil: no proxy is trusted
-	Cluster     *Cluster     `toml:"cluster"`   // nil: this process alone
+	Tracing     *Tracing     `toml:"tracing"`    // nil: none
+	ClientIP    *ClientIP    `toml:"client_ip"`  // nil: no proxy is trusted
+	Cluster     *Cluster     `toml:"cluster"`    // nil: this process alone
+	Kubernetes  *Kubernetes  `toml:"kubernetes"` // nil: the defaults, see KubernetesAPI
 	TLS         TLS          `toml:"tls"`
 	Listeners   []Listener   `toml:"listener"` // in file order
 	Headers     []Headers    `toml:"headers"`  // sorted by name

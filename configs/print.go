@@ -138,6 +138,8 @@ func printTarget(t Target) string {
 		return "{ srv = " + quoteTOML(t.SRV) + " }"
 	case t.DNS != "":
 		return fmt.Sprintf("{ dns = %s, weight = %d }", quoteTOML(t.DNS), t.Weight)
+	case t.Kubernetes != "":
+		return fmt.Sprintf("{ kubernetes = %s, weight = %d }", quoteTOML(t.Kubernetes), t.Weight)
 	}
 	return fmt.Sprintf("{ address = %s, weight = %d }", quoteTOML(t.Address), t.Weight)
 }

@@ -24,7 +24,7 @@ const (
 
 // sections are the tables of the file in the order a reader meets them.
 var sections = []struct{ typ, heading string }{
-	{"Admin", "[admin]"}, {"Log", "[log]"}, {"Recorder", "[recorder]"}, {"Tracing", "[tracing]"}, {"ClientIP", "[client_ip]"}, {"Cluster", "[cluster]"}, {"TLS", "[tls]"}, {"Certificate", "[[tls.certificate]]"}, {"ClientAuth", "[[tls.client_auth]]"}, {"ACME", "[tls.acme]"},
+	{"Admin", "[admin]"}, {"Log", "[log]"}, {"Recorder", "[recorder]"}, {"Tracing", "[tracing]"}, {"ClientIP", "[client_ip]"}, {"Cluster", "[cluster]"}, {"Kubernetes", "[kubernetes]"}, {"TLS", "[tls]"}, {"Certificate", "[[tls.certificate]]"}, {"ClientAuth", "[[tls.client_auth]]"}, {"ACME", "[tls.acme]"},
 	{"ACMECA", "[[tls.acme.ca]]"}, {"ACMEDNS", "[tls.acme.dns]"}, {"OnDemand", "[tls.on_demand]"}, {"ECH", "[tls.ech]"},
 	{"Listener", "[[listener]]"}, {"Headers", "[headers.NAME]"}, {"Limit", "[limit.NAME]"}, {"AccessList", "[access.NAME]"}, {"Auth", "[auth.NAME]"}, {"AuthAllow", "allow = { … }"}, {"WAF", "[waf.NAME]"}, {"Service", "[service.NAME]"}, {"UpstreamTLS", "[service.NAME.tls]"}, {"Health", "[service.NAME.health]"},
 	{"Ejection", "[service.NAME.ejection]"}, {"Retry", "[service.NAME.retry]"}, {"Hedge", "[service.NAME.hedge]"}, {"AdaptiveConcurrency", "[service.NAME.adaptive_concurrency]"}, {"Shadow", "[service.NAME.shadow]"}, {"Breaker", "[service.NAME.breaker]"},

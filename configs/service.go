@@ -168,11 +168,12 @@ type Group struct {
 	// over to another group, and say nothing in a rollout.
 	Match *Match `toml:"match"`
 	// At least one of: "IP:PORT", { address = "IP:PORT", weight = 2 }, { dns = "NAME:PORT" } (every
-	// address of the name, resolved again as its TTL runs out), { srv = "_http._tcp.NAME" }.
+	// address of the name, resolved again as its TTL runs out), { srv = "_http._tcp.NAME" },
+	// { kubernetes = "NAMESPACE/SERVICE:PORT" } (every pod of the Service, as its EndpointSlices say, see [kubernetes]).
 	Targets []Target `toml:"targets" required:"true"`
 }
 
-// Target is one server, or one name that stands for several. Exactly one of Address, DNS and SRV is set.
+// Target is one server, or one name that stands for several. Exactly one of Address, DNS, SRV and Kubernetes is set.
 type Target struct {
 	// IP:PORT.
 	Address string `toml:"address"`
@@ -180,17 +181,24 @@ type Target struct {
 	DNS string `toml:"dns"`
 	// Name of SRV records, which carry ports and weights of their own.
 	SRV string `toml:"srv"`
+	// Kubernetes Service, [NAMESPACE/]SERVICE:PORT, whose pods are targets of this weight each. PORT is the name of one of
+	// the Service's ports, or the number that its pods listen on; without NAMESPACE it is weir's own. Which pods there are
+	// is watched: those that become ready join, those that end finish what they have and get nothing new, and while the API
+	// server is away the last ones stay.
+	Kubernetes string `toml:"kubernetes"`
 	// Share within the group relative to the other targets. Not with srv.
 	Weight int `toml:"weight" default:"1" min:"1" max:"1000"`
 }
 
-// String gives the target as it is written in short form: IP:PORT, dns:NAME:PORT or srv:NAME.
+// String gives the target as it is written in short form: IP:PORT, dns:NAME:PORT, srv:NAME or kubernetes:SERVICE:PORT.
 func (t Target) String() string {
 	switch {
 	case t.DNS != "":
 		return "dns:" + t.DNS
 	case t.SRV != "":
 		return "srv:" + t.SRV
+	case t.Kubernetes != "":
+		return "kubernetes:" + t.Kubernetes
 	}
 	return t.Address
 }

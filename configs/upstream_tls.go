@@ -20,7 +20,7 @@ type UpstreamTLS struct {
 	// PEM file with the roots that are trusted instead of the system's: for a private CA, or a target's own certificate.
 	CA string `toml:"ca"`
 	// Name or IP address that the targets' certificates must be valid for, also sent as SNI when it is a name. Default: the
-	// host of each target as it is written above, an IP address too. Required where targets are found by srv.
+	// host of each target as it is written above, an IP address too. Required where targets are found by srv or kubernetes.
 	ServerName string `toml:"server_name"`
 	// PEM file with a client certificate, leaf first, for targets that ask for one. Needs key.
 	Cert string `toml:"cert"`
@@ -102,8 +102,12 @@ func (c checker) serverName(s *Service, t *UpstreamTLS, path string) {
 	for _, g := range s.Groups {
 		targets := joinKey(joinKey(joinKey(path, "group"), g.Name), "targets")
 		for i, target := range g.Targets {
-			if target.SRV != "" && !t.InsecureSkipVerify {
+			switch {
+			case t.InsecureSkipVerify:
+			case target.SRV != "":
 				c.value(joinIndex(targets, i), "a target by srv with protocol %s needs tls.server_name: a name out of DNS proves nothing", s.Protocol)
+			case target.Kubernetes != "":
+				c.value(joinIndex(targets, i), "a target by kubernetes with protocol %s needs tls.server_name: pods have no names of their own", s.Protocol)
 			}
 		}
 	}

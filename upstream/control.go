@@ -17,7 +17,7 @@ func (r *Registry) attach(p *Pool, address string, c claim) *Peer {
 		e = newEndpoint(address)
 		r.endpoints[address] = e
 	}
-	m := &Peer{endpoint: e, pool: p, link: e.linkOf(p.transport(c), p.secure), rule: p.options.Ejection, weight: c.share, governor: newGovernor(p.options.Adaptive, e.hash)}
+	m := &Peer{endpoint: e, pool: p, link: e.linkOf(p.transport(c), p.secure), rule: p.options.Ejection, weight: c.share, leaving: c.leaving, governor: newGovernor(p.options.Adaptive, e.hash)}
 	e.members = append(e.members, m)
 	e.configure()
 	if h := p.options.Health; h != nil {

@@ -266,8 +266,8 @@ func TestNamesFollowTheirRecords(t *testing.T) {
 	for _, rcode := range []int{dns.RcodeServerFailure, dns.RcodeNameError} {
 		s.answerWith("api.example", "A", rcode)
 		s.answerWith("api.example", "AAAA", rcode)
-		n := events.count("resolved api.example false")
-		events.await(t, "resolved api.example false", n+1)
+		n := events.count("resolved dns:api.example false")
+		events.await(t, "resolved dns:api.example false", n+1)
 		if got := liveAddresses(p); !slices.Equal(got, []string{other, six}) {
 			t.Fatalf("live after %s: %v", dns.RcodeToString[rcode], got)
 		}
@@ -299,7 +299,7 @@ func TestServiceRecordsMakePeers(t *testing.T) {
 		t.Errorf("weights %v, want %v", got, want)
 	}
 	s.answerWith("_http._tcp.api.example", "SRV", dns.RcodeServerFailure)
-	events.await(t, "resolved _http._tcp.api.example false", 1)
+	events.await(t, "resolved srv:_http._tcp.api.example false", 1)
 	if got := liveAddresses(p); len(got) != len(want) {
 		t.Errorf("live after SERVFAIL: %v", got)
 	}

@@ -77,7 +77,11 @@ func (s *source) lookupHost(ctx context.Context, r Resolver, host string) ([]net
 	return addrs, ttl, nil
 }
 
-// logUnresolved says that a name failed and what is done about it. Registry.mu is held.
+// logUnresolved says that a name or a Service failed and what is done about it. Registry.mu is held.
 func (r *Registry) logUnresolved(s *source, err error) {
+	if s.key.name == "" {
+		r.log.Warn("upstream service not followed", zap.String("weir.source", s.key.String()), zap.Int("weir.kept", len(s.found)), zap.String("error.message", err.Error()))
+		return
+	}
 	r.log.Warn("upstream name not resolved", zap.String("dns.question.name", s.key.name), zap.Int("weir.kept", len(s.found)), zap.String("error.message", err.Error()))
 }

@@ -50,7 +50,7 @@ func (r *record) events() upstream.Events {
 		EjectionSkipped: func(s, g, target, reason, why string) {
 			r.add("skipped %s/%s %s %s %s", s, g, target, reason, why)
 		},
-		Resolved: func(name string, err error) { r.add("resolved %s %v", name, err == nil) },
+		Resolved: func(source string, err error) { r.add("resolved %s %v", source, err == nil) },
 	}
 }
 

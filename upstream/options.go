@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/valor-ivx/weir/balancer"
+	"github.com/valor-ivx/weir/upstream/kubernetes"
 )
 
 // Options is what a registry needs from the rest of the program. The zero value works.
@@ -37,8 +38,8 @@ type Events struct {
 	EjectionSkipped func(service, group, target, reason, why string)
 	// Returned says that an ejection ended: how is "time", "probe" or "needed" (the rest of its group went away).
 	Returned func(service, group, target, how string)
-	// Resolved is called after every look-up of a name; err is nil when it gave addresses.
-	Resolved func(name string, err error)
+	// Resolved is called after every look-up of a name and every answer about a Service, see SourceStatus.Source; err is nil when it was a good one.
+	Resolved func(source string, err error)
 }
 
 // Resolver looks names up. Answers carry the time that they may be kept.
@@ -56,7 +57,7 @@ type SRV struct {
 	Priority, Weight uint16
 }
 
-// Target names one place, or several by one name. Exactly one of Address, DNS and SRV is set.
+// Target names one place, or several by one name. Exactly one of Address, DNS, SRV and Service is set.
 type Target struct {
 	// Address is "IP:port" or "name:port" that the dialler resolves by itself.
 	Address string
@@ -64,6 +65,8 @@ type Target struct {
 	DNS string
 	// SRV is the full name of service records ("_http._tcp.api.example"): host, port and share come from them.
 	SRV string
+	// Service is a Kubernetes Service: each of its pods is a peer, for as long as the API server says so.
+	Service kubernetes.Service
 	// Weight is the share relative to the other targets. 0 takes no requests and is still checked.
 	Weight float64
 }

@@ -18,6 +18,7 @@ type Peer struct {
 
 	// The control plane's; Registry.mu guards them.
 	weight   float64
+	leaving  bool  // its source says that it ends: it gets nothing new
 	live     bool  // in the published live set as a healthy peer
 	since    int64 // when it joined other live peers, ns; 0: no slow start
 	up       bool  // as last announced

@@ -68,7 +68,7 @@ func (p *Pool) Proven(since int64) bool {
 	return true
 }
 
-// WaitKnown waits until no peer is Unknown any more and every name was looked up once, or until ctx ends. A peer is Unknown for one probe at
+// WaitKnown waits until no peer is Unknown any more, every name was looked up once and every Service was answered for, or until ctx ends. A peer is Unknown for one probe at
 // most, so a ctx of one probe timeout (and the time of a look-up, where there are names) loses nothing. What is Unknown after that counts as not
 // healthy: WhenNoneHealthy decides if nobody else is there.
 func (p *Pool) WaitKnown(ctx context.Context) {
@@ -136,7 +136,7 @@ func (p *Pool) reconcile() {
 	var kept, gone []*Peer
 	for _, m := range p.members {
 		if w, ok := wanted[m.address]; ok && m.link.transport == p.transport(w) {
-			m.weight = w.share
+			m.weight, m.leaving = w.share, w.leaving
 			delete(wanted, m.address)
 			kept = append(kept, m)
 		} else {
@@ -159,29 +159,31 @@ func (p *Pool) reconcile() {
 
 // claim is what a pool's targets say about one address.
 type claim struct {
-	share float64
-	name  string // the host that its certificate is to be valid for
+	share   float64
+	name    string // the host that its certificate is to be valid for
+	leaving bool   // all that name it say that it is
 }
 
 // wanted is the claim on each address. What several targets name has the sum of their shares, and the host of the first.
 func (p *Pool) wanted() map[string]claim {
 	claims := make(map[string]claim)
-	add := func(address string, share float64, t Target) {
+	add := func(address string, p place, t Target) {
 		c, ok := claims[address]
 		if !ok {
-			c.name = t.host()
+			c.name, c.leaving = t.host(), true
 		}
-		c.share += share
+		c.share += t.Weight * p.share
+		c.leaving = c.leaving && p.leaving
 		claims[address] = c
 	}
 	for _, t := range p.options.Targets {
 		k, ok := t.source()
 		if !ok {
-			add(canonical(t.Address), t.Weight, t)
+			add(canonical(t.Address), place{share: 1}, t)
 			continue
 		}
 		for _, place := range p.registry.sources[k].found {
-			add(place.at(t), t.Weight*place.share, t)
+			add(place.at(t), place, t)
 		}
 	}
 	return claims
@@ -196,7 +198,7 @@ func (p *Pool) transport(c claim) Transport {
 	return t
 }
 
-// host is the target's host as it is written; "" for SRV, see Transport.ServerName.
+// host is the target's host as it is written; "" for SRV and Services, see Transport.ServerName.
 func (t Target) host() string {
 	host, _, _ := net.SplitHostPort(t.Address + t.DNS) // check has seen to it; one of the two is empty
 	return plainName(host)

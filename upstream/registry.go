@@ -8,13 +8,15 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/valor-ivx/weir/upstream/kubernetes"
 )
 
 // janitorRound is how often resting connections are looked through: idle limits are kept to a second, and idleMargin allows for it.
 const janitorRound = time.Second
 
 // Registry owns the peers, checks and look-ups of all pools. It runs one goroutine of its own, the janitor of resting connections, one per active
-// check and one per name; all end in Close.
+// check and one per name or Service; all end in Close.
 type Registry struct {
 	log      *zap.Logger
 	events   Events
@@ -34,6 +36,7 @@ type Registry struct {
 	endpoints map[string]*endpoint
 	checkers  map[checkKey]*checker
 	sources   map[sourceKey]*source
+	clients   map[kubernetes.API]*kubernetes.Client // of the sources that are Services
 }
 
 // NewRegistry returns an empty registry. Close it.
@@ -41,7 +44,7 @@ func NewRegistry(o Options) *Registry {
 	r := &Registry{
 		log: o.Logger, events: o.Events, resolver: o.Resolver, probe: o.Probe, now: o.Now,
 		pools: make(map[string]*Pool), endpoints: make(map[string]*endpoint),
-		checkers: make(map[checkKey]*checker), sources: make(map[sourceKey]*source),
+		checkers: make(map[checkKey]*checker), sources: make(map[sourceKey]*source), clients: make(map[kubernetes.API]*kubernetes.Client),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	if r.log == nil {

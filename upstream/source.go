@@ -10,6 +10,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/valor-ivx/weir/upstream/kubernetes"
 )
 
 const (
@@ -29,30 +33,37 @@ const (
 // ErrNoAddress is the failure of a name that exists without addresses.
 var ErrNoAddress = errors.New("the name has no address")
 
-// sourceKey is one thing that is looked up.
+// sourceKey is one thing that is looked up, or followed.
 type sourceKey struct {
-	srv  bool
-	name string // lower case, without the final dot
+	srv     bool
+	name    string             // lower case, without the final dot; "": service
+	service kubernetes.Service // the zero one: name
 }
 
 // place is one answer.
 type place struct {
-	addr  netip.Addr
-	port  uint16  // 0: the target states it
-	share float64 // of its target's weight; 1 on average
+	addr    netip.Addr
+	port    uint16  // 0: the target states it
+	share   float64 // of its target's weight; 1 on average
+	leaving bool    // it is to get nothing new, whatever its share
 }
 
-// source keeps looking a name up. It lives as long as a pool subscribes to it, so that a reload neither forgets the last good answer nor asks anew. Its
-// goroutine, run, ends when cancel is called.
+// source keeps looking a name up, or follows a Service. It lives as long as a pool subscribes to it, so that a reload neither forgets the last good answer nor asks anew. Its
+// goroutine, run or follow, ends when cancel is called.
 type source struct {
 	key    sourceKey
 	cancel context.CancelFunc
 	hosts  map[string]*families // last good addresses by host; run's own
 
 	// The control plane's; Registry.mu guards them.
-	pools []*Pool // one entry per target
-	tried bool    // the first look-up ended
-	found []place // last good
+	pools    []*Pool // one entry per target
+	tried    bool    // the first look-up ended; of a Service, well
+	found    []place // last good
+	answered time.Time
+	since    time.Time // of failed or its absence
+	failed   error     // the last look-up's; nil: it was good
+	failures uint64
+	changes  uint64
 }
 
 // source is what a target looks up, if it does.
@@ -63,6 +74,8 @@ func (t Target) source() (sourceKey, bool) {
 	case t.DNS != "":
 		host, _, _ := net.SplitHostPort(t.DNS) // check has seen to it
 		return sourceKey{name: plainName(host)}, true
+	case t.Service != (kubernetes.Service{}):
+		return sourceKey{service: t.Service}, true
 	default:
 		return sourceKey{}, false
 	}
@@ -83,12 +96,16 @@ func (p place) at(t Target) string {
 func (r *Registry) subscribe(k sourceKey, p *Pool) *source {
 	s := r.sources[k]
 	if s == nil {
-		s = &source{key: k, hosts: make(map[string]*families)}
+		s = &source{key: k, hosts: make(map[string]*families), since: time.Now()}
 		r.sources[k] = s
 		ctx, cancel := context.WithCancel(r.ctx)
 		s.cancel = cancel
 		r.running.Add(1)
-		go s.run(ctx, r)
+		if k.service != (kubernetes.Service{}) {
+			go s.follow(ctx, r, r.clientOf(k.service.API))
+		} else {
+			go s.run(ctx, r)
+		}
 	}
 	s.pools = append(s.pools, p)
 	return s
@@ -105,6 +122,7 @@ func (r *Registry) unsubscribe(s *source, p *Pool) {
 	if len(s.pools) == 0 {
 		s.cancel()
 		delete(r.sources, s.key)
+		r.dropClient(s.key.service.API)
 	}
 }
 
@@ -147,18 +165,23 @@ func (r *Registry) resolved(s *source, places []place, err error) {
 		return
 	}
 	if r.events.Resolved != nil {
-		r.events.Resolved(s.key.name, err)
+		r.events.Resolved(s.key.String(), err)
 	}
 	first := !s.tried
-	s.tried = true
+	s.note(err)
 	if err != nil {
 		r.logUnresolved(s, err)
 	}
-	if len(places) == 0 || samePlaces(s.found, places) {
+	if err != nil && len(places) == 0 || samePlaces(s.found, places) {
 		places = s.found
-		if !first {
+		if !first || !s.tried {
 			return
 		}
+	} else {
+		s.changes++
+	}
+	if len(places) == 0 && err == nil {
+		r.log.Warn("upstream source names nobody", zap.String("weir.source", s.key.String()))
 	}
 	s.found = places
 	seen := make(map[*Pool]bool)
@@ -168,6 +191,22 @@ func (r *Registry) resolved(s *source, places []place, err error) {
 			p.reconcile()
 		}
 	}
+}
+
+// note keeps how it went. Of a name the first answer of any kind is an answer; the API server of a cluster is often out of reach of a pod for its first seconds, so that a Service is waited for within the bounds of
+// Pool.WaitKnown.
+func (s *source) note(err error) {
+	now := time.Now()
+	if (err == nil) != (s.failed == nil) || s.answered.IsZero() && s.failures == 0 {
+		s.since = now
+	}
+	s.failed = err
+	if err == nil {
+		s.answered = now
+	} else {
+		s.failures++
+	}
+	s.tried = s.tried || err == nil || s.key.name != ""
 }
 
 func samePlaces(a, b []place) bool {

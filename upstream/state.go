@@ -4,7 +4,7 @@ package upstream
 type State uint8
 
 // The states. Unknown is neither healthy nor unhealthy: no probe has answered yet. A pool without a health check holds its peers Healthy from
-// the start. Draining is a peer that left the pool and still has requests in flight.
+// the start. Draining is a peer that left the pool and still has requests in flight, or whose source says that it is about to leave.
 const (
 	Unknown State = iota
 	Healthy

@@ -46,6 +46,9 @@ func (p *Pool) Snapshot() []PeerStatus {
 	for _, m := range p.members {
 		s := m.status(now)
 		s.Live, s.Withheld = inLive[m], p.withheld[m.address]
+		if m.leaving {
+			s.State = Draining
+		}
 		list = append(list, s)
 	}
 	kept := p.leaving[:0]

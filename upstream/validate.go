@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/valor-ivx/weir/upstream/kubernetes"
 )
 
 const (
@@ -27,8 +29,8 @@ func (o PoolOptions) complete() (PoolOptions, error) {
 	}
 	if t := o.Transport; t.TLS && t.ServerName == "" && !t.Insecure {
 		for _, target := range o.Targets {
-			if target.SRV != "" {
-				return o, fmt.Errorf("check target %q: TLS to an srv target needs a server name", target.name())
+			if target.host() == "" {
+				return o, fmt.Errorf("check target %q: TLS to an srv target or a Service needs a server name", target.name())
 			}
 		}
 	}
@@ -88,7 +90,7 @@ func (o PoolOptions) checkTargets() error {
 		if err := t.check(); err != nil {
 			return err
 		}
-		name := t.Address + "|" + t.DNS + "|" + t.SRV
+		name := t.Address + "|" + t.DNS + "|" + t.SRV + "|" + t.service()
 		if seen[name] {
 			return fmt.Errorf("check targets: %q is named twice", t.name())
 		}
@@ -97,22 +99,35 @@ func (o PoolOptions) checkTargets() error {
 	return nil
 }
 
-func (t Target) name() string { return t.Address + t.DNS + t.SRV }
+func (t Target) name() string { return t.Address + t.DNS + t.SRV + t.service() }
+
+func (t Target) service() string {
+	if t.Service == (kubernetes.Service{}) {
+		return ""
+	}
+	return t.Service.String()
+}
 
 func (t Target) check() error {
 	set := 0
-	for _, s := range []string{t.Address, t.DNS, t.SRV} {
+	for _, s := range []string{t.Address, t.DNS, t.SRV, t.service()} {
 		if s != "" {
 			set++
 		}
 	}
 	if set != 1 {
-		return fmt.Errorf("check target %q: exactly one of address, dns and srv is needed", t.name())
+		return fmt.Errorf("check target %q: exactly one of address, dns, srv and a Service is needed", t.name())
 	}
 	if t.Weight < 0 || math.IsNaN(t.Weight) || math.IsInf(t.Weight, 0) {
 		return fmt.Errorf("check target %q: weight %v is not a share", t.name(), t.Weight)
 	}
 	if t.SRV != "" {
+		return nil
+	}
+	if t.service() != "" {
+		if t.Service.Name == "" || t.Service.Port == "" {
+			return fmt.Errorf("check target %q: a Service has a name and a port", t.name())
+		}
 		return nil
 	}
 	host, port, err := net.SplitHostPort(t.name())

@@ -32,7 +32,7 @@ func (p *Pool) Member(address string) (known string, ok bool) {
 
 // shareOf is a member's weight as the live set sees it. Registry.mu is held.
 func (p *Pool) shareOf(m *Peer) float64 {
-	if p.withheld[m.address] {
+	if p.withheld[m.address] || m.leaving {
 		return 0
 	}
 	return m.weight

@@ -63,7 +63,7 @@ func TestE2EOneRequestInBothLogs(t *testing.T) {
 func TestE2EAPIStopsUnderLoad(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
-	blue, stops := newAPI(t, dir, "blue", "VALOR_DRAIN_DELAY=6s")
+	blue, stops := newAPI(t, dir, "blue", "VALOR_DRAIN_DELAY=12s")
 	green, _ := newAPI(t, dir, "green")
 	c := newConf(dir, blue, green).weights(50)
 	c.service = "health = { path = \"/api/readiness\", interval = \"500ms\", timeout = \"500ms\", rise = 1, fall = 1 }\n"

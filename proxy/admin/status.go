@@ -16,6 +16,8 @@ type Status struct {
 	Services   []Service  `json:"services"`
 	// Cluster is the link to the other replicas; absent without [cluster].
 	Cluster *Cluster `json:"cluster,omitempty"`
+	// Discovery are the names and Services that targets are found by; absent without any.
+	Discovery []Discovery `json:"discovery,omitempty"`
 	// Warnings are what an operator should know and no error says: a void overlay, a dead new target.
 	Warnings []string `json:"warnings,omitempty"`
 }
@@ -57,6 +59,22 @@ type Cluster struct {
 	Revision uint64 `json:"overlay_revision"`
 	// Refused says why what the replicas have set is not in force here.
 	Refused string `json:"overlay_refused,omitempty"`
+}
+
+// Discovery is a name or a Service that stands for targets.
+type Discovery struct {
+	// Source is "dns:NAME", "srv:NAME" or "kubernetes:[NAMESPACE/]SERVICE:PORT".
+	Source string `json:"source"`
+	// Up says that the last answer was a good one, Since when it is so or not.
+	Up    bool      `json:"up"`
+	Since time.Time `json:"since"`
+	// AnsweredAt is when the last good answer came; absent: none has.
+	AnsweredAt *time.Time `json:"answered_at,omitempty"`
+	// Error is the last answer's.
+	Error string `json:"error,omitempty"`
+	// Targets counts the addresses of the last good answer, which hold until there is another; Draining those of them that get nothing new.
+	Targets  int `json:"targets"`
+	Draining int `json:"draining,omitempty"`
 }
 
 // Listener is one open socket of the data path.

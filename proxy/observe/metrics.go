@@ -69,6 +69,7 @@ type Metrics struct {
 	notAfter    *prometheus.GaugeVec
 	logs        logCounters
 	cluster     *clusterVecs
+	discovery   *discoveryCollector
 	overflow    overflow
 	traces      *traceCollector
 	upgrades    *upgrades
@@ -133,6 +134,7 @@ func NewMetrics(b Build) *Metrics {
 		logs:      newLogCounters(),
 		listeners: newListenerCollector(),
 		cluster:   newClusterVecs(),
+		discovery: newDiscoveryCollector(),
 		overflow:  newOverflow(),
 		traces:    newTraceCollector(),
 		upgrades:  newUpgrades(),
@@ -175,6 +177,7 @@ func (m *Metrics) register(b Build) {
 	m.registry.MustRegister(m.group.share, m.lastGood, m.notBefore, m.notAfter, m.listeners, m.http2, m.http3, reloads, reverts, incidents, info)
 	m.registry.MustRegister(m.logs.collectors()...)
 	m.registry.MustRegister(m.cluster.collectors()...)
+	m.registry.MustRegister(m.discovery)
 	m.registry.MustRegister(m.upstream.collectors()...)
 	m.registry.MustRegister(m.limit.collectors()...)
 	m.registry.MustRegister(m.guards, m.concurrency)

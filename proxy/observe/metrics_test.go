@@ -53,6 +53,9 @@ func populated() *observe.Metrics {
 	})
 	m.Group("api", "blue")
 	m.Upstream("api", "blue", "10.0.0.1:5002", "consecutive")
+	m.SetDiscoveryStats(func() []observe.DiscoveryStat {
+		return []observe.DiscoveryStat{{Source: "dns:api-blue", Up: true, Answered: time.Unix(1e9, 0), Targets: 3, Draining: 1, Failures: 2, Changes: 5}}
+	})
 	m.SetClusterStat(func() (observe.ClusterStat, bool) { return observe.ClusterStat{Up: true, Replicas: 2}, true })
 	m.SetConcurrencyStats(func() []observe.ConcurrencyStat {
 		return []observe.ConcurrencyStat{{Key: observe.TargetKey{Service: "api", Group: "blue", Target: "10.0.0.1:5002"}, Limit: 20}}

@@ -243,26 +243,30 @@ func (p *prepared) undo(s *Server) {
 	_ = p.logs.closeBut(s.logs.Load())
 }
 
-// awaitPeers waits until every new peer has been probed once, at most one probe's timeout, and says which groups have nobody alive: a dead new
+// awaitPeers waits until every name was looked up, every Service answered for and every new peer probed once, at most a look-up's time and one probe's timeout, and says which groups have nobody alive: a dead new
 // target is a warning, because a deploy may name it before it starts.
 func (s *Server) awaitPeers(ctx context.Context, p *prepared) (warnings []string) {
-	var longest time.Duration
+	var longest, lookup time.Duration
 	for _, pool := range p.fresh {
 		if h := pool.Options().Health; h != nil {
 			longest = max(longest, h.Timeout)
 		}
+		if len(pool.Sources()) > 0 {
+			lookup = lookupWait
+		}
 	}
 	// The probe's own timeout plus what starting it takes.
-	ctx, cancel := context.WithTimeout(ctx, min(longest+100*time.Millisecond, mostProbeWait))
+	ctx, cancel := context.WithTimeout(ctx, min(longest+lookup+100*time.Millisecond, mostProbeWait))
 	defer cancel()
 	defer context.AfterFunc(s.ending, cancel)() // a stop does not wait for probes
 	for _, pool := range p.fresh {
-		if pool.Options().Health == nil {
+		if pool.Options().Health == nil && len(pool.Sources()) == 0 {
 			continue
 		}
 		pool.WaitKnown(ctx)
+		warnings = append(warnings, silent(pool)...)
 		for _, peer := range pool.Snapshot() {
-			if peer.State != upstream.Healthy {
+			if peer.State != upstream.Healthy && peer.State != upstream.Draining {
 				warnings = append(warnings, fmt.Sprintf("service %s, group %s: target %s is %s: %s", pool.Options().Service, pool.Options().Group,
 					peer.Address, peer.State, orUnknown(peer.LastError)))
 			}

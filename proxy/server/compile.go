@@ -12,6 +12,7 @@ import (
 	"github.com/valor-ivx/weir/proxy/route"
 	edgetls "github.com/valor-ivx/weir/tls"
 	"github.com/valor-ivx/weir/upstream"
+	"github.com/valor-ivx/weir/upstream/kubernetes"
 )
 
 // plan is a configuration in the data path's own terms: pure, holding nothing that must be released.
@@ -42,9 +43,10 @@ func compile(cfg *configs.Config) (*plan, error) {
 	if p.reports, p.reported, err = reportTable(cfg); err != nil {
 		return nil, err
 	}
+	of := kubernetesOf(cfg)
 	for i := range cfg.Services {
 		for j := range cfg.Services[i].Groups {
-			p.pools = append(p.pools, poolOptions(&cfg.Services[i], &cfg.Services[i].Groups[j]))
+			p.pools = append(p.pools, poolOptions(&cfg.Services[i], &cfg.Services[i].Groups[j], of))
 		}
 	}
 	return p, nil
@@ -68,13 +70,13 @@ func ruleKind(k configs.PatternKind) route.Kind {
 	return route.Prefix
 }
 
-func poolOptions(s *configs.Service, g *configs.Group) upstream.PoolOptions {
+func poolOptions(s *configs.Service, g *configs.Group, of kubernetes.Service) upstream.PoolOptions {
 	o := upstream.PoolOptions{
 		Service: s.Name, Group: g.Name, Balance: policy(s.Balance.Policy),
 		ConnectTimeout: s.ConnectTimeout, IdleTimeout: s.IdleTimeout, SlowStart: s.SlowStart, Transport: transport(s),
 	}
 	for _, t := range g.Targets {
-		o.Targets = append(o.Targets, upstream.Target{Address: t.Address, DNS: t.DNS, SRV: t.SRV, Weight: float64(t.Weight)})
+		o.Targets = append(o.Targets, target(t, of))
 	}
 	if h := s.Health; h != nil {
 		o.Health = &upstream.HealthOptions{Path: h.Path, GRPC: h.GRPC != "", Service: strings.TrimPrefix(h.GRPC, "*"), Interval: h.Interval, Timeout: h.Timeout, Rise: h.Rise, Fall: h.Fall}

@@ -99,6 +99,7 @@ func (s *Server) exportStats() {
 	s.metrics.SetQueueStats(priorityNames(), s.queueStats)
 	s.metrics.SetPauseStats(s.pauseStats)
 	s.metrics.SetClusterStat(s.clusterStat)
+	s.metrics.SetDiscoveryStats(s.discoveryStats)
 	s.metrics.SetConcurrencyStats(s.concurrencyStats)
 	s.metrics.SetShadowStats(s.shadowStats)
 	s.metrics.SetRolloutStats(rollout.Phases(), s.rolloutStats)

@@ -30,6 +30,8 @@ func (s *Server) status() admin.Status {
 	}
 	cluster, warnings := s.describeCluster(g.plan.config)
 	st.Cluster, st.Warnings = cluster, append(st.Warnings, warnings...)
+	discovery, unanswered := s.describeDiscovery()
+	st.Discovery, st.Warnings = discovery, append(st.Warnings, unanswered...)
 	if w := s.suspicion(g); w != "" {
 		st.Warnings = append(st.Warnings, w)
 	}

@@ -80,7 +80,7 @@ func Run(ctx context.Context, o Options) (Verdict, error) {
 		return v, err
 	}
 	v.To = d.Request.To
-	started, err := d.ship(ctx, &v)
+	started, err := d.ship(ctx, service, &v)
 	v.end(d, started, err)
 	switch {
 	case v.Word == "":
@@ -95,21 +95,21 @@ func Run(ctx context.Context, o Options) (Verdict, error) {
 }
 
 // ship is everything up to the last that is known of the rollout; nil: none was begun.
-func (d *deployment) ship(ctx context.Context, v *Verdict) (*admin.Rollout, error) {
+func (d *deployment) ship(ctx context.Context, service admin.Service, v *Verdict) (*admin.Rollout, error) {
 	healthy, cancel := context.WithTimeoutCause(ctx, d.Healthy, errTimedOut)
-	targets, err := d.awaitHealthy(healthy)
+	targets, err := d.awaitHealthy(healthy, service)
 	cancel()
 	v.Targets = append(v.Targets, targets...)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel = context.WithTimeoutCause(ctx, d.Timeout, errTimedOut)
+	wait, cancel := context.WithTimeoutCause(ctx, d.Timeout, errTimedOut)
 	defer cancel()
-	r, err := d.begin(ctx)
+	r, err := d.begin(ctx, wait)
 	if err != nil || !d.Wait {
 		return r, err
 	}
-	return d.follow(ctx, *r)
+	return d.follow(wait, *r)
 }
 
 // listen acts on signals until ctx ends.
@@ -157,10 +157,11 @@ func groupOf(s admin.Service, to string) (string, error) {
 	return idle[0], nil
 }
 
-// begin starts the rollout, or finds one to the same group under way: that of a command which was left, or whose answer was lost.
-func (d *deployment) begin(ctx context.Context) (*admin.Rollout, error) {
+// begin starts the rollout, or finds one to the same group under way: that of a command which was left, or whose answer was lost. wait bounds the waiting for a server that is away, and
+// not the asking: an answer on its way would be lost, and with it what was begun.
+func (d *deployment) begin(ctx, wait context.Context) (*admin.Rollout, error) {
 	d.begun.Store(true)
-	was, err := d.last(ctx)
+	was, err := d.last(ctx, wait)
 	if err != nil {
 		return nil, err
 	}
@@ -176,11 +177,11 @@ func (d *deployment) begin(ctx context.Context) (*admin.Rollout, error) {
 		if err == nil {
 			return &r, nil
 		}
-		if !d.outage(ctx, err) {
-			return nil, causeOr(ctx, err)
+		if !d.outage(wait, err) {
+			return nil, causeOr(wait, err)
 		}
 		// It may have begun all the same.
-		now, err := d.last(ctx)
+		now, err := d.last(ctx, wait)
 		if err != nil {
 			return nil, err
 		}
@@ -195,8 +196,8 @@ func plain(q admin.RolloutRequest) bool {
 	return q.Steps == nil && q.Hold == nil && q.Bake == nil && q.WarmUp == nil && q.Tolerance == nil && q.Alpha == nil && q.MaxHarm == nil && q.MinEffect == nil && q.Latency == nil
 }
 
-// last is the service's last rollout, nil before the first. It waits for a server that does not answer.
-func (d *deployment) last(ctx context.Context) (*admin.Rollout, error) {
+// last is the service's last rollout, nil before the first. It waits for a server that does not answer, as long as wait.
+func (d *deployment) last(ctx, wait context.Context) (*admin.Rollout, error) {
 	for {
 		r, err := d.Client.Rollout(ctx, d.Service)
 		var p *admin.Problem
@@ -207,8 +208,8 @@ func (d *deployment) last(ctx context.Context) (*admin.Rollout, error) {
 		case errors.As(err, &p) && p.Status == http.StatusNotFound:
 			d.back()
 			return nil, nil
-		case !d.outage(ctx, err):
-			return nil, causeOr(ctx, err)
+		case !d.outage(wait, err):
+			return nil, causeOr(wait, err)
 		}
 	}
 }
@@ -278,7 +279,7 @@ func (d *deployment) follow(ctx context.Context, seen admin.Rollout) (*admin.Rol
 		if !pause(ctx) {
 			return &seen, context.Cause(ctx)
 		}
-		now, err := d.last(ctx)
+		now, err := d.last(ctx, ctx)
 		switch {
 		case err != nil:
 			return &seen, err

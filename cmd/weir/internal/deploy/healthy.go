@@ -17,32 +17,41 @@ type unhealthyError struct{ missing string }
 // Error says what was missing at the last look.
 func (e *unhealthyError) Error() string { return e.missing }
 
-// awaitHealthy waits until the group has the targets that were named and all it has are healthy, and returns them.
-func (d *deployment) awaitHealthy(ctx context.Context) (targets []string, err error) {
-	missing, said := "weir did not answer", ""
+// awaitHealthy waits until the group has the targets that were named and all it has are healthy, and returns them. seen is the service at the first look.
+func (d *deployment) awaitHealthy(ctx context.Context, seen admin.Service) (targets []string, err error) {
+	said := ""
 	for {
-		s, err := d.Client.Service(ctx, d.Service)
-		switch {
-		case err == nil:
-			d.back()
-			if targets, missing = wanting(s, d.Request.To, d.Targets); missing == "" {
-				d.say("%s is healthy: %s", show.Clean(d.Request.To), show.Clean(strings.Join(targets, ", ")))
-				return targets, nil
-			}
-		case !d.outage(ctx, err) && ctx.Err() == nil:
-			return targets, err
+		var missing string
+		if targets, missing = wanting(seen, d.Request.To, d.Targets); missing == "" {
+			d.say("%s is healthy: %s", show.Clean(d.Request.To), show.Clean(strings.Join(targets, ", ")))
+			return targets, nil
 		}
-		if missing != said && ctx.Err() == nil {
+		if missing != said {
 			said = missing
 			d.say("waiting for %s, %s at most: %s", show.Clean(d.Request.To), d.Healthy, show.Clean(missing))
 		}
-		if !pause(ctx) {
-			if cause := context.Cause(ctx); cause != errTimedOut {
-				return targets, cause
+		for again := true; again; {
+			if !pause(ctx) {
+				return targets, unhealthy(ctx, missing)
 			}
-			return targets, &unhealthyError{missing}
+			now, err := d.Client.Service(ctx, d.Service)
+			switch again = err != nil; {
+			case !again:
+				d.back()
+				seen = now
+			case !d.outage(ctx, err) && ctx.Err() == nil:
+				return targets, err
+			}
 		}
 	}
+}
+
+// unhealthy is why the waiting ended with something missing: its time was over, or somebody left.
+func unhealthy(ctx context.Context, missing string) error {
+	if cause := context.Cause(ctx); cause != errTimedOut {
+		return cause
+	}
+	return &unhealthyError{missing}
 }
 
 // wanting says what a group lacks to be shipped; "": nothing.

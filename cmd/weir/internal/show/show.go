@@ -26,6 +26,9 @@ func Status(w io.Writer, s admin.Status, now time.Time) {
 		fmt.Fprintf(w, "listener %s %s (%s), %d connections\n", clean(l.Name), clean(l.Address), clean(kind), l.Connections)
 	}
 	cluster(w, s.Cluster)
+	for _, d := range s.Discovery {
+		discovery(w, d)
+	}
 	if len(s.Services) > 0 {
 		fmt.Fprintln(w)
 		services(w, s.Services)
@@ -59,6 +62,18 @@ func cluster(w io.Writer, c *admin.Cluster) {
 	default:
 		fmt.Fprintf(w, "redis %s away since %s: %s\n", clean(c.Address), stamp(c.Since), clean(c.Error))
 	}
+}
+
+func discovery(w io.Writer, d admin.Discovery) {
+	fmt.Fprintf(w, "%s %d targets", clean(d.Source), d.Targets)
+	if d.Draining > 0 {
+		fmt.Fprintf(w, " (%d draining)", d.Draining)
+	}
+	if d.Up && d.AnsweredAt != nil {
+		fmt.Fprintf(w, ", answered %s\n", stamp(*d.AnsweredAt))
+		return
+	}
+	fmt.Fprintf(w, ", no answer since %s\n", stamp(d.Since))
 }
 
 // Service prints one service.
