@@ -52,7 +52,7 @@ func newHost(t *testing.T) *host {
 	c.service = strings.Replace(sureHealth, "/ready", "/api/readiness", 1) + swift
 	c.routes += "headers = \"basic\"\n"
 	for colour, address := range map[string]string{"blue": c.blues[0], "green": c.greens[0]} {
-		save(t, filepath.Join(h.units, colour+".env"), fmt.Sprintf("export VALOR_ENV=demo VALOR_ADDRESS=%s VALOR_DRAIN_DELAY=3s VALOR_DATABASE=file:%s/valor.db VALOR_JWT_SECRET=%s\n", address, h.units, strings.Repeat("s", 64)))
+		save(t, filepath.Join(h.units, colour+".env"), fmt.Sprintf("export VALOR_ENV=demo VALOR_ADDRESS=%s VALOR_DRAIN_DELAY=100ms VALOR_DATABASE=file:%s/valor.db VALOR_JWT_SECRET=%s\n", address, h.units, strings.Repeat("s", 64)))
 	}
 	programs := programs(t)
 	h.release("v0", "exec "+programs+"/valor-api")

@@ -32,6 +32,13 @@ func (l *lineage) statuses(path string, n int) (list []int) {
 	return list
 }
 
+// replaced replaces the process and waits for the end of the one before: until its listeners are closed, a moment after the new one serves, it accepts too, and decides by what it knows itself.
+func (l *lineage) replaced() {
+	l.t.Helper()
+	l.upgrade()
+	l.over()
+}
+
 // said waits for words in a log, which is written to some time after.
 func (l *lineage) said(log, words string) {
 	l.t.Helper()
@@ -85,7 +92,7 @@ func TestE2EUpgradeRemembers(t *testing.T) {
 		t.Fatalf("the first three of five: %v", got)
 	}
 	for i, want := range [][]int{{200, 200, 429}, {429}, {429}} {
-		l.upgrade()
+		l.replaced()
 		if again := l.ejected(bad); again == nil || again.Sub(*until).Abs() > 10*time.Second {
 			t.Errorf("upgrade %d: ejected until %v, was %v", i, again, until)
 		}
@@ -99,7 +106,7 @@ func TestE2EUpgradeRemembers(t *testing.T) {
 	}
 	// The other state folder has another secret: nothing of the limits can be understood there.
 	replace(t, l.config, strings.Replace(c.String(), "state_dir = \"state\"", "state_dir = \"elsewhere\"", 1))
-	l.upgrade()
+	l.replaced()
 	if got := l.statuses("/few", 6); !slices.Equal(got, []int{200, 200, 200, 200, 200, 429}) {
 		t.Errorf("with another secret: %v", got)
 	}
@@ -153,7 +160,7 @@ func TestE2EUpgradeRollout(t *testing.T) {
 		t.Fatalf("nothing speaks against green yet: %+v", before)
 	}
 	for i := range 3 {
-		l.upgrade()
+		l.replaced()
 		eventually(t, 0, "the rollout goes on", func() bool { return now().Step == 1 })
 		after := now()
 		if after.State != "running" || after.To != "green" || after.Weight != before.Weight || after.By != before.By || !after.Started.Equal(before.Started) ||

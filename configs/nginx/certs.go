@@ -91,6 +91,7 @@ func (im *importer) clientAuth(s *server) {
 	made := clientAuth{hosts: s.names, ca: im.path(im.dir, ca.arg(0)), mode: mode, from: verify}
 	if s.unnamed || s.byDefault {
 		made.hosts = []string{"*"}
+		verify.note("for the hosts of every server that does not say ssl_verify_client with on or optional itself")
 	}
 	if crl := s.setting("ssl_crl"); crl != nil {
 		exact(crl)
@@ -108,6 +109,36 @@ func (im *importer) clientAuth(s *server) {
 		}
 	}
 	im.doc.tls.clientAuth = append(im.doc.tls.clientAuth, made)
+}
+
+// pruneTLS takes out what no TLS listener and no route is left for.
+func (im *importer) pruneTLS() {
+	encrypted := slices.ContainsFunc(im.doc.listeners, func(l *listener) bool { return l.tls })
+	if !encrypted {
+		for _, c := range im.doc.tls.certs {
+			c.from.lost("no TLS listener is left")
+		}
+		for _, c := range im.doc.tls.clientAuth {
+			c.from.lost("no TLS listener is left")
+		}
+		im.doc.tls = tlsTable{}
+		return
+	}
+	left := im.doc.tls.clientAuth[:0]
+	for _, c := range im.doc.tls.clientAuth {
+		c.hosts = slices.DeleteFunc(slices.Clone(c.hosts), func(h string) bool { return h != "*" && !im.served(h) })
+		if len(c.hosts) == 0 {
+			c.from.lost("no route of its hosts is left")
+			continue
+		}
+		left = append(left, c)
+	}
+	im.doc.tls.clientAuth = left
+}
+
+// served reports whether a route names a host.
+func (im *importer) served(host string) bool {
+	return slices.ContainsFunc(im.doc.routes, func(r *route) bool { return r.hosts == nil || slices.Contains(r.hosts, host) })
 }
 
 // closed leaves a server out whose guard could not be said: it must not be open.

@@ -1,6 +1,9 @@
 package nginx
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // document is the configuration that comes out, before it is text. Everything in it is a key that Weir has.
 type document struct {
@@ -50,6 +53,28 @@ type listener struct {
 	maxHeader     string
 	maxURI        string
 	from          []*directive
+}
+
+// prune takes out what no route came to name, because its location was refused after all.
+func (doc *document) prune() {
+	used := map[string]bool{}
+	for _, r := range doc.routes {
+		used["headers "+r.headers], used["auth "+r.auth] = true, true
+		if r.service != nil {
+			used["service "+r.service.name] = true
+		}
+		for _, l := range r.limits {
+			used["limit "+l] = true
+		}
+		for _, a := range r.access {
+			used["access "+a] = true
+		}
+	}
+	doc.services = slices.DeleteFunc(doc.services, func(s *service) bool { return !used["service "+s.name] })
+	doc.headers = slices.DeleteFunc(doc.headers, func(h *headerTable) bool { return !used["headers "+h.name] })
+	doc.auths = slices.DeleteFunc(doc.auths, func(a *auth) bool { return !used["auth "+a.name] })
+	doc.limits = slices.DeleteFunc(doc.limits, func(l *limit) bool { return !used["limit "+l.name] })
+	doc.access = slices.DeleteFunc(doc.access, func(a *accessList) bool { return !used["access "+a.name] })
 }
 
 // timeout is a key whose value is a duration.

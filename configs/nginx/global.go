@@ -127,6 +127,8 @@ func (im *importer) realIP() {
 		switch {
 		case !ok:
 			d.lost("%q is no network", shorten(d.arg(0)))
+		case prefix(n).Bits() == 0:
+			d.lost("everybody: an address that everybody may state is nobody's")
 		case field == "proxy_protocol":
 			exact(d)
 		case field != "x-forwarded-for":

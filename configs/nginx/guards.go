@@ -133,7 +133,7 @@ func (im *importer) authOf(l *location, r *route) (why string) {
 		exact(request)
 		request = nil
 	}
-	if d := firstSetting(l.directive, "auth_jwt", "auth_delay", "access_by_lua_block", "access_by_lua_file", "secure_link"); d != nil && d.name != "auth_delay" {
+	if d := foreignGuard(l.directive); d != nil {
 		d.lost("Weir has no such guard")
 		return d.name
 	}
@@ -149,10 +149,17 @@ func (im *importer) authOf(l *location, r *route) (why string) {
 	return ""
 }
 
-func firstSetting(d *directive, names ...string) *directive {
-	for _, n := range names {
-		if s := d.setting(n); s != nil && s.arg(0) != "off" {
-			return s
+// foreignGuard is what keeps requests from a location in a way that Weir has not: other modules' logins, methods, Lua, signed links.
+func foreignGuard(d *directive) *directive {
+	for at := d; at != nil; at = at.parent {
+		for _, c := range at.block {
+			switch {
+			case c.arg(0) == "off":
+			case c.name == "limit_except", c.name == "secure_link", strings.HasPrefix(c.name, "access_by_lua"):
+				return c
+			case strings.HasPrefix(c.name, "auth_") && !strings.HasPrefix(c.name, "auth_basic") && !strings.HasPrefix(c.name, "auth_request") && c.name != "auth_delay" && c.name != "auth_http":
+				return c
+			}
 		}
 	}
 	return nil

@@ -71,7 +71,7 @@ func (l *location) withoutSlash(all []*location) bool {
 func (im *importer) refused(l *location, why string) *route {
 	l.lost("%s: its requests are refused (403)", why)
 	for _, c := range l.block {
-		if c.state == 0 && c.name != "location" {
+		if c.state != NotTranslated && c.name != "location" && c.name != "include" {
 			c.lost("its location is refused")
 			c.lostBelow("its location is refused")
 		}
@@ -87,7 +87,7 @@ func (im *importer) nobody() string {
 // answer is what a location answers with; why, if Weir cannot.
 func (im *importer) answer(l *location) (r *route, why string) {
 	if d := l.last("internal"); d != nil {
-		d.note("403 in place of 404 for clients")
+		d.note("403 in place of 404 for clients; X-Accel-Redirect is not followed")
 		return im.closed(l, d), ""
 	}
 	if rules := rulesOf(l.directive); len(rules) > 0 && rules[0].name == "deny" && rules[0].arg(0) == "all" {

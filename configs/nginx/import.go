@@ -96,6 +96,8 @@ func (im *importer) run() {
 		}
 	}
 	im.refuseWhereNothing()
+	im.doc.prune()
+	im.pruneTLS()
 }
 
 func (im *importer) unique(kind, want string) string {

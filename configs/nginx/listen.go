@@ -21,8 +21,13 @@ type listen struct {
 	ok            bool // false: a unix socket, or a name
 }
 
-// key is equal for listens of one socket.
-func (l listen) key() string { return l.addr.String() + strconv.FormatBool(l.v6) }
+// key is equal for listens of one listener. IPv4 and IPv6 of one port are one.
+func (l listen) key() string {
+	if l.addr.Addr().IsUnspecified() {
+		return "every address:" + strconv.Itoa(int(l.addr.Port()))
+	}
+	return l.addr.String()
+}
 
 // loopback reports a socket that only this machine can reach.
 func (l listen) loopback() bool { return l.addr.Addr().IsLoopback() }
@@ -98,8 +103,8 @@ func (l *listen) param(d *directive, p string) {
 // socket is all that is said of one address by the servers on it. The first is nginx's default server unless one says that it is.
 type socket struct {
 	listens []listen
-	servers []*server
-	first   *server // the default server
+	servers []*server // whose listens they are, one for one
+	first   *server   // the default server
 	tls     bool
 }
 
@@ -128,15 +133,18 @@ func (im *importer) sockets() (list []*socket) {
 	return list
 }
 
-// listeners makes a listener of each socket. IPv4 and IPv6 of one port become one.
+// listeners makes a listener of each socket.
 func (im *importer) listeners() {
 	sockets := im.sockets()
-	im.redirects(sockets)
+	withTLS := im.certificates(sockets)
+	if !withTLS {
+		im.skipEncrypted()
+		sockets = im.sockets()
+	}
+	im.redirects(sockets, withTLS)
 	for _, k := range sockets {
 		im.defaults(k)
 	}
-	withTLS := im.certificates(sockets)
-	every := map[uint16]*listener{}
 	for _, k := range sockets {
 		l := k.listens[0]
 		if k.tls && !withTLS {
@@ -145,25 +153,19 @@ func (im *importer) listeners() {
 			}
 			continue
 		}
-		address, all := addressOf(l, sockets)
-		if all && every[l.addr.Port()] != nil {
-			im.join(every[l.addr.Port()], k)
-			continue
-		}
-		if !all && im.covered(l, sockets) {
+		address, all := k.address()
+		if !all && covered(l, sockets) {
 			for _, x := range k.listens {
 				x.from.lost("the same port of every address is a listener of its own, which Weir cannot open beside it")
 			}
 			continue
 		}
-		made := &listener{address: address}
+		made := &listener{address: address, tls: k.tls, redirect: withTLS && k.redirects()}
 		im.join(made, k)
 		im.listenerSettings(made, k)
 		im.doc.listeners = append(im.doc.listeners, made)
-		if all {
-			every[l.addr.Port()] = made
-		}
 	}
+	im.unencrypted()
 	for _, l := range im.doc.listeners {
 		if len(l.protocols) == 1 && l.protocols[0] == "http/1.1" && !l.tls {
 			l.protocols = nil // the default
@@ -171,34 +173,58 @@ func (im *importer) listeners() {
 	}
 }
 
-// addressOf is a socket's address as Weir has it; all, if it stands for every address of the machine.
-func addressOf(l listen, sockets []*socket) (address string, all bool) {
+// unencrypted tells which servers were reached by TLS alone and are now without it too, because another server's listener serves plain requests.
+func (im *importer) unencrypted() {
+	plain := slices.IndexFunc(im.doc.listeners, func(l *listener) bool { return !l.tls && !l.redirect })
+	if plain < 0 {
+		return
+	}
+	for _, s := range im.servers {
+		if s.skipped || slices.ContainsFunc(s.listens, func(l listen) bool { return !l.tls }) {
+			continue
+		}
+		for _, l := range s.listens {
+			l.from.lost("there is a listener, but the server is reached without TLS too, by that of %s: Weir's routes are the same on all its listeners", im.doc.listeners[plain].address)
+		}
+	}
+}
+
+// skipEncrypted leaves out the servers that were reached by TLS alone, where there is no certificate: they must not be reached without.
+func (im *importer) skipEncrypted() {
+	for _, s := range im.servers {
+		if s.hasTLS() && !slices.ContainsFunc(s.listens, func(l listen) bool { return !l.tls }) {
+			s.skip("a TLS listener needs a certificate, and none could be translated")
+		}
+	}
+}
+
+// address is a socket's address as Weir has it; all, if it stands for every address of the machine.
+func (k *socket) address() (address string, all bool) {
+	l := k.listens[0]
 	if !l.addr.Addr().IsUnspecified() {
 		return l.addr.String(), false
 	}
 	port := strconv.Itoa(int(l.addr.Port()))
-	for _, k := range sockets {
-		if o := k.listens[0]; o.addr.Port() == l.addr.Port() && o.addr.Addr().IsUnspecified() && o.v6 != l.v6 {
-			return ":" + port, true
-		}
-	}
-	if l.v6 {
+	six := func(l listen) bool { return l.v6 }
+	four := func(l listen) bool { return !l.v6 }
+	switch {
+	case slices.ContainsFunc(k.listens, six) && slices.ContainsFunc(k.listens, four):
+		return ":" + port, true
+	case l.v6:
 		return "[::]:" + port, true
 	}
 	return "0.0.0.0:" + port, true
 }
 
 // covered reports whether another socket is on every address of this one's port.
-func (im *importer) covered(l listen, sockets []*socket) bool {
+func covered(l listen, sockets []*socket) bool {
 	return slices.ContainsFunc(sockets, func(k *socket) bool {
 		return k.listens[0].addr.Port() == l.addr.Port() && k.listens[0].addr.Addr().IsUnspecified()
 	})
 }
 
-// join adds what a socket says to a listener.
+// join adds what the servers of a socket say to its listener.
 func (im *importer) join(made *listener, k *socket) {
-	made.tls = made.tls || k.tls
-	made.redirect = made.redirect || k.redirects()
 	h2, h3, proxied, old := false, false, false, false
 	for _, l := range k.listens {
 		made.from = append(made.from, l.from)
@@ -239,28 +265,26 @@ func (im *importer) join(made *listener, k *socket) {
 	}
 }
 
-// proxied says who may begin a connection with a PROXY header. nginx takes it from everybody, and goes by it where set_real_ip_from says so.
+// proxied says who may begin a connection with a PROXY header. nginx takes it from everybody, and goes by it where set_real_ip_from says so; an address that
+// everybody may state is nobody's, so without those words it is taken from private networks, where load balancers are, and is a bad request from others.
 func (im *importer) proxied(made *listener, k *socket) {
-	made.proxyProtocol = []string{"0.0.0.0/0", "::/0"}
 	header := k.first.setting("real_ip_header")
-	from := k.first.inherited("set_real_ip_from")
-	if header.arg(0) == "proxy_protocol" && len(from) > 0 {
-		var trusted []string
-		for _, d := range from {
-			if n, ok := network(d.arg(0)); ok {
+	if header.arg(0) == "proxy_protocol" {
+		for _, d := range k.first.inherited("set_real_ip_from") {
+			if n, ok := network(d.arg(0)); ok && prefix(n).Bits() > 0 && !slices.Contains(made.proxyProtocol, n) {
 				exact(d)
-				trusted = append(trusted, n)
+				made.proxyProtocol = append(made.proxyProtocol, n)
 			}
 		}
-		if len(trusted) > 0 {
-			exact(header)
-			made.proxyProtocol = trusted
-			return
-		}
 	}
+	if len(made.proxyProtocol) > 0 {
+		exact(header)
+		return
+	}
+	made.proxyProtocol = []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "fc00::/7", "::1/128"}
 	for _, l := range k.listens {
 		if l.proxyProtocol {
-			l.from.note("the PROXY header is taken from everybody, as by nginx, and is the client's address for limits and logs: name the load balancers in proxy_protocol")
+			l.from.lost("there is a listener, but who may send a PROXY header is not said (set_real_ip_from with real_ip_header proxy_protocol): private networks, until you name them")
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // kinds of location, by the modifier.
@@ -50,6 +51,9 @@ func locationsOf(block *directive, outer *location) (list []*location) {
 
 // patterns are the paths of routes that take what nginx's location takes, the first the main one; why, where there are none.
 func (l *location) patterns(all []*location) (paths []string, why string) {
+	if !utf8.ValidString(l.path) {
+		return nil, "its path is no UTF-8, as the text of a configuration of Weir's has to be"
+	}
 	switch l.kind {
 	case byExact:
 		p, why := encodePath(l.path)

@@ -228,7 +228,7 @@ func (d *directive) last(name string) *directive {
 
 // arg is an argument, "" where there is none.
 func (d *directive) arg(i int) string {
-	if d == nil || i >= len(d.args) {
+	if d == nil || i < 0 || i >= len(d.args) {
 		return ""
 	}
 	return d.args[i]

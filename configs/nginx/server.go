@@ -88,10 +88,10 @@ func (s *server) skip(why string) {
 	}
 	s.skipped = true
 	s.lost("%s", why)
-	s.lostBelow("its server is not translated: %s", why)
+	s.lostBelow("its server is not translated")
 }
 
-// planes finds the servers that can be in one configuration. Weir's routes are the same on all its listeners, so servers that have neither a socket nor a name in
+// planes finds the servers that can be in one configuration. Weir's routes are the same on all its listeners, so servers that have no socket in
 // common, or that only this machine can reach, would be opened to the clients of the others.
 func (im *importer) planes() {
 	root := make([]int, len(im.servers))
@@ -111,6 +111,14 @@ func (im *importer) planes() {
 				root[find(i)] = find(j)
 			} else {
 				seen[k] = i
+			}
+		}
+	}
+	for i, s := range im.servers {
+		for j, o := range im.servers {
+			// What redirects belongs to what it redirects to. Others of one name may be there to show more on another port.
+			if s.toHTTPS && o.hasTLS() && slices.ContainsFunc(s.names, func(n string) bool { return slices.Contains(o.names, n) }) {
+				root[find(i)] = find(j)
 			}
 		}
 	}
@@ -143,16 +151,17 @@ func (im *importer) planes() {
 	}
 }
 
-// planeKeys are what makes servers belong together: sockets, names, and the two ports of the web.
+// planeKeys are what makes servers belong together: sockets, and the two ports of the web on one address.
 func (s *server) planeKeys() (keys []string) {
 	for _, l := range s.listens {
 		keys = append(keys, l.key())
-		if p := l.addr.Port(); (p == 80 || p == 443) && !l.loopback() {
-			keys = append(keys, "web")
+		if p := l.addr.Port(); p == 80 || p == 443 {
+			of := "every address"
+			if !l.addr.Addr().IsUnspecified() {
+				of = l.addr.Addr().String()
+			}
+			keys = append(keys, "web on "+of)
 		}
-	}
-	for _, n := range s.names {
-		keys = append(keys, "name "+n)
 	}
 	return keys
 }
@@ -309,8 +318,7 @@ func (s *server) refusesAll() bool {
 }
 
 // redirects marks what redirects to https: a listener does it for all its hosts, or not at all.
-func (im *importer) redirects(sockets []*socket) {
-	target := slices.ContainsFunc(sockets, func(k *socket) bool { return k.tls })
+func (im *importer) redirects(sockets []*socket, target bool) {
 	for _, k := range sockets {
 		for _, s := range k.servers {
 			if !s.toHTTPS && !s.onPlain {
@@ -364,5 +372,5 @@ func (im *importer) defaults(k *socket) {
 		k.first.first = true
 		return
 	}
-	k.first.listens[0].from.note("the first server takes the hosts that no other names, in nginx; Weir answers those 404 or 421: leave host out of its routes if they are to be served")
+	k.listens[slices.Index(k.servers, k.first)].from.note("the first server takes the hosts that no other names, in nginx; Weir answers those 404 or 421: leave host out of its routes if they are to be served")
 }

@@ -86,10 +86,13 @@ func (d *directive) on() bool { return d != nil && strings.EqualFold(d.arg(0), "
 // network is an address or a network as Weir writes it; false for what is neither.
 func network(s string) (string, bool) {
 	if p, err := netip.ParsePrefix(s); err == nil {
+		if p.Addr().Is4In6() && p.Bits() >= 96 {
+			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+		}
 		return p.Masked().String(), true
 	}
 	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
-		return a.String(), true
+		return a.Unmap().String(), true
 	}
 	return "", false
 }

@@ -1,6 +1,10 @@
 package nginx
 
-import "strings"
+import (
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
 
 // verdict is what is said of directives that nothing else in this package has looked at.
 type verdict struct {
@@ -22,6 +26,9 @@ func (im *importer) verdicts(root *directive) {
 		for _, c := range d.block {
 			if c.state == 0 && !c.entry {
 				judge(c, table)
+			}
+			if slices.ContainsFunc(c.args, func(a string) bool { return !utf8.ValidString(a) }) {
+				c.lost("it is no UTF-8, as the text of a configuration of Weir's has to be")
 			}
 			walk(c)
 		}
@@ -113,6 +120,7 @@ var standing = [...]verdict{
 	{"limit_rate limit_rate_after limit_except proxy_method proxy_set_body proxy_pass_request_headers proxy_pass_request_body proxy_ignore_client_abort proxy_ssl_protocols proxy_ssl_ciphers proxy_ssl_crl " +
 		"proxy_force_ranges proxy_bind random_index autoindex_exact_size autoindex_localtime autoindex_format secure_link secure_link_md5 valid_referers userid auth_jwt auth_delay health_check " +
 		"ssl_reject_handshake ssl_password_file stub_status dav_methods dav_access create_full_put_path uninitialized_variable_warn referer_hash_max_size msie_padding", NotTranslated, "Weir has nothing like it"},
+	{"modsecurity modsecurity_rules modsecurity_rules_file modsecurity_rules_remote", NotTranslated, "[waf.NAME] has ModSecurity's language, and a route names it in waf"},
 	{"mirror mirror_request_body", NotTranslated, "shadow of a service asks a second group and compares the answers"},
 	{"stream mail rtmp", NotTranslated, "Weir speaks HTTP and nothing else"},
 	{"fastcgi_pass fastcgi_param fastcgi_index fastcgi_split_path_info fastcgi_read_timeout fastcgi_buffers fastcgi_buffer_size uwsgi_pass uwsgi_param scgi_pass scgi_param memcached_pass",

@@ -28,11 +28,11 @@ func ParseFormat(word string) (Format, error) {
 // AccessLog writes one line per exchange to a sink. It never changes after construction, is safe for concurrent use, and owns nothing: the sink is
 // closed by whoever opened it.
 type AccessLog struct {
-	encode   func(dst []byte, e *Entry, r *redactor) []byte
+	encode   func(l *line, e *Entry, r *redactor)
 	combined bool
 	redact   redactor
 	sink     *Sink
-	buffers  *sync.Pool // of *[]byte
+	lines    *sync.Pool // of *line
 	sample   *sampler   // nil: every line is written
 }
 
@@ -43,10 +43,10 @@ const maxPooled = 16 << 10
 // '-' against '_' and percent-encoding do not matter.
 func NewAccessLog(format Format, sink *Sink, sensitive ...string) *AccessLog {
 	l := &AccessLog{
-		encode:  appendJSON,
-		redact:  newRedactor(append(DefaultSensitiveKeys(), sensitive...)),
-		sink:    sink,
-		buffers: &sync.Pool{New: func() any { b := make([]byte, 0, 1<<10); return &b }},
+		encode: appendJSON,
+		redact: newRedactor(append(DefaultSensitiveKeys(), sensitive...)),
+		sink:   sink,
+		lines:  &sync.Pool{New: func() any { return newLine() }},
 	}
 	if format == Combined {
 		l.encode, l.combined = appendCombined, true
@@ -67,14 +67,13 @@ func (l *AccessLog) Log(e *Entry) {
 		}
 		mark = l.sample.mark
 	}
-	buffer := l.buffers.Get().(*[]byte)
-	line := l.encode((*buffer)[:0], e, &l.redact)
+	one := l.lines.Get().(*line)
+	l.encode(one, e, &l.redact)
 	if mark != "" {
-		line = append(line[:len(line)-len("}\n")], mark...)
+		one.text = append(one.text[:len(one.text)-len("}\n")], mark...)
 	}
-	l.sink.Append(line)
-	if cap(line) <= maxPooled {
-		*buffer = line
-		l.buffers.Put(buffer)
+	l.sink.Append(one.text)
+	if cap(one.text) <= maxPooled {
+		l.lines.Put(one)
 	}
 }

@@ -12,7 +12,8 @@ import (
 //	$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent"
 //
 // Fail2ban, GoAccess and awstats read it. A test compares it with a real nginx. Only secrets differ: they are replaced.
-func appendCombined(dst []byte, e *Entry, r *redactor) []byte {
+func appendCombined(l *line, e *Entry, r *redactor) {
+	dst := l.text[:0]
 	if e.Client.IsValid() {
 		dst = e.Client.WithZone("").AppendTo(dst)
 	} else {
@@ -36,7 +37,7 @@ func appendCombined(dst []byte, e *Entry, r *redactor) []byte {
 	}
 	dst = append(dst, `" "`...)
 	dst = escapedOrDash(dst, e.UserAgent)
-	return append(dst, "\"\n"...)
+	l.text = append(dst, "\"\n"...)
 }
 
 // appendRequestLine writes method, target and version, "-" when no request line could be read.
@@ -45,7 +46,7 @@ func appendRequestLine(dst []byte, e *Entry, r *redactor) []byte {
 	case e.Method != message.MethodOther:
 		dst = append(dst, e.Method.String()...)
 	case len(e.MethodName) > 0:
-		dst = escapeCombined(dst, e.MethodName)
+		dst = bounded(dst, e.MethodName, escapeCombined)
 	default:
 		return append(dst, '-')
 	}
@@ -62,7 +63,7 @@ func escapedOrDash(dst, s []byte) []byte {
 	if len(s) == 0 {
 		return append(dst, '-')
 	}
-	return escapeCombined(dst, s)
+	return bounded(dst, s, escapeCombined)
 }
 
 // escapeCombined writes quotes, backslashes, control and non-ASCII bytes as \xHH in upper case, which is what nginx does since 1.1.6.
@@ -98,14 +99,19 @@ func appendLocalTime(dst []byte, t time.Time) []byte {
 }
 
 // appendTimestamp writes RFC 3339 in UTC with microseconds.
-func appendTimestamp(dst []byte, t time.Time) []byte {
+func appendTimestamp(dst []byte, t time.Time) []byte { return appendMicros(appendSecond(dst, t), t) }
+
+func appendSecond(dst []byte, t time.Time) []byte {
 	t = t.UTC()
 	year, month, day := t.Date()
 	hour, minute, second := t.Clock()
-	micros := t.Nanosecond() / 1000
 	dst = append(append2(append2(dst, year/100), year), '-')
 	dst = append(append2(append(append2(dst, int(month)), '-'), day), 'T')
-	dst = append2(append(append2(append(append2(dst, hour), ':'), minute), ':'), second)
+	return append2(append(append2(append(append2(dst, hour), ':'), minute), ':'), second)
+}
+
+func appendMicros(dst []byte, t time.Time) []byte {
+	micros := t.Nanosecond() / 1000
 	return append(append2(append2(append2(append(dst, '.'), micros/10000), micros/100), micros), 'Z')
 }
 

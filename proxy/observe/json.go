@@ -11,23 +11,24 @@ import (
 )
 
 // appendJSON writes the entry as one ECS object and a newline.
-func appendJSON(dst []byte, e *Entry, r *redactor) []byte {
-	dst = append(dst, `{"`+KeyTime+`":"`...)
-	dst = appendTimestamp(dst, e.Time)
+func appendJSON(l *line, e *Entry, r *redactor) {
+	dst := append(l.text[:0], `{"`+KeyTime+`":"`...)
+	dst = l.appendTimestamp(dst, e.Time)
 	dst = append(dst, `","`+KeyLevel+`":"info","`+KeyECSVersion+`":"`+ecsVersion+`","`+KeyDataset+`":"weir.access","`+KeyDuration+`":`...)
 	dst = strconv.AppendInt(dst, int64(e.Duration), 10)
-	dst = appendJSONRequest(dst, e, r)
+	dst = l.appendJSONRequest(dst, e, r)
 	dst = append(dst, `,"`+KeyStatus+`":`...)
 	dst = strconv.AppendInt(dst, int64(e.Status), 10)
 	dst = append(dst, `,"`+KeyRequestBytes+`":`...)
 	dst = strconv.AppendInt(dst, e.BytesIn, 10)
 	dst = append(dst, `,"`+KeyResponseBytes+`":`...)
 	dst = strconv.AppendInt(dst, e.BytesOut, 10)
-	dst = appendJSONUpstream(dst, e)
-	return append(dst, "}\n"...)
+	dst = l.where[0].append(dst, [2]string{`,"` + KeyListener + `":"`, `,"` + KeyRoute + `":"`}, e.Listener, e.Route)
+	dst = l.where[1].append(dst, [2]string{`,"` + KeyService + `":"`, `,"` + KeyGroup + `":"`}, e.Service, e.Group)
+	l.text = append(appendJSONUpstream(dst, e), "}\n"...)
 }
 
-func appendJSONRequest(dst []byte, e *Entry, r *redactor) []byte {
+func (l *line) appendJSONRequest(dst []byte, e *Entry, r *redactor) []byte {
 	if e.Client.IsValid() {
 		dst = append(dst, `,"`+KeyClientIP+`":"`...)
 		dst = append(e.Client.WithZone("").AppendTo(dst), '"')
@@ -38,21 +39,13 @@ func appendJSONRequest(dst []byte, e *Entry, r *redactor) []byte {
 	}
 	dst = member(dst, `,"`+KeyRequestID+`":"`, e.RequestID)
 	dst = appendJSONTrace(dst, e)
-	if e.Method != message.MethodOther {
-		dst = member(dst, `,"`+KeyMethod+`":"`, e.Method.String())
-	} else {
+	if e.Method == message.MethodOther {
 		dst = member(dst, `,"`+KeyMethod+`":"`, e.MethodName)
 	}
-	if version := e.Proto.Version(); version != "" {
-		dst = member(dst, `,"`+KeyHTTPVersion+`":"`, version)
-	}
+	dst = l.kind.append(dst, e)
 	if e.TLSVersion != 0 {
-		dst = append(dst, `,"`+KeyURLScheme+`":"https"`...)
-		dst = member(dst, `,"`+KeyTLSVersion+`":"`, tlsVersion(e.TLSVersion))
 		dst = member(dst, `,"`+KeyTLSServerName+`":"`, e.ServerName)
 		dst = member(dst, `,"`+KeyTLSSubject+`":"`, e.ClientSubject)
-	} else {
-		dst = append(dst, `,"`+KeyURLScheme+`":"http"`...)
 	}
 	dst = appendJSONHost(dst, e.Host)
 	dst = appendJSONTarget(dst, e.Target, r)
@@ -65,10 +58,6 @@ func appendJSONRequest(dst []byte, e *Entry, r *redactor) []byte {
 }
 
 func appendJSONUpstream(dst []byte, e *Entry) []byte {
-	dst = member(dst, `,"`+KeyListener+`":"`, e.Listener)
-	dst = member(dst, `,"`+KeyRoute+`":"`, e.Route)
-	dst = member(dst, `,"`+KeyService+`":"`, e.Service)
-	dst = member(dst, `,"`+KeyGroup+`":"`, e.Group)
 	if e.Attempts > 0 {
 		dst = append(dst, `,"`+KeyAttempts+`":`...)
 		dst = strconv.AppendInt(dst, int64(e.Attempts), 10)
@@ -129,7 +118,7 @@ func appendJSONTarget(dst, target []byte, r *redactor) []byte {
 func appendJSONHost(dst, host []byte) []byte {
 	if i := bytes.LastIndexByte(host, '@'); i >= 0 { // a password can stand before it, and the request was refused for it (RFC 9110 §4.2.4)
 		dst = append(dst, `,"`+KeyURLDomain+`":"`+hiddenMark...)
-		return append(escapeJSON(dst, host[i:]), '"')
+		return append(bounded(dst, host[i:], escapeJSON), '"')
 	}
 	name, port := host, []byte(nil)
 	if i := bytes.LastIndexByte(host, ':'); i > 0 && i+1 < len(host) && bytes.IndexByte(host[i:], ']') < 0 && isPort(host[i+1:]) {
@@ -179,7 +168,12 @@ func member[S []byte | string](dst []byte, prefix string, value S) []byte {
 		return dst
 	}
 	dst = append(dst, prefix...)
-	return append(escapeJSON(dst, value), '"')
+	if len(value) > LongestField {
+		dst = bounded(dst, value, escapeJSON)
+	} else {
+		dst = escapeJSON(dst, value)
+	}
+	return append(dst, '"')
 }
 
 // escapeJSON writes s as the inside of a JSON string (RFC 8259 §7). Besides what JSON demands it escapes DEL and the C1 controls, which a terminal

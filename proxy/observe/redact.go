@@ -38,13 +38,20 @@ func newRedactor(keys []string) redactor {
 	return r
 }
 
-// append writes url through escape, with every secret replaced.
+// append writes url through escape, with every secret replaced. What is too long is cut where it is known to be no password, or part of a value that is hidden whole.
 func (r *redactor) append(dst, url []byte, escape func(dst, s []byte) []byte) []byte {
 	if start, end := userinfo(url); start < end {
-		dst = escape(dst, url[:start])
+		dst = bounded(dst, url[:start], escape)
 		dst = append(dst, hiddenMark...)
 		url = url[end:]
 	}
+	if len(url) > LongestField {
+		return bounded(dst, url, func(dst, kept []byte) []byte { return r.appendQuery(dst, kept, escape) })
+	}
+	return r.appendQuery(dst, url, escape)
+}
+
+func (r *redactor) appendQuery(dst, url []byte, escape func(dst, s []byte) []byte) []byte {
 	if bytes.IndexByte(url, '=') < 0 {
 		return escape(dst, url) // no key has a value
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -173,4 +174,66 @@ func TestStartWithoutTheAPIServer(t *testing.T) {
 	a.Apply(pod(t, green, nil))
 	a.Up(t)
 	r.targetsBecome(blue.address+" healthy", green.address+" healthy")
+}
+
+// TestPodsAreReplacedUnderLoad: pods end, go, and come back on the address they had, again and again, and no request fails.
+func TestPodsAreReplacedUnderLoad(t *testing.T) {
+	dir := shortDir(t)
+	a := kubetest.Start(t, t.TempDir())
+	var pods []*colour
+	for _, name := range []string{"one", "three", "two"} {
+		c := newColour(t, name)
+		defer c.kill()
+		a.Apply(pod(t, c, nil))
+		pods = append(pods, c)
+	}
+	r := run(t, dir, podText(dir, a, ""))
+	defer r.stop()
+	quit, failures := make(chan struct{}), make(chan string, 4)
+	var clients sync.WaitGroup
+	for range 4 {
+		k := connect(t, r.address)
+		clients.Go(func() {
+			for {
+				select {
+				case <-quit:
+					_ = k.conn.Close() // or the stop would wait for what it may ask
+					return
+				default:
+				}
+				if status, _, err := k.try(); status != http.StatusOK || err != nil {
+					failures <- fmt.Sprintf("%d, %v", status, err)
+					return
+				}
+			}
+		})
+	}
+	state := func(address string) (found string) {
+		for _, target := range r.status().Services[0].Groups[0].Targets {
+			if target.Address == address {
+				found = target.State
+			}
+		}
+		return found
+	}
+	for i := range 9 {
+		c := pods[i%3]
+		a.Apply(pod(t, c, kubetest.Ending()))
+		eventually(t, c.name+" ends", func() bool { return state(c.address) == "draining" })
+		a.Delete("default", "api-"+c.name)
+		eventually(t, c.name+" is gone", func() bool { return state(c.address) == "" })
+		if err := c.srv.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		<-c.ended
+		c.start(t)
+		a.Apply(pod(t, c, nil))
+		eventually(t, c.name+" is back", func() bool { return state(c.address) == "healthy" })
+	}
+	close(quit)
+	clients.Wait()
+	close(failures)
+	for f := range failures {
+		t.Error(f)
+	}
 }

@@ -23,6 +23,9 @@ import (
 	xhttp2 "golang.org/x/net/http2"
 )
 
+// socketTime bounds a test of sockets: they are seconds of computing, which a busy machine takes a minute for.
+const socketTime = 5 * time.Minute
+
 // overHTTP2 carries the opening GET of a WebSocket client as an extended CONNECT (RFC 8441), so that a real client speaks through a stream of HTTP/2.
 type overHTTP2 struct {
 	http.RoundTripper
@@ -140,7 +143,7 @@ func TestWebSocketOverHTTP2(t *testing.T) {
 		seen <- r.Header
 		return echo(r, c)
 	}, "")
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), socketTime)
 	defer cancel()
 	const sockets, messages = 4, 1000
 	var all sync.WaitGroup
@@ -218,7 +221,7 @@ func bigMessage(ctx context.Context, t *testing.T, c *websocket.Conn) {
 func TestWebSocketOverHTTP2Refused(t *testing.T) {
 	s := newSocketEdge(t, echo, "[limit.one]\nrate = \"1/h\"\nkey = \"route\"\n[[route]]\nname = \"limited\"\npath = \"/limited\"\nservice = \"api\"\nlimits = [\"one\"]\n"+
 		"[[route]]\nname = \"only\"\nhost = [\"only.test\"]\nservice = \"api\"\n")
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), socketTime)
 	defer cancel()
 	for _, c := range []struct {
 		name, path string
@@ -253,7 +256,7 @@ func TestWebSocketOverHTTP2Refused(t *testing.T) {
 
 // TestWebSocketOverHTTP2Breaks: each side's end, clean or not, is the other's at once.
 func TestWebSocketOverHTTP2Breaks(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), socketTime)
 	defer cancel()
 	die := make(chan struct{})
 	s := newSocketEdge(t, func(r *http.Request, c *websocket.Conn) error {
