@@ -14,7 +14,8 @@ import (
 // adopt puts in force what other replicas have changed. Under Server.mu; before the first generation it is only remembered.
 func (s *Server) adopt(next overlay) {
 	before := s.runtime
-	s.put(next)
+	s.runtime = next
+	defer func() { s.put(s.runtime) }() // last: who reads its revision, without the lock, finds it in force
 	g := s.current.Load()
 	if g == nil {
 		return
