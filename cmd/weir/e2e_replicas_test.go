@@ -58,7 +58,7 @@ func TestE2EReplicas(t *testing.T) {
 		dir := folder(t)
 		c := newConf(dir, blue.address, green.address)
 		c.service = "rollout = { steps = [50, 100], hold = \"0s\", bake = \"0s\", min_effect = 0.5, latency = false }\n"
-		c.tls = fmt.Sprintf("[cluster]\nredis = \"redis://%s\"\ntimeout = \"5s\"\n", redis)
+		c.tls = fmt.Sprintf("[cluster]\nredis = \"redis://%s\"\ntimeout = \"10s\"\n", redis)
 		edges = append(edges, run(t, dir, c))
 	}
 	all := func(list []*edge, what string, is func(*edge) bool) {

@@ -65,7 +65,7 @@ func (r *redisServer) kill() {
 
 func clusterText(redis, limit string) func(dir, upstream string) string {
 	return func(dir, upstream string) string {
-		return protectText(dir, upstream, "[cluster]\nredis = \"redis://"+redis+"\"\ntimeout = \"5s\"\n[limit.one]\nshared = true\nkey = \"route\"\n"+limit, "limits = [\"one\"]\n")
+		return protectText(dir, upstream, "[cluster]\nredis = \"redis://"+redis+"\"\ntimeout = \"10s\"\n[limit.one]\nshared = true\nkey = \"route\"\n"+limit, "limits = [\"one\"]\n")
 	}
 }
 

@@ -22,7 +22,7 @@ func (i *instance) join(redis string) {
 	if err != nil {
 		i.t.Fatal(err)
 	}
-	text = append(text, "\n[cluster]\nredis = \"redis://"+redis+"\"\nsecret = \""+clusterSecret+"\"\ntimeout = \"5s\"\n"...)
+	text = append(text, "\n[cluster]\nredis = \"redis://"+redis+"\"\nsecret = \""+clusterSecret+"\"\ntimeout = \"10s\"\n"...)
 	if err := os.WriteFile(i.file, text, 0o600); err != nil {
 		i.t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestReplicasResumeSessions(t *testing.T) {
 	}
 	text := func(dir, upstream string) string {
 		return "[admin]\naddress = \"unix://" + dir + "/admin.sock\"\nstate_dir = \"state\"\n[log]\naccess = \"off\"\n[[tls.certificate]]\ncert = \"" + pair.Cert + "\"\nkey = \"" + pair.Key +
-			"\"\n[cluster]\nredis = \"redis://" + redis.address + "\"\nsecret = \"" + clusterSecret + "\"\ntimeout = \"5s\"\n[[listener]]\nname = \"https\"\naddress = \"127.0.0.1:0\"\ntls = true\nprotocols = [\"http/1.1\"]\n" +
+			"\"\n[cluster]\nredis = \"redis://" + redis.address + "\"\nsecret = \"" + clusterSecret + "\"\ntimeout = \"10s\"\n[[listener]]\nname = \"https\"\naddress = \"127.0.0.1:0\"\ntls = true\nprotocols = [\"http/1.1\"]\n" +
 			"[[route]]\nname = \"all\"\nservice = \"api\"\n[service.api.group.blue]\ntargets = [\"" + upstream + "\"]\n"
 	}
 	cache := tls.NewLRUClientSessionCache(10)

@@ -65,7 +65,7 @@ func (e *edge) add(link string) *shop {
 
 // clusterTable is what joins a replica to those of a Redis. Its patience is a busy machine's.
 func clusterTable(link string) string {
-	return fmt.Sprintf("[cluster]\nredis = \"redis://%s\"\ntimeout = \"5s\"\n", link)
+	return fmt.Sprintf("[cluster]\nredis = \"redis://%s\"\ntimeout = \"10s\"\n", link)
 }
 
 func (e *edge) text(dir, link string) string {
