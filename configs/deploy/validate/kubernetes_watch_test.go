@@ -157,9 +157,16 @@ func edgeConfig(c *cluster) string {
 	return ""
 }
 
-// TestWatchMayCall: the edge may call the API server on the ports that it has, of the Service (443) and behind it (6443), and only the edge may.
+// TestWatchMayCall: the edge may call the API server on the ports that it has, of the Service (443) and behind it (6443), and nobody may call every address otherwise.
 func TestWatchMayCall(t *testing.T) {
 	for name, c := range watchingClusters(t) {
+		for _, p := range c.policies {
+			for _, out := range p.Spec.Egress {
+				if len(out.To) == 0 && len(out.Ports) != 2 {
+					t.Errorf("%s: NetworkPolicy %s opens %d ports of every address", name, p.Name, len(out.Ports))
+				}
+			}
+		}
 		for _, port := range []int{443, 6443} {
 			if got := callers(t, c, port); !slices.Equal(got, []string{"weir"}) {
 				t.Errorf("%s: %q may call the API server on port %d", name, got, port)
