@@ -2,8 +2,8 @@ package configs
 
 import "time"
 
-// Cluster is what this weir shares with its replicas through Redis or Valkey: shared limits, certificates of [tls.acme] and the secrets of session tickets. No
-// request waits for it, and weir starts and serves without it.
+// Cluster is what this weir shares with its replicas through Redis or Valkey: shared limits, certificates of [tls.acme], the secrets of session tickets, and what operators
+// set at run time: weights, drains, pauses and rollouts, whose evidence is that of all replicas. No request waits for it, and weir starts and serves without it.
 type Cluster struct {
 	// "redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]", or rediss:// for TLS. One server or what fails over behind one name, not a Redis Cluster. Write
 	// a password as ${VAR} or ${file:PATH}.

@@ -92,6 +92,12 @@ func (e *SyntaxError) Error() string { return e.Err.Error() }
 // Unwrap gives the reader's error.
 func (e *SyntaxError) Unwrap() error { return e.Err }
 
+// AwayError is a write that has to be agreed on with others who are out of reach: 503.
+type AwayError struct{ Detail string }
+
+// Error says who is out of reach.
+func (e *AwayError) Error() string { return e.Detail }
+
 // problemFor is the one mapping from an error to an answer. The second result says that the error is our own
 // fault and its text belongs in the log, not in the answer.
 func problemFor(err error) (*Problem, bool) {
@@ -100,6 +106,7 @@ func problemFor(err error) (*Problem, bool) {
 	var syntax *SyntaxError
 	var tooLarge *http.MaxBytesError
 	var busy *BusyError
+	var away *AwayError
 	switch {
 	case errors.As(err, &p):
 		return p, false
@@ -111,6 +118,8 @@ func problemFor(err error) (*Problem, bool) {
 		return problem(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is longer than %d bytes", tooLarge.Limit)), false
 	case errors.As(err, &syntax):
 		return problem(http.StatusBadRequest, syntax.Error()), false
+	case errors.As(err, &away):
+		return problem(http.StatusServiceUnavailable, away.Detail), false
 	case errors.As(err, &busy):
 		return problem(http.StatusConflict, busy.Detail), false
 	case errors.Is(err, ErrNothingUnconfirmed):

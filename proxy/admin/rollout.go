@@ -75,10 +75,12 @@ type Rollout struct {
 	Green   RolloutCount `json:"green"`
 	Others  RolloutCount `json:"others"`
 	// Prewarm is how the group was warmed before the first step; absent where it was not, or not yet.
-	Prewarm *Prewarm   `json:"prewarm,omitempty"`
-	Started time.Time  `json:"started"`
-	By      string     `json:"by"`
-	Ended   *time.Time `json:"ended,omitempty"`
+	Prewarm *Prewarm  `json:"prewarm,omitempty"`
+	Started time.Time `json:"started"`
+	By      string    `json:"by"`
+	// Leader is the replica that decides, by what all have counted; absent without [cluster], after the end, and while none does.
+	Leader string     `json:"leader,omitempty"`
+	Ended  *time.Time `json:"ended,omitempty"`
 	// Timeline are its changes and Curve its evidence over time, at most some 100 points: in answers about the rollout alone, not where it is shown with its service.
 	Timeline []RolloutMoment `json:"timeline,omitempty"`
 	Curve    []RolloutPoint  `json:"curve,omitempty"`

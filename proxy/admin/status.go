@@ -53,6 +53,12 @@ type Cluster struct {
 	Error string `json:"error,omitempty"`
 	// Replicas counts those seen at the last look, this one included.
 	Replicas int `json:"replicas"`
+	// Replica is this process's name among them.
+	Replica string `json:"replica"`
+	// Revision numbers the changes of the replicas' common weights, drains and rollouts; it is that which is in force here, 0 before the first.
+	Revision uint64 `json:"overlay_revision"`
+	// Refused says why what the replicas have set is not in force here.
+	Refused string `json:"overlay_refused,omitempty"`
 }
 
 // Discovery is a name or a Service that stands for targets.

@@ -42,7 +42,7 @@ type Client struct {
 	sharing *limit.Sharing
 
 	risen  chan struct{} // the link is up again; capacity 1
-	slots  chan struct{} // one per exchange that is not the keeper's or the limits', which have a connection each
+	slots  chan struct{} // one per exchange about certificates and tickets; the others have a connection each
 	ctx    context.Context
 	cancel context.CancelFunc
 	work   sync.WaitGroup
@@ -67,8 +67,11 @@ var ErrAway = errors.New("redis is away")
 
 var errBusy = errors.New("too much is asked of redis at once")
 
-// poolSize is one connection each for the keeper and the limits, and two for certificates and tickets.
-const poolSize = 4
+// askers is how many exchanges about certificates and tickets there are at a time.
+const askers = 2
+
+// poolSize is one connection each for the keeper, the limits, who writes the overlay and who reads it, and those for certificates and tickets.
+const poolSize = 4 + askers
 
 // New connects to nobody yet: Start does.
 func New(o Options) (*Client, error) {
@@ -88,7 +91,7 @@ func New(o Options) (*Client, error) {
 		ro.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: ro.TLSConfig.ServerName, RootCAs: o.Roots}
 	}
 	c := &Client{
-		options: o, redis: redis.NewClient(ro), keys: deriveKeys(o.Secret, o.Previous), risen: make(chan struct{}, 1), slots: make(chan struct{}, poolSize-2),
+		options: o, redis: redis.NewClient(ro), keys: deriveKeys(o.Secret, o.Previous), risen: make(chan struct{}, 1), slots: make(chan struct{}, askers),
 		state: State{Address: ro.Addr, Since: time.Now(), Error: "not asked yet", Replicas: 1},
 	}
 	c.sharing = limit.NewSharing(limit.SharingOptions{Secret: c.keys.limits, Patience: o.Timeout, Start: time.Now()})

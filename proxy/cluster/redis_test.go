@@ -16,6 +16,7 @@ import (
 	"github.com/valor-ivx/weir/proxy/cluster"
 	"github.com/valor-ivx/weir/proxy/leaktest"
 	"github.com/valor-ivx/weir/proxy/observe"
+	"github.com/valor-ivx/weir/proxy/porttest"
 )
 
 func TestMain(m *testing.M) {
@@ -41,12 +42,7 @@ func newRedis(t *testing.T) *redisServer {
 		}
 		t.Skip("skipped: needs redis-server (make deps)")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &redisServer{t: t, address: l.Addr().String(), dir: t.TempDir()}
-	_ = l.Close()
+	r := &redisServer{t: t, address: porttest.Reserve(t), dir: t.TempDir()}
 	r.start()
 	t.Cleanup(r.kill)
 	return r

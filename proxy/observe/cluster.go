@@ -17,10 +17,12 @@ const (
 	ClusterLimits       ClusterOperation = "limits"
 	ClusterCertificates ClusterOperation = "certificates"
 	ClusterTickets      ClusterOperation = "tickets"
+	ClusterOverlay      ClusterOperation = "overlay"
+	ClusterRollout      ClusterOperation = "rollout"
 )
 
 func clusterOperations() []ClusterOperation {
-	return []ClusterOperation{ClusterBeat, ClusterLimits, ClusterCertificates, ClusterTickets}
+	return []ClusterOperation{ClusterBeat, ClusterLimits, ClusterCertificates, ClusterTickets, ClusterOverlay, ClusterRollout}
 }
 
 // ClusterStat is the link to the other replicas at the time of a scrape.
@@ -28,6 +30,7 @@ type ClusterStat struct {
 	Up        bool
 	Replicas  int
 	Waiting   int    // keys of limits to be settled
+	Revision  uint64 // of the overlay in force; 0: none is shared yet
 	Overflows uint64 // times that one had to wait longer because too many did, since the link was made
 }
 
@@ -50,6 +53,7 @@ type clusterVecs struct {
 	duration     *series.Durations
 	errors       *prometheus.CounterVec
 	up, replicas *prometheus.Desc
+	revision     *prometheus.Desc
 	waiting      *prometheus.Desc
 	overflows    *prometheus.Desc
 	stat         func() (ClusterStat, bool) // set once, before the first scrape; nil: no cluster
@@ -70,6 +74,8 @@ func newClusterVecs() *clusterVecs {
 		up:       prometheus.NewDesc("weir_cluster_up", "1 when Redis answers; 0: what replicas share goes on in each alone. Absent without [cluster].", nil, nil),
 		replicas: prometheus.NewDesc("weir_cluster_replicas", "Replicas that have signed on at Redis in the last five seconds, this one included, at the last look. Absent without [cluster].", nil, nil),
 	}
+	v.revision = prometheus.NewDesc("weir_cluster_overlay_revision",
+		"Number of the replicas' common overlay (weights, drains, rollouts) that is in force here, at the last look; 0: none is shared yet. Absent without [cluster].", nil, nil)
 	v.waiting = prometheus.NewDesc("weir_limit_shared_waiting", "Keys of shared limits that wait to be settled with Redis. Absent without [cluster].", nil, nil)
 	v.overflows = prometheus.NewDesc("weir_limit_shared_overflows_total",
 		"Times that a key of a shared limit found no room to wait for its settlement and gave its share meanwhile. Absent without [cluster].", nil, nil)
@@ -88,6 +94,7 @@ func (v *clusterVecs) collectors() []prometheus.Collector {
 func (v *clusterVecs) Describe(out chan<- *prometheus.Desc) {
 	out <- v.up
 	out <- v.replicas
+	out <- v.revision
 	out <- v.waiting
 	out <- v.overflows
 }
@@ -107,6 +114,7 @@ func (v *clusterVecs) Collect(out chan<- prometheus.Metric) {
 	}
 	out <- prometheus.MustNewConstMetric(v.up, prometheus.GaugeValue, up)
 	out <- prometheus.MustNewConstMetric(v.replicas, prometheus.GaugeValue, float64(stat.Replicas))
+	out <- prometheus.MustNewConstMetric(v.revision, prometheus.GaugeValue, float64(stat.Revision))
 	out <- prometheus.MustNewConstMetric(v.waiting, prometheus.GaugeValue, float64(stat.Waiting))
 	out <- prometheus.MustNewConstMetric(v.overflows, prometheus.CounterValue, float64(stat.Overflows))
 }

@@ -21,6 +21,7 @@ var contract = []struct {
 	{"weir_auth_last_reload_successful", "gauge", []string{"auth"}},
 	{"weir_build_info", "gauge", []string{"goversion", "revision", "version"}},
 	{"weir_cluster_errors_total", "counter", []string{"operation"}},
+	{"weir_cluster_overlay_revision", "gauge", nil},
 	{"weir_cluster_replicas", "gauge", nil},
 	{"weir_cluster_request_duration_seconds", "histogram", []string{"operation"}},
 	{"weir_cluster_up", "gauge", nil},

@@ -59,6 +59,7 @@ func (m *Machine) observe(now int64, s *Sample) {
 	if m.state.cold() {
 		m.state.Warmth = s.Warmth
 	}
+	m.state.Heard += s.Heard
 	t, warm := &m.state.Tally, m.state.warm()
 	if m.state.Step > 0 {
 		t.Held += passed

@@ -35,6 +35,7 @@ type Runner struct {
 	// mu guards machine: the goroutine and the admin API look at it. It is held for arithmetic only, and never while Settle is waited for.
 	mu      sync.Mutex
 	machine *Machine
+	term    uint64 // of machine; guarded by mu
 
 	stop chan struct{}
 	once sync.Once // of closing stop
@@ -63,8 +64,18 @@ func Start(m *Machine, o RunnerOptions) *Runner {
 
 // Close ends the goroutine and waits for it. The rollout stays as it is. It must not be called under the lock that Settle takes.
 func (r *Runner) Close() {
-	r.once.Do(func() { close(r.stop) })
+	r.Stop()
 	<-r.done
+}
+
+// Stop lets the goroutine end without waiting for it.
+func (r *Runner) Stop() { r.once.Do(func() { close(r.stop) }) }
+
+// Over reports that the rollout has ended.
+func (r *Runner) Over() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.machine.state.Phase.Over()
 }
 
 // View is the rollout now.
@@ -89,6 +100,20 @@ func (r *Runner) Accept(p Progress) {
 	r.machine.state.Timeline = r.machine.state.noted(time.Now())
 }
 
+// Resume goes on with a state of the same rollout that another edge has stored, in a term of its own: samples of earlier terms are not taken in. Who calls it holds the lock that
+// Settle takes.
+func (r *Runner) Resume(s State, term uint64) error {
+	m, err := NewMachine(s)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m.now, m.green, m.rest = r.machine.now, r.machine.green, r.machine.rest
+	r.machine, r.term = m, term
+	return nil
+}
+
 func (r *Runner) run() {
 	defer close(r.done)
 	ticker := time.NewTicker(tick)
@@ -107,6 +132,9 @@ func (r *Runner) look() (over bool) {
 	now := r.now()
 	sample := r.edge.Sample()
 	r.mu.Lock()
+	if sample.Term != r.term { // taken for a machine that is no more: whoever put this one in its place knows what became of them
+		sample.Lots, sample.Heard = nil, 0
+	}
 	before := r.machine.state.Tally.Limits
 	next, due := r.machine.Step(now, sample)
 	limits := r.machine.state.Tally.Limits
@@ -115,6 +143,7 @@ func (r *Runner) look() (over bool) {
 		r.machine.Accept(next)
 		due = false
 	}
+	due = due && sample.Part.may(next)
 	over = r.machine.state.Phase.Over()
 	r.mu.Unlock()
 	if limits != before {
@@ -125,7 +154,7 @@ func (r *Runner) look() (over bool) {
 		return true
 	case due:
 		r.settle(now, r.due)
-	case now-r.kept >= int64(keepEvery):
+	case sample.Part == Leads && now-r.kept >= int64(keepEvery):
 		r.settle(now, func() (State, bool) { s := r.State(); return s, !s.Phase.Over() })
 	}
 	r.mu.Lock()

@@ -33,15 +33,47 @@ func (c *Count) failing() float64 {
 // Lot is what was counted of requests that were assigned under one set of weights.
 type Lot struct {
 	// Share is green's part of the weights, 0 to 1.
-	Share float64
+	Share float64 `json:"share"`
 	// Step is the step that it was assigned in.
-	Step          int
-	Green, Others Count
+	Step   int   `json:"step"`
+	Green  Count `json:"green"`
+	Others Count `json:"others"`
 }
+
+// Gather adds a lot to a list of them, to the one of the same step and share if there is one: what is learnt from their sum is what is learnt from both.
+func Gather(list []Lot, l Lot) []Lot {
+	for i := range list {
+		if at := &list[i]; at.Step == l.Step && at.Share == l.Share {
+			at.Green.add(l.Green)
+			at.Others.add(l.Others)
+			return list
+		}
+	}
+	return append(list, l)
+}
+
+// Part is what an edge has to say in a rollout that several edges carry out.
+type Part int
+
+// The parts. One edge leads: it takes in what all have counted, and decides. The others follow: they hand on what they count. One that cannot reach the rest may still go back
+// by what it knows, because that is the safe direction, and nothing else.
+const (
+	Leads Part = iota
+	Follows
+	GoesBack
+)
+
+// may reports whether a part carries a progress out.
+func (p Part) may(next Progress) bool { return p == Leads || p == GoesBack && next.Phase == RolledBack }
 
 // Sample is what an Edge has counted since the last one.
 type Sample struct {
 	Lots []Lot
+	// Part is that of the edge; Follows and GoesBack only where there are several.
+	Part Part
+	// Term is the one that the lots were taken in, of Runner.Resume, and Heard how many reports of other edges are among them.
+	Term  uint64
+	Heard uint64
 	// GreenLive and OthersLive say that the group, and one of the others, have a healthy target.
 	GreenLive, OthersLive bool
 	// Warmth is how green was warmed, once that is over; looked at before the first step only.

@@ -97,6 +97,8 @@ type State struct {
 	Base map[string]uint32 `json:"base"`
 	Progress
 	Tally Tally `json:"tally"`
+	// Heard is how many reports of other edges are in the tally.
+	Heard uint64 `json:"heard,omitempty"`
 	// Warmth is how green was warmed; nil: it was not, or not yet.
 	Warmth *Warmth `json:"warmth,omitempty"`
 	// Timeline and Curve tell afterwards how it went: nothing is decided by them.

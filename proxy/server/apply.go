@@ -61,6 +61,9 @@ func (s *Server) apply(ctx context.Context, cfg *configs.Config, trigger string)
 		return applied{}, err
 	}
 	dead := s.awaitPeers(ctx, p)
+	if old == nil && p.cluster != nil {
+		s.meet(p.cluster)
+	}
 	g := s.commit(p, old, digest)
 	s.retire(old, g)
 	s.retireRollouts()

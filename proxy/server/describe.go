@@ -28,10 +28,8 @@ func (s *Server) status() admin.Status {
 			Name: l.config.Name, Address: l.socket.Addr().String(), TLS: l.tls != nil, Protocols: l.config.Protocols, Connections: l.open.Load(),
 		})
 	}
-	cluster, warning := s.describeCluster(g.plan.config)
-	if st.Cluster = cluster; warning != "" {
-		st.Warnings = append(st.Warnings, warning)
-	}
+	cluster, warnings := s.describeCluster(g.plan.config)
+	st.Cluster, st.Warnings = cluster, append(st.Warnings, warnings...)
 	discovery, unanswered := s.describeDiscovery()
 	st.Discovery, st.Warnings = discovery, append(st.Warnings, unanswered...)
 	if w := s.suspicion(g); w != "" {
@@ -74,6 +72,7 @@ func (s *Server) describe(g *generation, name string) admin.Service {
 	d := admin.Service{Name: name, Epoch: g.runtime.Services[name].epoch(), Version: g.version(name)}
 	if v, ok := s.view(g, name); ok {
 		r := describeRollout(&v)
+		r.Leader = s.leader(name)
 		d.Rollout = &r
 	}
 	d.Breaker, d.Shadow = describeBreaker(service, s.registry.Now()), s.shadowBrief(name)

@@ -20,7 +20,7 @@ func (c control) Explain(_ context.Context, q admin.ExplainRequest) (admin.Expla
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return admin.Explanation{}, &admin.InvalidError{Title: "Invalid request", Details: []admin.Detail{{Pointer: "/url", Message: "must be an absolute http or https URL"}}}
 	}
-	e := explanation{g: g, now: c.s.registry.Now(), request: q, url: u}
+	e := explanation{g: g, leader: c.s.leader, now: c.s.registry.Now(), request: q, url: u}
 	e.Generation = g.number
 	if e.begin() && e.match() && e.admit() && e.service() {
 		e.paused()
@@ -35,7 +35,8 @@ type explanation struct {
 	admin.Explanation
 	described
 	g       *generation
-	now     int64 // of the registry
+	leader  func(service string) string // of its rollout
+	now     int64                       // of the registry
 	request admin.ExplainRequest
 	url     *url.URL
 	route   *proxy.Route

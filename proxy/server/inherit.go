@@ -95,7 +95,10 @@ func (s *Server) succeed() error {
 		return err
 	}
 	s.mu.Lock()
-	s.runtime = runtime
+	s.put(runtime)
+	if l := s.cluster.Load(); l != nil {
+		s.meet(l)
+	}
 	s.mu.Unlock()
 	s.upgrades = [2]uint64{left.Upgrades, left.Failures}
 	s.metrics.SetUpgrades(left.Upgrades, left.Failures)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/valor-ivx/weir/balancer"
+	"github.com/valor-ivx/weir/proxy/cluster"
 	"github.com/valor-ivx/weir/proxy/rollout"
 )
 
@@ -20,7 +21,9 @@ const overlayVersion = 2
 
 // overlay is what operators set at run time over the configuration file. It is a value: changes make another one.
 type overlay struct {
-	Version  int                       `json:"version"`
+	Version int `json:"version"`
+	// Revision is the one of the replicas that it is, or was when this one last saw them.
+	Revision cluster.Revision          `json:"revision,omitzero"`
 	Services map[string]serviceOverlay `json:"services"`
 }
 
@@ -40,6 +43,9 @@ type serviceOverlay struct {
 	By    string    `json:"by,omitempty"`
 	// Rollout is the last rollout, under way or over; nil: none.
 	Rollout *rollout.State `json:"rollout,omitempty"`
+	// Owner is the replica that leads the rollout; "" where there is none, or nobody does for now. Alone says that this replica has ended the rollout while it could tell no other.
+	Owner string `json:"owner,omitempty"`
+	Alone bool   `json:"alone,omitempty"`
 }
 
 // mark is what an operator has said of a group or a target.
@@ -60,7 +66,7 @@ type pause struct {
 
 // with returns a copy in which the service has the given overlay.
 func (o overlay) with(service string, s serviceOverlay) overlay {
-	next := overlay{Version: overlayVersion, Services: maps.Clone(o.Services)}
+	next := overlay{Version: overlayVersion, Revision: o.Revision, Services: maps.Clone(o.Services)}
 	if next.Services == nil {
 		next.Services = map[string]serviceOverlay{}
 	}
@@ -149,19 +155,28 @@ type overlayFile struct{ path string }
 
 // load reads the file; a missing one is an empty overlay. One that cannot be read is an error: weights that an operator set must not be lost silently.
 func (f overlayFile) load() (overlay, error) {
-	o := overlay{Version: overlayVersion}
 	b, err := os.ReadFile(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return o, nil
+		return overlay{Version: overlayVersion}, nil
 	}
 	if err != nil {
-		return o, fmt.Errorf("read runtime overlay: %w", err)
+		return overlay{Version: overlayVersion}, fmt.Errorf("read runtime overlay: %w", err)
 	}
-	if err := json.Unmarshal(b, &o); err != nil {
-		return overlay{Version: overlayVersion}, fmt.Errorf("read runtime overlay %s: %w", f.path, err)
+	o, err := readOverlay(b)
+	if err != nil {
+		return o, fmt.Errorf("read runtime overlay %s: %w", f.path, err)
+	}
+	return o, nil
+}
+
+// readOverlay is the overlay that a text says.
+func readOverlay(text []byte) (overlay, error) {
+	var o overlay
+	if err := json.Unmarshal(text, &o); err != nil {
+		return overlay{Version: overlayVersion}, err
 	}
 	if o.Version < 1 || o.Version > overlayVersion {
-		return overlay{Version: overlayVersion}, fmt.Errorf("read runtime overlay %s: written by a weir with another format (version %d, this one knows 1 to %d)", f.path, o.Version, overlayVersion)
+		return overlay{Version: overlayVersion}, fmt.Errorf("written by a weir with another format (version %d, this one knows 1 to %d)", o.Version, overlayVersion)
 	}
 	o.Version = overlayVersion
 	return o, nil

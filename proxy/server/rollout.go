@@ -23,6 +23,8 @@ type rolling struct {
 	server  *Server
 	service string
 	to      string
+	started time.Time // with the service, the rollout's name
+	seat    seat
 	runner  *rollout.Runner // set before anybody else sees the rolling
 	watch   *proxy.Watch
 
@@ -54,7 +56,8 @@ var _ rollout.Edge = (*rolling)(nil)
 
 // Sample implements rollout.Edge.
 func (r *rolling) Sample() rollout.Sample {
-	var s rollout.Sample
+	l := r.server.cluster.Load()
+	s := rollout.Sample{Part: r.seat.part(l)}
 	if service := r.server.current.Load().services[r.service]; service != nil {
 		for i := range service.Groups {
 			live := service.Groups[i].Pool.Live()
@@ -64,7 +67,7 @@ func (r *rolling) Sample() rollout.Sample {
 					r.unproven = 0
 				}
 				healthy = healthy && r.unproven == 0
-				if s.GreenLive = healthy; healthy && r.prewarm > 0 {
+				if s.GreenLive = healthy; healthy && r.prewarm > 0 && s.Part == rollout.Leads { // all replicas at once would be a crowd
 					s.Warmth = r.warmed(live)
 				}
 			default:
@@ -72,19 +75,25 @@ func (r *rolling) Sample() rollout.Sample {
 			}
 		}
 	}
+	r.seat.deal(&s, r.counted(), l != nil)
+	if s.Part == rollout.Leads && !r.watch.Frozen() { // the others are told what is slow
+		s.Latencies = r.watch.Latencies()
+	}
+	return s
+}
+
+// counted is what was counted here since the last call.
+func (r *rolling) counted() (lots []rollout.Lot) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, t := range r.trials {
 		green, others := t.trial.Counts()
 		if green != t.green || others != t.others {
-			s.Lots = append(s.Lots, rollout.Lot{Share: t.share, Step: t.step, Green: since(t.green, green), Others: since(t.others, others)})
+			lots = append(lots, rollout.Lot{Share: t.share, Step: t.step, Green: since(t.green, green), Others: since(t.others, others)})
 			t.green, t.others = green, others
 		}
 	}
-	if !r.watch.Frozen() {
-		s.Latencies = r.watch.Latencies()
-	}
-	return s
+	return lots
 }
 
 // since is what was counted between two readings.
@@ -110,13 +119,17 @@ func (r *rolling) Settle(decide func() (rollout.State, bool), accept func()) err
 	if s.stopping.Load() {
 		return admin.ErrStopping
 	}
+	if l := s.cluster.Load(); l != nil && r.seat.part(l) != rollout.Leads && state.Phase != rollout.RolledBack {
+		return nil // the lease has run out since it was decided, or another replica leads
+	}
 	return s.settle(r, state, accept)
 }
 
 // settle stores a rollout's state and puts its weights in force, for the next request. What ends a rollout is in force even if it cannot be stored: a full disk must not keep
-// a green that fails. Under Server.mu.
+// a green that fails. With replicas only the way back is: forward is for all of them or none. Under Server.mu.
 func (s *Server) settle(r *rolling, state rollout.State, accept func()) error {
 	set := s.runtime.Services[r.service]
+	s.asStored(r, &state, set.Rollout)
 	was, weights := set.Weights, state.Weights()
 	moved := !maps.Equal(was, weights) || r.step != state.Step
 	if moved {
@@ -126,12 +139,18 @@ func (s *Server) settle(r *rolling, state rollout.State, accept func()) error {
 	if state.Phase == rollout.RolledBack {
 		set.Epoch = set.epoch() + 1 // a cookie that says green is void
 	}
-	next := s.runtime.with(r.service, set)
-	err := s.overlay.save(next)
-	if err != nil && !state.Phase.Over() {
+	next, err := s.store().save(s.runtime.with(r.service, set), r.stake(&state))
+	switch together := s.cluster.Load() != nil; {
+	case err == nil:
+	case errors.Is(err, errStale), !state.Phase.Over(), together && state.Phase == rollout.Promoted:
 		return err
+	default:
+		set.Alone = together
+		if next = s.runtime.with(r.service, set); together {
+			s.copyHere(next)
+		}
 	}
-	s.runtime = next
+	s.put(next)
 	counters := s.counters[r.service]
 	switch {
 	case state.Phase.Over():
@@ -152,6 +171,15 @@ func (s *Server) settle(r *rolling, state rollout.State, accept func()) error {
 		s.rolledBack(r)
 	}
 	return err
+}
+
+// asStored makes a state one to be stored by a replica that does not lead: of the evidence it has a part, and the one that leads gets that by another way. What it has decided alone
+// is told with the evidence that it had.
+func (s *Server) asStored(r *rolling, state, stored *rollout.State) {
+	if l := s.cluster.Load(); l == nil || r.seat.leading() || !l.State().Up || stored == nil {
+		return
+	}
+	state.Tally, state.Heard, state.Warmth, state.Curve = stored.Tally, stored.Heard, stored.Warmth, stored.Curve
 }
 
 // republish builds the generation in force anew, with the runtime overlay as it is now. Under Server.mu.
@@ -196,10 +224,13 @@ func (s *Server) tellRollout(service string, state *rollout.State) {
 	s.log.Info("rollout", fields...)
 }
 
-// begin starts the goroutine of a rollout. Under Server.mu.
-func (s *Server) begin(service string, m *rollout.Machine) *rolling {
+// begin starts the goroutine of a rollout, which this process leads or, with replicas, takes part in. Under Server.mu.
+func (s *Server) begin(service string, m *rollout.Machine, leads bool) *rolling {
 	state := m.State()
-	r := &rolling{server: s, service: service, to: state.To, watch: new(proxy.Watch)}
+	r := &rolling{server: s, service: service, to: state.To, started: state.Started, watch: new(proxy.Watch)}
+	if l := s.cluster.Load(); l != nil && leads {
+		r.seat.lead(l.Replica())
+	}
 	if state.Step == 0 && state.Warmth == nil && state.Base[state.To] == 0 {
 		r.prewarm, r.recent = state.Options.Prewarm, s.counters[service].recent
 	}
@@ -214,8 +245,8 @@ func (s *Server) begin(service string, m *rollout.Machine) *rolling {
 		r.Freeze(l)
 	}
 	r.runner = rollout.Start(m, rollout.RunnerOptions{Edge: r, Now: s.registry.Now, Failed: func(err error) {
-		if errors.Is(err, admin.ErrStopping) {
-			return // keepRollouts will
+		if errors.Is(err, admin.ErrStopping) || errors.Is(err, errStale) {
+			return // keepRollouts will; or what another replica has changed is looked at next
 		}
 		s.log.Error("rollout state not stored: it stays at its step, and can still go back", zap.String(observe.KeyService, service), observe.Err(err))
 	}})
@@ -255,6 +286,12 @@ func (l *rollouts) put(service string, r *rolling) {
 		l.by = map[string]*rolling{}
 	}
 	l.by[service] = r
+}
+
+func (l *rollouts) remove(service string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.by, service)
 }
 
 func (l *rollouts) all() []*rolling {

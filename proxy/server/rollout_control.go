@@ -10,6 +10,7 @@ import (
 
 	"github.com/valor-ivx/weir/configs"
 	"github.com/valor-ivx/weir/proxy/admin"
+	"github.com/valor-ivx/weir/proxy/cluster"
 	"github.com/valor-ivx/weir/proxy/observe"
 	"github.com/valor-ivx/weir/proxy/rollout"
 )
@@ -21,7 +22,9 @@ func (c control) Rollout(name string) (admin.Rollout, error) {
 		return admin.Rollout{}, admin.ErrNotFound
 	}
 	if v, ok := c.s.view(g, name); ok {
-		return told(&v), nil
+		r := told(&v)
+		r.Leader = c.s.leader(name)
+		return r, nil
 	}
 	return admin.Rollout{}, admin.ErrNoRollout
 }
@@ -31,6 +34,15 @@ func (c control) StartRollout(_ context.Context, name string, q admin.RolloutReq
 	s := c.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	err = insist(func() (err error) {
+		before, after, err = s.tryRollout(name, q, ch)
+		return err
+	})
+	return before, after, err
+}
+
+// tryRollout is a start as things stand. Under Server.mu.
+func (s *Server) tryRollout(name string, q admin.RolloutRequest, ch admin.Change) (before, after admin.Service, err error) {
 	g := s.current.Load()
 	if before, err = s.writable(g, name, ch); err != nil {
 		return before, after, err
@@ -52,17 +64,21 @@ func (c control) StartRollout(_ context.Context, name string, q admin.RolloutReq
 	// Stored before anything watches it: what the 200 says survives a kill that follows it.
 	set := s.runtime.Services[name].fitting(g.groupNames(name))
 	set.Weights, set.Since, set.By, set.Rollout = weights, time.Now().UTC(), "rollout started by "+ch.By, &state
-	next := s.runtime.with(name, set)
-	if err := s.overlay.save(next); err != nil {
-		return before, after, err
-	}
 	m, err := rollout.NewMachine(state)
 	if err != nil {
 		return before, after, refusedRollout(err)
 	}
-	s.runtime = next
+	var stake *cluster.Stake
+	if l := s.cluster.Load(); l != nil {
+		set.Owner, stake = l.Replica(), &cluster.Stake{Trial: trialName(name, &state)}
+	}
+	next, err := s.store().save(s.runtime.with(name, set), stake)
+	if err != nil {
+		return before, after, err
+	}
+	s.put(next)
 	s.republish()
-	s.begin(name, m)
+	s.begin(name, m, true)
 	s.tellRollout(name, &state)
 	return before, s.seen(name), nil
 }
@@ -139,6 +155,15 @@ func (c control) TellRollout(_ context.Context, name string, cmd admin.RolloutCo
 	s := c.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	err = insist(func() (err error) {
+		before, after, err = s.tryCommand(name, cmd, ch)
+		return err
+	})
+	return before, after, err
+}
+
+// tryCommand tells a rollout something as things stand. Under Server.mu.
+func (s *Server) tryCommand(name string, cmd admin.RolloutCommand, ch admin.Change) (before, after admin.Service, err error) {
 	if before, err = s.writable(s.current.Load(), name, ch); err != nil {
 		return before, after, err
 	}
@@ -153,7 +178,7 @@ func (c control) TellRollout(_ context.Context, name string, cmd admin.RolloutCo
 	if err == nil {
 		err = s.settle(r, state, func() { r.runner.Accept(state.Progress) })
 	}
-	if err != nil && !state.Phase.Over() {
+	if errors.Is(err, errStale) || err != nil && !r.runner.Over() {
 		return before, after, err
 	}
 	if err != nil { // it is over all the same, and that is what was asked for
@@ -172,6 +197,17 @@ func (s *Server) rolloutAfter(name, by string) *rollout.State {
 	return &state
 }
 
+// withoutMarked is an overlay to be stored in which a rollout is over whose groups somebody has marked. Under Server.mu.
+func (s *Server) withoutMarked(name string, o overlay) overlay {
+	set, r := o.Services[name], s.rollouts.get(name)
+	if len(set.Groups) == 0 || r == nil || set.Rollout == nil || set.Rollout.Phase.Over() || r.runner.Over() {
+		return o
+	}
+	state := r.runner.Dropped(errMarked.Error())
+	set.Rollout = &state
+	return o.with(name, set)
+}
+
 // followOverlay ends a service's rollout if the overlay says that it is over, or nothing of it. Under Server.mu, once the overlay is stored.
 func (s *Server) followOverlay(name string) {
 	r := s.rollouts.get(name)
@@ -185,11 +221,6 @@ func (s *Server) followOverlay(name string) {
 		s.drop(r, &state)
 	case set.Rollout.Phase.Over():
 		s.drop(r, set.Rollout)
-	case len(set.Groups) > 0: // said to be over by the next that is stored, or when it cannot be resumed
-		state := r.runner.Dropped(errMarked.Error())
-		set.Rollout = &state
-		s.runtime = s.runtime.with(name, set)
-		s.drop(r, &state)
 	}
 }
 
@@ -203,8 +234,14 @@ func (s *Server) drop(r *rolling, state *rollout.State) {
 
 // resumeRollouts goes on with what the process before left under way. Once, at the start, before the admin API answers.
 func (s *Server) resumeRollouts() {
+	defer s.confers()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.cluster.Load() != nil { // one of the replicas leads it, and any may find out that it does not understand it: none ends it for the others
+		s.alignAll()
+		s.republish()
+		return
+	}
 	for name, set := range s.runtime.Services {
 		if set.Rollout == nil || set.Rollout.Phase.Over() {
 			continue
@@ -218,11 +255,11 @@ func (s *Server) resumeRollouts() {
 			ended := *set.Rollout
 			ended.Phase, ended.Reason, ended.Ended = rollout.Aborted, "not resumed after a restart: "+err.Error(), time.Now().UTC()
 			set.Rollout = &ended
-			s.runtime = s.runtime.with(name, set)
+			s.put(s.runtime.with(name, set))
 			continue
 		}
 		state := m.State()
-		r := s.begin(name, m)
+		r := s.begin(name, m, true)
 		if state.Step > 0 {
 			s.counters[name].trial = r.open(s.current.Load().services[name], &state)
 		}
@@ -231,18 +268,17 @@ func (s *Server) resumeRollouts() {
 	s.republish()
 }
 
-// unresumable says why a rollout of the service has nothing to go on with; "" if it has.
+// unresumable says why a rollout of the service has nothing to go on with; "" if it has. Under Server.mu.
 func (s *Server) unresumable(service string) string {
 	g := s.current.Load()
 	switch {
 	case g.services[service] == nil:
 		return "the file has no such service"
-	case g.voids[service] != "":
-		return g.voids[service]
-	case len(g.runtime.Services[service].Groups) > 0:
+	case len(s.runtime.Services[service].Groups) > 0:
 		return errMarked.Error()
 	}
-	return ""
+	_, void := s.runtime.shares(service, g.fileShares(service))
+	return void
 }
 
 // retireRollouts ends those that a new configuration leaves nothing of. Under Server.mu, after the commit.
@@ -252,20 +288,34 @@ func (s *Server) retireRollouts() {
 		if reason == "" || r.runner.View().Phase.Over() {
 			continue
 		}
+		if s.cluster.Load() != nil && !r.seat.leading() {
+			s.abandon(r) // it goes on with the others' files
+			s.republish()
+			continue
+		}
 		state := r.runner.Dropped("the configuration has changed: " + reason)
 		s.drop(r, &state)
-		set := s.runtime.Services[r.service]
-		set.Rollout = &state
-		s.runtime = s.runtime.with(r.service, set)
-		if err := s.overlay.save(s.runtime); err != nil {
+		if err := insist(func() error { return s.storeEnd(r, &state) }); err != nil {
 			s.log.Error("end of a rollout not stored", zap.String(observe.KeyService, r.service), observe.Err(err))
 		}
 		s.republish()
 	}
 }
 
+// storeEnd stores the end of a rollout that has ended here. Under Server.mu.
+func (s *Server) storeEnd(r *rolling, state *rollout.State) error {
+	set := s.runtime.Services[r.service]
+	set.Rollout = state
+	next, err := s.store().save(s.runtime.with(r.service, set), r.stake(state))
+	if err == nil {
+		s.put(next)
+	}
+	return err
+}
+
 // keepRollouts stores what is under way for the process after this one, and ends the goroutines. At the end, when no request is left to count; not under Server.mu.
 func (s *Server) keepRollouts() {
+	s.dissolve()
 	for _, r := range s.rollouts.all() {
 		r.runner.Close()
 		r.cool()
@@ -273,11 +323,17 @@ func (s *Server) keepRollouts() {
 			<-w.done
 		}
 		s.mu.Lock()
-		if set := s.runtime.Services[r.service]; set.Rollout != nil && !set.Rollout.Phase.Over() {
+		set := s.runtime.Services[r.service]
+		switch l := s.cluster.Load(); {
+		case set.Rollout == nil || set.Rollout.Phase.Over() || s.handed.Load(): // or another process's by now
+		case l != nil:
+			s.partWith(l, r)
+			s.rollouts.remove(r.service) // an upgrade that fails joins it anew
+		default:
 			state := r.runner.State()
 			set.Rollout = &state
-			s.runtime = s.runtime.with(r.service, set)
-			if err := s.overlay.save(s.runtime); err != nil {
+			s.put(s.runtime.with(r.service, set))
+			if _, err := s.store().save(s.runtime, nil); err != nil {
 				s.log.Error("rollout state not stored", zap.String(observe.KeyService, r.service), observe.Err(err))
 			}
 		}

@@ -79,6 +79,9 @@ func (e *explanation) rollout() {
 	}
 	to := s.Groups[s.Trial.Green].Name
 	decision, reason := "counted", fmt.Sprintf("a rollout to %s is under way: what the request comes to is evidence", to)
+	if leader := e.leader(s.Name); leader != "" {
+		reason += " for replica " + leader + ", which decides by what all replicas count"
+	}
 	switch strings.ToUpper(e.request.Method) {
 	case "", "GET", "HEAD", "OPTIONS":
 		decision = "asked again if " + to + " fails"

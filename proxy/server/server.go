@@ -103,6 +103,7 @@ type Server struct {
 	runtime   overlay
 	outgoing  []outgoing
 	rollouts  rollouts // written under mu
+	replicas  replicas
 	incidents incidents
 	shadows   shadows      // written under mu
 	windows   shareWindows // the housekeeper's
@@ -200,8 +201,9 @@ func start(o Options) (s *Server, err error) {
 // openOverlay reads what operators have set. What cannot be understood is set aside, unless another process lives by it.
 func (s *Server) openOverlay(cfg *configs.Config) error {
 	s.overlay = overlayFile{filepath.Join(cfg.Admin.StateDir, "overlay.json")}
-	var unreadable error
-	if s.runtime, unreadable = s.overlay.load(); unreadable == nil {
+	runtime, unreadable := s.overlay.load()
+	s.put(runtime)
+	if unreadable == nil {
 		return nil
 	}
 	if s.options.Inherited.Predecessor() != nil {

@@ -40,10 +40,18 @@ func (s *Server) resetWeights(_ context.Context, name string, c admin.Change) (b
 }
 
 // change is every write to the overlay: check under the lock, save, publish. The save is the only step that can fail after the checks, and nothing is
-// in force before it has succeeded.
+// in force before it has succeeded. Where another replica was faster everything is checked anew: what the caller asked for may not be what he wants any more (If-Match).
 func (s *Server) change(name string, c admin.Change, next func(*generation) (overlay, error)) (before, after admin.Service, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	err = insist(func() (err error) {
+		before, after, err = s.tryChange(name, c, next)
+		return err
+	})
+	return before, after, err
+}
+
+func (s *Server) tryChange(name string, c admin.Change, next func(*generation) (overlay, error)) (before, after admin.Service, err error) {
 	g := s.current.Load()
 	if before, err = s.writable(g, name, c); err != nil {
 		return before, after, err
@@ -52,10 +60,11 @@ func (s *Server) change(name string, c admin.Change, next func(*generation) (ove
 	if err != nil {
 		return before, after, err
 	}
-	if err := s.overlay.save(runtime); err != nil {
+	runtime, err = s.store().save(s.withoutMarked(name, runtime), nil)
+	if err != nil {
 		return before, after, err
 	}
-	s.runtime = runtime
+	s.put(runtime)
 	s.followOverlay(name)
 	s.counters[name].rebase() // even for the same weights: who sets them looks at what follows
 	s.republish()

@@ -26,6 +26,9 @@ func Rollout(w io.Writer, service string, r admin.Rollout) {
 	if r.Over() {
 		return
 	}
+	if r.Leader != "" {
+		fmt.Fprintf(w, "  decided by replica %s\n", clean(r.Leader))
+	}
 	if r.Pace == "evidence" && r.Next > 0 {
 		fmt.Fprintf(w, "  next weight as things stand: %s %%\n", r.Next)
 	}

@@ -58,7 +58,7 @@ func cluster(w io.Writer, c *admin.Cluster) {
 	switch {
 	case c == nil:
 	case c.Up:
-		fmt.Fprintf(w, "redis %s up since %s, %d replicas\n", clean(c.Address), stamp(c.Since), c.Replicas)
+		fmt.Fprintf(w, "redis %s up since %s, %d replicas, this is %s, overlay revision %d\n", clean(c.Address), stamp(c.Since), c.Replicas, clean(c.Replica), c.Revision)
 	default:
 		fmt.Fprintf(w, "redis %s away since %s: %s\n", clean(c.Address), stamp(c.Since), clean(c.Error))
 	}
