@@ -62,8 +62,8 @@ func fileOf(o object) string {
 	return strings.ToLower(o["kind"].(string)) + "-" + at(o, "metadata", "name").(string) + ".yaml"
 }
 
-// source is what the chart is made of: the base, and the component for Prometheus with it or not.
-func source(t *testing.T, prometheus bool) []byte {
+// source is what the chart is made of: the base with components or without, or an overlay with some.
+func source(t *testing.T, base string, components ...string) []byte {
 	t.Helper()
 	dir := t.TempDir()
 	rel := func(name string) string {
@@ -78,12 +78,38 @@ func source(t *testing.T, prometheus bool) []byte {
 		}
 		return r
 	}
-	text := "resources: [" + rel("base") + "]\n"
-	if prometheus {
-		text += "components: [" + rel("components/prometheus") + "]\n"
+	text := "resources: [" + rel(base) + "]\ncomponents:\n"
+	for _, c := range components {
+		text += "  - " + rel("components/"+c) + "\n"
+	}
+	if env, found := strings.CutPrefix(base, "overlays/"); found {
+		text += "namespace: weir-" + env + "\n"
 	}
 	writeFile(t, filepath.Join(dir, "kustomization.yaml"), text+"labels: [{ pairs: { app.kubernetes.io/part-of: weir }, includeTemplates: true }]\n")
 	return kustomize(t, dir)
+}
+
+// watchers are what only a chart that watches pods has.
+var watchers = []string{"configmap-weir-config-watch.yaml", "networkpolicy-weir-api-server.yaml", "role-weir.yaml", "rolebinding-weir.yaml"}
+
+// wanted is the value that an object of the chart needs to be there; "" for those that always are.
+func wanted(o object) string {
+	switch {
+	case o["kind"] == "ServiceMonitor":
+		return ".Values.serviceMonitor.enabled"
+	case slices.Contains(watchers, fileOf(o)):
+		return ".Values.watch.enabled"
+	}
+	return ""
+}
+
+// ifWatching puts a condition around the last of a list's elements, which components/watch has put there.
+func ifWatching(list []any) {
+	b, err := yaml.Marshal(list[len(list)-1:])
+	if err != nil {
+		panic(err) // it came from YAML
+	}
+	list[len(list)-1] = mark("watch " + string(b))
 }
 
 // mark is what stands for a template's expression until the manifest is text, in letters that YAML neither quotes nor breaks; marks of several lines begin with "block".
@@ -119,6 +145,10 @@ func parametrize(o object) {
 			break
 		}
 		container["image"] = image("weir", "weir.image")
+		volumes := at(o, "spec", "template", "spec", "volumes").([]any)
+		at(volumes, 0, "configMap").(object)["name"] = mark(`ternary "weir-config-watch" "weir-config" .Values.watch.enabled`)
+		ifWatching(volumes)
+		ifWatching(container["volumeMounts"].([]any))
 		at(o, "spec", "template", "spec", "initContainers", 0).(object)["image"] = image("api", "api.blue")
 	case "HorizontalPodAutoscaler":
 		spec := at(o, "spec").(object)
@@ -130,7 +160,14 @@ func parametrize(o object) {
 			at(o, "metadata").(object)["annotations"] = mark("block .Values.weir.service.annotations")
 		}
 	case "ConfigMap":
-		at(o, "data").(object)["weir.toml"] = mark(`.Values.config | default (.Files.Get "files/weir.toml") | toJson`)
+		file := map[any]string{"weir-config": "weir.toml", "weir-config-watch": "weir-watch.toml"}[at(o, "metadata", "name")]
+		at(o, "data").(object)["weir.toml"] = mark(`.Values.config | default (.Files.Get "files/` + file + `") | toJson`)
+	case "RoleBinding":
+		at(o, "subjects", 0).(object)["namespace"] = mark(".Release.Namespace") // overlays have kustomize for that
+	case "NetworkPolicy":
+		if at(o, "metadata", "name") == "weir-api-server" {
+			at(o, "spec", "egress", 0).(object)["to"] = mark("block .Values.watch.to")
+		}
 	}
 }
 
@@ -144,8 +181,8 @@ func templated(t *testing.T, o object) string {
 	}
 	var out strings.Builder
 	out.WriteString("{{- /* Generated from configs/deploy/kubernetes: cd configs/deploy/validate && go test -run Chart -update . */}}\n")
-	if o["kind"] == "ServiceMonitor" {
-		out.WriteString("{{- if .Values.serviceMonitor.enabled }}\n")
+	if value := wanted(o); value != "" {
+		out.WriteString("{{- if " + value + " }}\n")
 	}
 	marked := regexp.MustCompile(`mark([0-9a-f]+)mark`)
 	for line := range strings.Lines(string(b)) {
@@ -169,6 +206,9 @@ func templated(t *testing.T, o object) string {
 			metric := map[string]string{"weir": "weir", "api": "valor"}[of] + "_http_requests_per_second"
 			fmt.Fprintf(&out, "%[1]s{{- if .Values.requestsPerSecond.enabled }}\n%[1]s- pods:\n%[1]s    metric:\n%[1]s      name: %[2]s\n%[1]s    target:\n"+
 				"%[1]s      averageValue: {{ .Values.requestsPerSecond.%[3]s | quote }}\n%[1]s      type: AverageValue\n%[1]s  type: Pods\n%[1]s{{- end }}\n", indent, metric, of)
+		case strings.HasPrefix(expression, "watch "):
+			text := strings.ReplaceAll(strings.TrimSuffix(strings.TrimPrefix(expression, "watch "), "\n"), "\n", "\n"+indent)
+			fmt.Fprintf(&out, "%[1]s{{- if .Values.watch.enabled }}\n%[1]s%[2]s\n%[1]s{{- end }}\n", indent, text)
 		case strings.HasPrefix(expression, "block "):
 			fmt.Fprintf(&out, "%[1]s{{- with %[2]s }}\n%[1]s%[3]s:\n%[1]s  {{- toYaml . | nindent %[4]d }}\n%[1]s{{- end }}\n", indent, strings.TrimPrefix(expression, "block "), key, len(indent)+2)
 		case len(list) == 2: // an image
@@ -179,16 +219,26 @@ func templated(t *testing.T, o object) string {
 			fmt.Fprintf(&out, "%s%s: {{ %s | quote }}\n", indent, key, expression)
 		}
 	}
-	if o["kind"] == "ServiceMonitor" {
+	if wanted(o) != "" {
 		out.WriteString("{{- end }}\n")
 	}
 	return out.String()
 }
 
-// TestChartIsGenerated: the chart's templates are what the kustomize base is now.
+// watching is a configuration that finds by the API what the base's finds by names.
+func watching(text string) string {
+	return regexp.MustCompile(`\{ dns = "(valor-api-\w+):5002" \}`).ReplaceAllString(text, `{ kubernetes = "$1:http" }`)
+}
+
+// TestChartIsGenerated: components/watch's configuration is what the base's is now, and the chart's templates are what the kustomize base is now.
 func TestChartIsGenerated(t *testing.T) {
-	want := map[string]string{"files/weir.toml": read(t, "configs/deploy/kubernetes/base/edge/weir.toml")}
-	for _, o := range objects(t, source(t, true)) {
+	base := read(t, "configs/deploy/kubernetes/base/edge/weir.toml")
+	watch := watching(base)
+	want := map[string]string{"files/weir.toml": base, "files/weir-watch.toml": watch, "../../kubernetes/components/watch/weir.toml": watch}
+	if *update {
+		writeFile(t, filepath.Join(kubernetesDir, "components/watch/weir.toml"), watch) // the templates are made of it
+	}
+	for _, o := range objects(t, source(t, "base", "prometheus", "watch")) {
 		name := "templates/" + fileOf(o)
 		want[name] = templated(t, o)
 	}
@@ -274,6 +324,12 @@ func helmFunctions(t *testing.T) template.FuncMap {
 			}
 			return v
 		},
+		"ternary": func(yes, no any, which bool) any {
+			if which {
+				return yes
+			}
+			return no
+		},
 		"nindent": func(n int, text string) string {
 			pad := strings.Repeat(" ", n)
 			return "\n" + pad + strings.ReplaceAll(text, "\n", "\n"+pad)
@@ -312,11 +368,12 @@ func merge(t *testing.T, into, from object) {
 	}
 }
 
-// TestChartEqualsBase: with its default values, and with what needs Prometheus switched on, the chart renders to the objects of the kustomize base.
+// TestChartEqualsBase: with its default values, with what needs Prometheus and with what watches pods switched on, the chart renders to the objects of the kustomize base.
 func TestChartEqualsBase(t *testing.T) {
-	on := object{"serviceMonitor": object{"enabled": true}, "requestsPerSecond": object{"enabled": true}}
-	for prometheus, set := range map[bool]object{false: {}, true: on} {
-		want, got := objects(t, source(t, prometheus)), objects(t, render(t, set))
+	for components, set := range map[string]object{
+		"": {}, "prometheus": {"serviceMonitor": object{"enabled": true}, "requestsPerSecond": object{"enabled": true}}, "watch": {"watch": object{"enabled": true}},
+	} {
+		want, got := objects(t, source(t, "base", strings.Fields(components)...)), objects(t, render(t, set))
 		manifests(t, render(t, set)) // strictly
 		if len(want) != len(got) || len(got) < 15 {
 			t.Errorf("%d objects, the base has %d", len(got), len(want))
@@ -326,6 +383,13 @@ func TestChartEqualsBase(t *testing.T) {
 			labels := at(o, "metadata", "labels").(object)
 			if labels["app.kubernetes.io/managed-by"] != "Helm" || labels["helm.sh/chart"] != "weir-0.1.0" {
 				t.Errorf("%s: labels %v", fileOf(o), labels)
+			}
+			if o["kind"] == "RoleBinding" { // of the release's namespace; where the base goes, overlays say
+				if subject := at(o, "subjects", 0).(object); subject["namespace"] != "x" {
+					t.Errorf("%v", subject)
+				} else {
+					delete(subject, "namespace")
+				}
 			}
 			delete(labels, "app.kubernetes.io/managed-by")
 			delete(labels, "helm.sh/chart")
@@ -347,9 +411,11 @@ func TestChartValues(t *testing.T) {
 		"api": object{"image": object{"repository": "r-2"}, "blue": object{"tag": "t-blue"}, "green": object{"tag": "t-green"}, "resources": object{"limits": object{"memory": "222Mi"}},
 			"autoscaling": object{"minReplicas": 41, "maxReplicas": 42}, "database": "d-1", "cache": "e-1"},
 		"serviceMonitor": object{"enabled": true}, "requestsPerSecond": object{"enabled": true, "weir": "7k", "api": "777"},
+		"watch": object{"enabled": true, "to": []any{object{"ipBlock": object{"cidr": "192.0.2.7/32"}}}},
 	}))
-	for want, times := range map[string]int{`"h-1"`: 1, `"c-1 = \"${x}\"\n"`: 1, `"r-1:t-1"`: 1, `"r-2:t-blue"`: 2, `"r-2:t-green"`: 1, "memory: 111Mi": 1, "memory: 222Mi": 2, "minReplicas: 31": 1, "maxReplicas: 32": 1,
-		`type: "NodePort"`: 1, "a-1: b-1": 1, "minReplicas: 41": 2, "maxReplicas: 42": 2, `"d-1"`: 2, `"e-1"`: 2, `averageValue: "7k"`: 1, `averageValue: "777"`: 2, "kind: ServiceMonitor": 2} {
+	for want, times := range map[string]int{`"h-1"`: 1, `"c-1 = \"${x}\"\n"`: 2, `"r-1:t-1"`: 1, `"r-2:t-blue"`: 2, `"r-2:t-green"`: 1, "memory: 111Mi": 1, "memory: 222Mi": 2, "minReplicas: 31": 1, "maxReplicas: 32": 1,
+		`type: "NodePort"`: 1, "a-1: b-1": 1, "minReplicas: 41": 2, "maxReplicas: 42": 2, `"d-1"`: 2, `"e-1"`: 2, `averageValue: "7k"`: 1, `averageValue: "777"`: 2, "kind: ServiceMonitor": 2,
+		"cidr: 192.0.2.7/32": 1, `name: "weir-config-watch"`: 1} {
 		if n := strings.Count(text, want); n != times {
 			t.Errorf("%s is there %d times, want %d", want, n, times)
 		}

@@ -182,7 +182,7 @@ func asService(w workload, c corev1.Container) *service {
 func TestKubernetesPrograms(t *testing.T) {
 	needsRoot(t)
 	page := read(t, "docs/api.md")
-	for _, env := range overlays {
+	for _, env := range variants {
 		c := overlay(t, env)
 		for _, w := range c.workloads {
 			if w.kind != "Deployment" {

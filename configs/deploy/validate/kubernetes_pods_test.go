@@ -14,7 +14,7 @@ import (
 // TestKubernetesIsHardened: every container runs as a user that is not root, without capabilities, on a file system it cannot write to, under seccomp, without the API's
 // token, within limits, from an exact image: what the profile "restricted" wants and more.
 func TestKubernetesIsHardened(t *testing.T) {
-	for _, env := range overlays {
+	for _, env := range variants {
 		for _, w := range overlay(t, env).workloads {
 			pod := w.pod.Spec
 			fail := func(format string, args ...any) { t.Helper(); t.Errorf(env+": "+w.name+": "+format, args...) }
@@ -62,7 +62,7 @@ func TestKubernetesIsHardened(t *testing.T) {
 
 // TestKubernetesDrains: pods are given the time that their ends take, and say first that they end.
 func TestKubernetesDrains(t *testing.T) {
-	for _, env := range overlays {
+	for _, env := range variants {
 		for _, w := range overlay(t, env).workloads {
 			main, grace := w.pod.Spec.Containers[0], int64(0)
 			if g := w.pod.Spec.TerminationGracePeriodSeconds; g != nil {
@@ -100,7 +100,7 @@ func variable(c corev1.Container, name string) string {
 func TestKubernetesMounts(t *testing.T) {
 	kept := secretKeys(t)
 	kept["weir-tls"] = []string{"tls.crt", "tls.key"}
-	for _, env := range overlays {
+	for _, env := range variants {
 		c := overlay(t, env)
 		for _, w := range c.workloads {
 			fail := func(format string, args ...any) { t.Helper(); t.Errorf(env+": "+w.name+": "+format, args...) }
@@ -122,6 +122,12 @@ func TestKubernetesMounts(t *testing.T) {
 					}
 					if len(sources[v.Name]) == 0 {
 						fail("no ConfigMap %s", v.ConfigMap.Name)
+					}
+				case v.Projected != nil:
+					for _, p := range v.Projected.Sources {
+						if p.ServiceAccountToken != nil {
+							sources[v.Name] = append(sources[v.Name], p.ServiceAccountToken.Path)
+						}
 					}
 				default:
 					sources[v.Name] = nil

@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -35,6 +36,8 @@ type cluster struct {
 	budgets     []policyv1.PodDisruptionBudget
 	policies    []networkingv1.NetworkPolicy
 	monitors    []serviceMonitor
+	roles       []rbacv1.Role
+	bindings    []rbacv1.RoleBinding
 	deployments []appsv1.Deployment
 	stateful    []appsv1.StatefulSet
 	workloads   []workload
@@ -67,9 +70,15 @@ type serviceMonitor struct {
 
 var overlays = []string{"staging", "production"}
 
-// overlay builds one as kubectl apply -k does.
+// variants are the overlays as they are, and one that watches pods.
+var variants = []string{"staging", "production", "production watch"}
+
+// overlay builds one, with components added to it, as kubectl apply -k does.
 func overlay(t *testing.T, name string) *cluster {
 	t.Helper()
+	if words := strings.Fields(name); len(words) > 1 {
+		return manifests(t, source(t, "overlays/"+words[0], words[1:]...))
+	}
 	return manifests(t, kustomize(t, filepath.Join(kubernetesDir, "overlays", name)))
 }
 
@@ -110,6 +119,10 @@ func manifests(t *testing.T, text []byte) *cluster {
 			c.budgets = strictly(t, doc, c.budgets)
 		case "networking.k8s.io/v1 NetworkPolicy":
 			c.policies = strictly(t, doc, c.policies)
+		case "rbac.authorization.k8s.io/v1 Role":
+			c.roles = strictly(t, doc, c.roles)
+		case "rbac.authorization.k8s.io/v1 RoleBinding":
+			c.bindings = strictly(t, doc, c.bindings)
 		case "monitoring.coreos.com/v1 ServiceMonitor":
 			c.monitors = strictly(t, doc, c.monitors)
 		case "apps/v1 Deployment":
@@ -231,7 +244,7 @@ func TestKubernetesNames(t *testing.T) {
 
 // TestKubernetesSelects: every selector takes pods, every named port is one of theirs, every reference leads to what is there, in the same namespace.
 func TestKubernetesSelects(t *testing.T) {
-	for _, env := range overlays {
+	for _, env := range variants {
 		c := overlay(t, env)
 		for _, w := range c.workloads {
 			if got := names(c.selected(t, w.selector)); !slices.Equal(got, []string{w.name}) {
@@ -261,7 +274,7 @@ func TestKubernetesSelects(t *testing.T) {
 			checkMonitor(t, c, m)
 		}
 		for _, object := range c.objects() {
-			if object.Namespace != "weir-"+env {
+			if object.Namespace != "weir-"+strings.Fields(env)[0] {
 				t.Errorf("%s: %s is in the namespace %q", env, object.Name, object.Namespace)
 			}
 			if object.Labels["app.kubernetes.io/part-of"] != "weir" {
@@ -289,6 +302,12 @@ func (c *cluster) objects() (list []metav1.ObjectMeta) {
 		list = append(list, o.ObjectMeta)
 	}
 	for _, o := range c.policies {
+		list = append(list, o.ObjectMeta)
+	}
+	for _, o := range c.roles {
+		list = append(list, o.ObjectMeta)
+	}
+	for _, o := range c.bindings {
 		list = append(list, o.ObjectMeta)
 	}
 	for _, o := range c.deployments {

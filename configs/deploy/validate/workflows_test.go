@@ -21,7 +21,7 @@ type workflow struct {
 		Needs any
 		If    string
 		Steps []struct {
-			Uses, Run string
+			Uses, Run, Shell string
 		}
 	}
 }
@@ -140,6 +140,27 @@ func TestWorkflowsRunWhatIsThere(t *testing.T) {
 			t.Errorf("no workflow runs %s", want)
 		}
 	}
+}
+
+// TestWorkflowHoldsTheChart: Helm itself lints and renders the chart, with what watches pods and without, and kubeconform judges what comes of it; both by version, and a failure at either end of the pipe is one.
+func TestWorkflowHoldsTheChart(t *testing.T) {
+	for _, s := range workflows(t)["ci"].Jobs["chart"].Steps {
+		if s.Run == "" {
+			continue
+		}
+		for _, want := range []string{`go install helm\.sh/helm/v3/cmd/helm@v\d+\.\d+\.\d+\n`, `go install github\.com/yannh/kubeconform/cmd/kubeconform@v\d+\.\d+\.\d+\n`,
+			`for watch in false true; do\n`, `helm lint --strict --set "watch\.enabled=\$watch" configs/deploy/helm/weir\n`,
+			`helm template \S+ configs/deploy/helm/weir .*--set "watch\.enabled=\$watch" \| kubeconform -strict `} {
+			if !regexp.MustCompile(want).MatchString(s.Run) {
+				t.Errorf("no %s in\n%s", want, s.Run)
+			}
+		}
+		if s.Shell != "bash" { // which GitHub runs with pipefail then
+			t.Errorf("its shell is %q: a chart that Helm cannot render would pass as one without objects", s.Shell)
+		}
+		return
+	}
+	t.Error("nothing runs Helm")
 }
 
 // TestRollbackCanRun: a job that takes something back needs what it takes back and runs when that has failed. One that says failure() without needs never does.
