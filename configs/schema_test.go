@@ -230,10 +230,10 @@ func compiled(t *testing.T) *jsonschema.Schema {
 		t.Fatal(err)
 	}
 	c := jsonschema.NewCompiler()
-	if err := c.AddResource("weir.json", doc); err != nil {
+	if err := c.AddResource("urn:weir", doc); err != nil {
 		t.Fatal(err)
 	}
-	s, err := c.Compile("weir.json")
+	s, err := c.Compile("urn:weir")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,6 +69,9 @@ func setup(env *testscript.Env) error {
 	env.Setenv("GUARDED", guarded.Addr().String())
 	env.Setenv("WEIR_ADMIN", "unix://"+filepath.Join(env.WorkDir, "admin.sock"))
 	env.Setenv("USER", "ann")
+	if zone, set := os.LookupEnv("TZ"); set { // both sides of a script tell the time of one place
+		env.Setenv("TZ", zone)
+	}
 	return nil
 }
 
