@@ -90,6 +90,7 @@ service = "api"
 [service.api]
 # A machine that is busy is not ill: 25 s without an answer are. What is shipped here passes its checks.
 health = { path = "/api/readiness", interval = "5s", timeout = "5s", rise = 1, fall = 5 }
+connect_timeout = "30s"
 
 [service.api.group.blue]
 weight = 100

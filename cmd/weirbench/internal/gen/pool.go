@@ -219,8 +219,29 @@ func dial(t Target, i int) (fd int, err error) {
 		return -1, err
 	}
 	to := &unix.SockaddrInet4{Port: int(t.Addr.Port()), Addr: t.Addr.Addr().As4()}
-	if err := unix.Connect(fd, to); err != nil {
+	if err := connect(fd, to); err != nil {
 		return -1, err
 	}
 	return fd, unix.SetNonblock(fd, true)
+}
+
+// connect is connect(2) that a signal does not end: what was interrupted goes on by itself, and the socket tells what came of it. The runtime sends signals to preempt.
+func connect(fd int, to unix.Sockaddr) error {
+	if err := unix.Connect(fd, to); err != unix.EINTR {
+		return err
+	}
+	for {
+		_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, -1)
+		if err == nil {
+			break
+		}
+		if err != unix.EINTR {
+			return err
+		}
+	}
+	if code, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR); err != nil || code == 0 {
+		return err
+	} else {
+		return unix.Errno(code)
+	}
 }
