@@ -88,7 +88,7 @@ group.green = { weight = 25, targets = [%[4]q] }
 [service.faulty.group.only]
 targets = [%[5]q]
 [service.gone.group.only]
-targets = ["127.0.0.1:1"]
+targets = [{ dns = "localhost:1" }]
 [[route]]
 name = "limited"
 path = "/limited"
