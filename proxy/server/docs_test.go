@@ -68,7 +68,7 @@ func columns(text, prefix string) (list []string) {
 
 // TestReadmeNamesRealTests: whatever the README says is shown by a test has that test, in one of the packages that the row names (without any, in cmd/weir).
 func TestReadmeNamesRealTests(t *testing.T) {
-	packages, test := regexp.MustCompile("(?:\\./|cd )([a-z0-9/-]+)(\\.\\.\\.)?"), regexp.MustCompile("`(Test[A-Za-z0-9]+)`")
+	packages, test := regexp.MustCompile(`(?:\./|cd )([a-z0-9/-]+)(\.\.\.)?`), regexp.MustCompile("`(Test[A-Za-z0-9]+)`")
 	names := 0
 	for line := range strings.Lines(read(t, "README.md")) {
 		named := test.FindAllStringSubmatch(line, -1)
