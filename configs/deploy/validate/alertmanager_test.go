@@ -7,10 +7,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // alertmanager is what is read of Alertmanager's configuration.
 type alertmanager struct {
+	Route     yaml.Node `yaml:"route"` // amtool's to judge, and TestAlertmanagerRoutes'
 	Receivers []struct {
 		Name string `yaml:"name"`
 	} `yaml:"receivers"`

@@ -128,6 +128,12 @@ func TestKubernetesNumbers(t *testing.T) {
 				t.Errorf("%s: %s: %+v", env, d.Name, main.Env)
 			}
 		}
+		bare := func(conf string) string {
+			return regexp.MustCompile(`(?m)^#.*\n|^include .*\n`).ReplaceAllString(read(t, "configs/deploy/"+conf), "")
+		}
+		if bare("kubernetes/components/demo-data/redis.conf") != bare("compose/redis.conf") { // which TestComposeRedis tries
+			t.Error("Redis of Kubernetes is another than that of compose")
+		}
 		if most := maxConnections(t, env, c); most < connections+10 { // and those of administrators
 			t.Errorf("%s: pods take %d of %d connections", env, connections, most)
 		}
