@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -111,6 +112,9 @@ func TestDashboardsAreProvisioned(t *testing.T) {
 					}
 				}
 			}
+			if p.GridPos.H < 1 || p.GridPos.W < 1 || !slices.Contains([]string{"row", "timeseries", "stat", "bargauge"}, p.Type) {
+				fault("%s is a %s of %d by %d", p.Title, p.Type, p.GridPos.W, p.GridPos.H)
+			}
 			if ids[p.ID] || p.ID == 0 || p.Title == "" {
 				fault("panel %q has id %d", p.Title, p.ID)
 			}
@@ -130,10 +134,14 @@ func checkPanel(t *testing.T, file string, p *dashboardPanel, variables map[stri
 	}
 	refs := map[string]bool{}
 	for _, target := range p.Targets {
-		if refs[target.RefID] || !chosen(target.Datasource) || target.LegendFormat == "" {
+		if refs[target.RefID] || target.RefID == "" || !chosen(target.Datasource) || target.LegendFormat == "" {
 			t.Errorf("%s: %s: target %+v", file, p.Title, target)
 		}
 		refs[target.RefID] = true
+		of, named := regexp.MustCompile(`^(?:.*\()?histogram_quantile\(0\.(\d+)`).FindStringSubmatch(target.Expr), regexp.MustCompile(`\bp(\d+)\b`).FindStringSubmatch(target.LegendFormat)
+		if of != nil && named != nil && named[1] != of[1] && named[1] != of[1]+"0" {
+			t.Errorf("%s: %s: %s is called %s", file, p.Title, target.Expr, target.LegendFormat)
+		}
 		for _, v := range regexp.MustCompile(`\$\{?(\w+)`).FindAllStringSubmatch(target.Expr, -1) {
 			if !variables[v[1]] && !strings.HasPrefix(v[1], "__") {
 				t.Errorf("%s: %s: there is no variable %s", file, p.Title, v[1])
