@@ -21,7 +21,9 @@ func (sh *shell) reloadVerb() *cobra.Command {
 			"included, need only wait. Whatever is reloaded until then waits for the same confirmation. The file stays as it is: after a revert, a reload or a restart takes it again.",
 		Example: "  weir reload --confirm 60s && curl -fsS https://example.com/ && weir reload confirm\n  weir reload revert",
 		Args:    cobra.NoArgs,
-	}, func(cmd *cobra.Command, c *client.Client, _ []string) error { return sh.reload(cmd.Context(), c, confirm) })
+	}, func(cmd *cobra.Command, c *client.Client, _ []string) error {
+		return sh.reload(cmd.Context(), c, confirm)
+	})
 	cmd.Flags().DurationVar(&confirm, "confirm", 0, "take it back after so long, unless weir reload confirm comes first")
 	cmd.AddCommand(
 		sh.unconfirmedVerb("confirm", "Make the configuration in force stay, after weir reload --confirm", func(ctx context.Context, c *client.Client) error {
