@@ -15,7 +15,7 @@ func (sh *shell) certsVerb() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "certs",
 		Short: "Show the certificates of the running weir, and what keeps it from obtaining those that are missing",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.client(sh)
 			if err != nil {
@@ -39,7 +39,7 @@ func (sh *shell) certsECHVerb() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ech",
 		Short: "Print the parameter ech of the hosts' HTTPS records (RFC 9460), for Encrypted Client Hello",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.client(sh)
 			if err != nil {

@@ -14,7 +14,7 @@ func (sh *shell) statusVerb() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show listeners, services, weights, observed shares and targets of the running weir",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.client(sh)
 			if err != nil {
