@@ -126,8 +126,8 @@ func (s *Server) begun() {
 			u.SetUnlinkOnClose(true) // it is ours now
 		}
 		s.serve()
-		s.serveAdmin()
 		s.options.Inherited.Serving()
+		s.serveAdmin() // last: whoever hears that this one is ready finds no other
 		s.log.Info("took over from the process before")
 	} else {
 		s.serveAdmin()
