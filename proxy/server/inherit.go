@@ -84,6 +84,9 @@ func (s *Server) succeed() error {
 	if err != nil {
 		return err
 	}
+	if err := s.lock.inherit(); err != nil {
+		return err
+	}
 	var left legacy
 	if text != nil {
 		if err := json.Unmarshal(text, &left); err != nil {

@@ -201,11 +201,15 @@ func (s *Server) turnPackets(to source) {
 func (s *Server) freeze() legacy {
 	s.turnPackets(fromFeed)
 	s.keepRollouts()
+	s.lock.release()
 	return legacy{Upgrades: s.upgrades[0] + 1, Failures: s.upgrades[1]}
 }
 
 // thaw goes on after freeze, where the new process did not.
 func (s *Server) thaw() {
+	if err := s.lock.take(); err != nil {
+		s.log.Error("state folder", observe.Err(err))
+	}
 	if err := s.writePID(); err != nil { // it may have written its own
 		s.log.Error("pid file", observe.Err(err))
 	}
