@@ -172,6 +172,7 @@ func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin
 			}
 		}
 	}()
+	parted := s.partSockets(limit)
 	clean := s.empty(limit)
 	cancel()
 	s.keepRollouts()
@@ -197,7 +198,7 @@ func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin
 	s.registry.Close()
 	s.turns.close()
 	left(ctx)
-	s.log.Info("stopped", zap.Bool("weir.clean", clean))
+	s.log.Info("stopped", zap.Bool("weir.clean", clean), zap.Int("weir.websockets_closed", <-parted))
 	_ = s.logs.Load().closeBut(nil)
 	return clean
 }
