@@ -284,6 +284,7 @@ func TestComposeNumbers(t *testing.T) {
 			t.Errorf("%s is killed after %s", name, got)
 		}
 	}
+	checkNotice(t, read(t, "configs/deploy/compose/edge/weir.toml"), c.Services["blue"].Environment["VALOR_DRAIN_DELAY"])
 	// The two colours are the same but for their names.
 	blue, green := c.Services["blue"], c.Services["green"]
 	if blue.Environment["VALOR_COLOR"] != "blue" || green.Environment["VALOR_COLOR"] != "green" || len(blue.Environment) != len(green.Environment) {

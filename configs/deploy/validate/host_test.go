@@ -249,7 +249,14 @@ func TestPackages(t *testing.T) {
 		if strings.Contains(file, "valor-api") {
 			name = "valor-api"
 		}
+		info, err := f.Info()
+		if err != nil {
+			return err
+		}
 		for _, c := range packages[name].Contents {
+			if c.Dst == file && (c.FileInfo.Mode != int(info.Mode().Perm()) || c.FileInfo.Owner != "root" || c.FileInfo.Group != "root") {
+				t.Errorf("%s packs %s as %+v, make install as %v", name, file, c.FileInfo, info.Mode())
+			}
 			if c.Dst == file || c.Type == "tree" && strings.HasPrefix(file, c.Dst) {
 				return nil
 			}

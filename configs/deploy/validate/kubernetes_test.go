@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -79,11 +80,17 @@ func overlay(t *testing.T, name string) *cluster {
 	if words := strings.Fields(name); len(words) > 1 {
 		return manifests(t, source(t, "overlays/"+words[0], words[1:]...))
 	}
-	return manifests(t, kustomize(t, filepath.Join(kubernetesDir, "overlays", name)))
+	return manifests(t, kustomize(t, name, filepath.Join(kubernetesDir, "overlays", name)))
 }
 
-func kustomize(t *testing.T, dir string) []byte {
+// made is what kustomize made, by what it was asked for: many tests ask for the same.
+var made sync.Map
+
+func kustomize(t *testing.T, what, dir string) []byte {
 	t.Helper()
+	if text, ok := made.Load(what); ok {
+		return text.([]byte)
+	}
 	all, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
 	if err != nil {
 		t.Fatalf("%s: %v", dir, err)
@@ -92,6 +99,7 @@ func kustomize(t *testing.T, dir string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
+	made.Store(what, text)
 	return text
 }
 
@@ -394,60 +402,12 @@ func checkMonitor(t *testing.T, c *cluster, m serviceMonitor) {
 			t.Errorf("ServiceMonitor %s: the job of Service %s is %q", m.Metadata.Name, s.Name, s.Labels[m.Spec.JobLabel])
 		}
 	}
+	if at := m.Spec.Endpoints[0].Authorization.Credentials; m.Metadata.Name == "weir" && (at.Name != "weir-secrets" || !strings.Contains(edgeConfig(c), "/run/secrets/weir/"+at.Key+"}")) {
+		t.Errorf("ServiceMonitor weir: the token is %s of %s", at.Key, at.Name)
+	}
 	if want := map[string]int{"weir": 1, "valor-api": 2}[m.Metadata.Name]; found != want {
 		t.Errorf("ServiceMonitor %s finds %d Services", m.Metadata.Name, found)
 	}
-}
-
-// TestKubernetesPolicies: everything is denied that is not allowed, and who may talk to whom is this and no more.
-func TestKubernetesPolicies(t *testing.T) {
-	c := overlay(t, "staging")
-	deny := slices.IndexFunc(c.policies, func(p networkingv1.NetworkPolicy) bool { return p.Name == "default-deny" })
-	if p := c.policies[deny]; len(p.Spec.PodSelector.MatchLabels) > 0 || len(p.Spec.PolicyTypes) != 2 || len(p.Spec.Ingress)+len(p.Spec.Egress) > 0 {
-		t.Errorf("%+v", p.Spec)
-	}
-	var pairs []string
-	for _, p := range c.policies {
-		for _, from := range c.selected(t, &p.Spec.PodSelector) {
-			for _, out := range p.Spec.Egress {
-				for _, to := range out.To {
-					if to.PodSelector == nil || to.NamespaceSelector != nil {
-						continue
-					}
-					for _, w := range c.selected(t, to.PodSelector) {
-						pairs = append(pairs, from.name+" "+w.name)
-						if !c.lets(t, from, w) {
-							t.Errorf("%s may call %s, which does not let it in", from.name, w.name)
-						}
-					}
-				}
-			}
-		}
-	}
-	slices.Sort(pairs)
-	want := []string{"valor-api-blue valor-postgres", "valor-api-blue valor-redis", "valor-api-green valor-postgres", "valor-api-green valor-redis",
-		"weir valor-api-blue", "weir valor-api-green", "weir valor-redis"}
-	if !slices.Equal(pairs, want) {
-		t.Errorf("%q, want %q", pairs, want)
-	}
-}
-
-// lets says whether a policy lets pods of one workload into another's.
-func (c *cluster) lets(t *testing.T, from, to workload) bool {
-	t.Helper()
-	for _, p := range c.policies {
-		if !slices.Contains(names(c.selected(t, &p.Spec.PodSelector)), to.name) {
-			continue
-		}
-		for _, in := range p.Spec.Ingress {
-			for _, peer := range in.From {
-				if peer.PodSelector != nil && peer.NamespaceSelector == nil && slices.Contains(names(c.selected(t, peer.PodSelector)), from.name) {
-					return true
-				}
-			}
-		}
-	}
-	return false
 }
 
 // TestKubernetesScales: edge and both colours by CPU, memory and, in production, requests per second, under metrics that the adapter's rules make of what the programs export.
