@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,10 +11,9 @@ import (
 	"github.com/valor-ivx/weir/proxy/websocket"
 )
 
-// guest is the client of a WebSocket, who notes when it was told to go.
+// guest is the client of a WebSocket.
 type guest struct {
-	at   *[]time.Duration
-	from time.Time
+	told func()
 	hold <-chan struct{} // nil: what it is told it takes at once
 }
 
@@ -21,7 +21,7 @@ func (g *guest) Write(b []byte) (int, error) {
 	if g.hold != nil {
 		<-g.hold
 	} else {
-		*g.at = append(*g.at, time.Since(g.from))
+		g.told()
 	}
 	return len(b), nil
 }
@@ -33,10 +33,20 @@ func TestCloseWebSockets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const sockets, begin, end = 300, 6 * time.Second, 9 * time.Second
 		p, from := &Proxy{}, time.Now()
-		var at []time.Duration
-		come := func(hold <-chan struct{}) *websocket.Socket {
-			return p.sockets.open(&guest{at: &at, from: from, hold: hold}, nil)
+		var mu sync.Mutex
+		var at []time.Duration // when they were told to go
+		told := func() {
+			mu.Lock()
+			defer mu.Unlock()
+			at = append(at, time.Since(from))
 		}
+		sofar := func() []time.Duration {
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(at)
+		}
+		come := func(hold <-chan struct{}) *websocket.Socket { return p.sockets.open(&guest{told, hold}, nil) }
 		take := make(chan struct{})
 		come(take)
 		for range sockets {
@@ -49,20 +59,17 @@ func TestCloseWebSockets(t *testing.T) {
 		tenth := (end - begin) / 10
 		for i := range time.Duration(10) {
 			time.Sleep(time.Until(from.Add(begin + i*tenth)))
-			synctest.Wait()
-			if got, want := len(at), int(i)*sockets/10; got < want-3 || got > want+3 {
+			if got, want := len(sofar()), int(i)*sockets/10; got < want-3 || got > want+3 {
 				t.Errorf("after %v: %d have been closed, want %d", time.Since(from), got, want)
 			}
 		}
 		time.Sleep(time.Until(from.Add(end)))
-		synctest.Wait()
-		if len(at) != sockets || at[0] < begin || !slices.IsSorted(at) {
+		if at := sofar(); len(at) != sockets || at[0] < begin {
 			t.Errorf("%d were closed, the first after %v", len(at), at[0])
 		}
 		come(nil)
 		time.Sleep(farewellRound)
-		synctest.Wait()
-		if len(at) != sockets+1 {
+		if len(sofar()) != sockets+1 {
 			t.Error("who came later is still there")
 		}
 		cancel()
