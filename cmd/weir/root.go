@@ -45,7 +45,7 @@ func (sh *shell) family(name, short string, verbs ...*cobra.Command) *cobra.Comm
 	cmd := &cobra.Command{
 		Use:   name,
 		Short: short,
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			fmt.Fprint(sh.stderr, cmd.UsageString())
 			return exitError(exitUsage)
@@ -119,15 +119,19 @@ func (n *nginxShim) run(cmd *cobra.Command, sh *shell) error {
 }
 
 func (n *nginxShim) send(cmd *cobra.Command, sh *shell) error {
+	c, err := n.access.client(sh)
+	if err != nil {
+		return err
+	}
 	switch n.signal {
 	case "reload":
-		return sh.reload(cmd.Context(), n.access, 0)
+		return sh.reload(cmd.Context(), c, 0)
 	case "quit":
-		return sh.stop(cmd.Context(), n.access, stopOptions{wait: defaultWait})
+		return sh.stop(cmd.Context(), c, stopOptions{wait: defaultWait})
 	case "stop":
-		return sh.stop(cmd.Context(), n.access, stopOptions{wait: defaultWait, now: true})
+		return sh.stop(cmd.Context(), c, stopOptions{wait: defaultWait, now: true})
 	case "reopen":
-		return sh.reopenLogs(cmd.Context(), n.access)
+		return sh.reopenLogs(cmd.Context(), c)
 	default:
 		return usageError{fmt.Errorf("-s %q: it is reload, quit, stop or reopen", n.signal)}
 	}
