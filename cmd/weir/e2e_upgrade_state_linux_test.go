@@ -122,7 +122,7 @@ func TestE2EUpgradeRemembersPace(t *testing.T) {
 	dir := folder(t)
 	old, young := newBackend(t, "blue"), newBackend(t, "blue")
 	c := newConf(dir, old.address, newBackend(t, "green").address)
-	c.service = "balance = \"round_robin\"\nslow_start = \"1h\"\nresponse_timeout = \"50ms\"\nejection = { max_ejected = 0 }\nretry = { attempts = 1 }\nadaptive_concurrency = { min = 2 }\n"
+	c.service = "balance = \"round_robin\"\nslow_start = \"1h\"\nresponse_timeout = \"10ms\"\nejection = { max_ejected = 0 }\nretry = { attempts = 1 }\nadaptive_concurrency = { min = 2 }\n"
 	l := founded(t, dir, c.String(), nil).begin()
 	c.blues = append(c.blues, young.address)
 	replace(t, l.config, c.String())
@@ -132,7 +132,6 @@ func TestE2EUpgradeRemembersPace(t *testing.T) {
 	}
 	slow := errand{"GET", fmt.Sprintf("/?ms=%d", held), "", ""}
 	client, url := &http.Client{Timeout: time.Minute}, "http://"+l.address("http")+slow.path
-	defer client.CloseIdleConnections()
 	first := limit()
 	eventually(t, 0, "a target that answers nothing in time is given less", func() bool {
 		var all sync.WaitGroup
@@ -148,6 +147,7 @@ func TestE2EUpgradeRemembersPace(t *testing.T) {
 		all.Wait()
 		return limit() < first
 	})
+	client.CloseIdleConnections() // which the process that is replaced would wait for
 	for i := range 3 {
 		if i > 0 {
 			before := limit()
