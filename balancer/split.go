@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/valor-ivx/weir/proxy/siphash"
 )
 
 // WeightSum is what the weights of a service sum to: hundredths of a percent.
@@ -55,7 +57,7 @@ type Split struct {
 	// whole says that every weight is a whole percentage.
 	whole bool
 	// client keys Key, ticket keys the order of ByTicket.
-	client, ticket sipKey
+	client, ticket siphash.Key
 }
 
 // member is one group with weight > 0.
@@ -65,7 +67,7 @@ type member struct {
 	// until is where this group's part of 0..9999 ends.
 	until uint64
 	// key keys the group's draw for each client, failover the one for Choose.
-	key, failover sipKey
+	key, failover siphash.Key
 }
 
 // NewSplit makes the split for shares, whose weights sum to WeightSum. Assignment
@@ -125,7 +127,7 @@ func (s *Split) ByKey(client []byte) int {
 	choice, best := -1, math.Inf(1)
 	for i := range s.members {
 		m := &s.members[i]
-		if score := negLog(m.key.sum(client)) / m.weight; score < best {
+		if score := negLog(m.key.Sum64(client)) / m.weight; score < best {
 			choice, best = m.index, score
 		}
 	}
@@ -149,11 +151,11 @@ func (s *Split) ByTicket(ticket uint64) int {
 	// request and is shuffled per block. A block thus meets one place in every
 	// hundred, and 100 blocks meet every place once.
 	block, slot := ticket/100, ticket%100
-	place := 100 * shuffle(s.ticket.sumWord(block<<1)).at(slot)
+	place := 100 * shuffle(s.ticket.Sum64Word(block<<1)).at(slot)
 	if !s.whole {
 		// Between whole percentages the fraction decides nothing.
 		era, inEra := block/100, block%100
-		place += shuffle(s.ticket.sumWord(era<<1 | 1)).at(inEra)
+		place += shuffle(s.ticket.Sum64Word(era<<1 | 1)).at(inEra)
 	}
 	for i := range s.members {
 		if place < s.members[i].until {
@@ -164,7 +166,7 @@ func (s *Split) ByTicket(ticket uint64) int {
 }
 
 // Key condenses a client's key material for Choose.
-func (s *Split) Key(client []byte) uint64 { return s.client.sum(client) }
+func (s *Split) Key(client []byte) uint64 { return s.client.Sum64(client) }
 
 // Choose returns the group that serves a request assigned to a group, and
 // whether that is a failover; -1 means none may, which is a 503. key is Key of the
@@ -188,7 +190,7 @@ func (s *Split) Choose(assigned int, key uint64, live LiveMask, when WhenEmpty) 
 		if !live.Has(m.index) {
 			continue
 		}
-		if score := negLog(m.failover.sumWord(key)) / m.weight; score < best {
+		if score := negLog(m.failover.Sum64Word(key)) / m.weight; score < best {
 			group, best = m.index, score
 		}
 	}
@@ -197,13 +199,12 @@ func (s *Split) Choose(assigned int, key uint64, live LiveMask, when WhenEmpty) 
 
 // deriveKey makes an independent key per purpose and group. The fields are
 // length-prefixed, so that no two different lists look alike.
-func deriveKey(secret []byte, epoch uint64, purpose, name string) sipKey {
+func deriveKey(secret []byte, epoch uint64, purpose, name string) siphash.Key {
 	mac := hmac.New(sha256.New, secret)
 	buf := binary.LittleEndian.AppendUint64([]byte("weir split 1\x00"), epoch)
 	buf = binary.LittleEndian.AppendUint64(buf, uint64(len(purpose)))
 	buf = append(buf, purpose...)
 	buf = append(buf, name...)
 	mac.Write(buf)
-	sum := mac.Sum(nil)
-	return sipKey{binary.LittleEndian.Uint64(sum), binary.LittleEndian.Uint64(sum[8:])}
+	return siphash.NewKey([16]byte(mac.Sum(nil)))
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/valor-ivx/weir/proxy/siphash"
 )
 
 // Options describe a limit.
@@ -25,11 +27,11 @@ type Limit struct {
 	burst  int
 	dryRun bool
 	store  *store
-	hash   hashKey // of keys that are not shared
-	shared *terms  // nil: counted here alone
+	hash   siphash.Key // of keys that are not shared
+	shared *terms      // nil: counted here alone
 }
 
-func newLimit(o Options, s *store, hash hashKey) *Limit {
+func newLimit(o Options, s *store, hash siphash.Key) *Limit {
 	l := &Limit{name: o.Name, rate: rate.Limit(o.Rate), burst: o.Burst, dryRun: o.DryRun, store: s, hash: hash}
 	if o.Sharing != nil {
 		l.shared = newTerms(o)
@@ -54,7 +56,7 @@ func (l *Limit) Key(parts []byte) Key {
 	if l.shared != nil {
 		return l.shared.sharing.key(parts)
 	}
-	return l.hash.sum(parts)
+	return newKey(l.hash, parts)
 }
 
 // Window is the time in which an empty bucket becomes full, in whole seconds, at least 1: burst per window is the limit's rate.

@@ -29,7 +29,7 @@ type LimitMemory struct {
 const bucketSize = 8 + 8 + 8
 
 // check tells secrets apart, and nothing about them.
-func (r *Registry) check() uint64 { return r.key.sum([]byte("weir memory of limits")).high }
+func (r *Registry) check() uint64 { return newKey(r.key, []byte("weir memory of limits")).high }
 
 // Remember is what the limits remember at now, of each the same part of so many buckets: where there are more, those used last. It holds up a limit's requests for as long as 1/64 of its buckets take.
 func (r *Registry) Remember(now time.Time, buckets int) Memory {

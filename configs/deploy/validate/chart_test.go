@@ -86,7 +86,7 @@ func source(t *testing.T, base string, components ...string) []byte {
 		text += "namespace: weir-" + env + "\n"
 	}
 	writeFile(t, filepath.Join(dir, "kustomization.yaml"), text+"labels: [{ pairs: { app.kubernetes.io/part-of: weir }, includeTemplates: true }]\n")
-	return kustomize(t, dir)
+	return kustomize(t, base+" with "+strings.Join(components, " "), dir)
 }
 
 // watchers are what only a chart that watches pods has.

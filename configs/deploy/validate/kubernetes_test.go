@@ -8,8 +8,10 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/prometheus/prometheus/promql/parser"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
@@ -79,11 +81,17 @@ func overlay(t *testing.T, name string) *cluster {
 	if words := strings.Fields(name); len(words) > 1 {
 		return manifests(t, source(t, "overlays/"+words[0], words[1:]...))
 	}
-	return manifests(t, kustomize(t, filepath.Join(kubernetesDir, "overlays", name)))
+	return manifests(t, kustomize(t, name, filepath.Join(kubernetesDir, "overlays", name)))
 }
 
-func kustomize(t *testing.T, dir string) []byte {
+// made is what kustomize made, by what it was asked for: many tests ask for the same.
+var made sync.Map
+
+func kustomize(t *testing.T, what, dir string) []byte {
 	t.Helper()
+	if text, ok := made.Load(what); ok {
+		return text.([]byte)
+	}
 	all, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
 	if err != nil {
 		t.Fatalf("%s: %v", dir, err)
@@ -92,6 +100,7 @@ func kustomize(t *testing.T, dir string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
+	made.Store(what, text)
 	return text
 }
 
@@ -394,65 +403,17 @@ func checkMonitor(t *testing.T, c *cluster, m serviceMonitor) {
 			t.Errorf("ServiceMonitor %s: the job of Service %s is %q", m.Metadata.Name, s.Name, s.Labels[m.Spec.JobLabel])
 		}
 	}
+	if at := m.Spec.Endpoints[0].Authorization.Credentials; m.Metadata.Name == "weir" && (at.Name != "weir-secrets" || !strings.Contains(edgeConfig(c), "/run/secrets/weir/"+at.Key+"}")) {
+		t.Errorf("ServiceMonitor weir: the token is %s of %s", at.Key, at.Name)
+	}
 	if want := map[string]int{"weir": 1, "valor-api": 2}[m.Metadata.Name]; found != want {
 		t.Errorf("ServiceMonitor %s finds %d Services", m.Metadata.Name, found)
 	}
 }
 
-// TestKubernetesPolicies: everything is denied that is not allowed, and who may talk to whom is this and no more.
-func TestKubernetesPolicies(t *testing.T) {
-	c := overlay(t, "staging")
-	deny := slices.IndexFunc(c.policies, func(p networkingv1.NetworkPolicy) bool { return p.Name == "default-deny" })
-	if p := c.policies[deny]; len(p.Spec.PodSelector.MatchLabels) > 0 || len(p.Spec.PolicyTypes) != 2 || len(p.Spec.Ingress)+len(p.Spec.Egress) > 0 {
-		t.Errorf("%+v", p.Spec)
-	}
-	var pairs []string
-	for _, p := range c.policies {
-		for _, from := range c.selected(t, &p.Spec.PodSelector) {
-			for _, out := range p.Spec.Egress {
-				for _, to := range out.To {
-					if to.PodSelector == nil || to.NamespaceSelector != nil {
-						continue
-					}
-					for _, w := range c.selected(t, to.PodSelector) {
-						pairs = append(pairs, from.name+" "+w.name)
-						if !c.lets(t, from, w) {
-							t.Errorf("%s may call %s, which does not let it in", from.name, w.name)
-						}
-					}
-				}
-			}
-		}
-	}
-	slices.Sort(pairs)
-	want := []string{"valor-api-blue valor-postgres", "valor-api-blue valor-redis", "valor-api-green valor-postgres", "valor-api-green valor-redis",
-		"weir valor-api-blue", "weir valor-api-green", "weir valor-redis"}
-	if !slices.Equal(pairs, want) {
-		t.Errorf("%q, want %q", pairs, want)
-	}
-}
-
-// lets says whether a policy lets pods of one workload into another's.
-func (c *cluster) lets(t *testing.T, from, to workload) bool {
-	t.Helper()
-	for _, p := range c.policies {
-		if !slices.Contains(names(c.selected(t, &p.Spec.PodSelector)), to.name) {
-			continue
-		}
-		for _, in := range p.Spec.Ingress {
-			for _, peer := range in.From {
-				if peer.PodSelector != nil && peer.NamespaceSelector == nil && slices.Contains(names(c.selected(t, peer.PodSelector)), from.name) {
-					return true
-				}
-			}
-		}
-	}
-	return false
-}
-
 // TestKubernetesScales: edge and both colours by CPU, memory and, in production, requests per second, under metrics that the adapter's rules make of what the programs export.
 func TestKubernetesScales(t *testing.T) {
-	rules := read(t, "configs/deploy/kubernetes/components/prometheus/adapter-rules.yaml")
+	made := adapted(t)
 	for _, env := range overlays {
 		c := overlay(t, env)
 		if len(c.scalers) != 3 || len(c.budgets) != 3 {
@@ -473,8 +434,8 @@ func TestKubernetesScales(t *testing.T) {
 					by = append(by, string(m.Resource.Name))
 				case m.Pods != nil:
 					by = append(by, m.Pods.Metric.Name)
-					source := strings.TrimSuffix(m.Pods.Metric.Name, "_per_second") + "_total"
-					if !strings.Contains(rules, "'"+source+"{") || !strings.Contains(read(t, "docs/metrics.md")+read(t, "app/metrics/metrics.go"), source) {
+					source := made[m.Pods.Metric.Name]
+					if source == "" || !strings.Contains(read(t, "docs/metrics.md")+read(t, "app/metrics/metrics.go"), source) {
 						t.Errorf("%s: %s scales by %s, which nobody makes", env, h.Name, m.Pods.Metric.Name)
 					}
 				}
@@ -496,6 +457,38 @@ func TestKubernetesScales(t *testing.T) {
 	}
 }
 
+// adapted are the metrics that the Prometheus adapter's rules make, and of which series: by name, of the pods that are asked for, each one's own rate.
+func adapted(t *testing.T) map[string]string {
+	t.Helper()
+	var values struct {
+		Rules struct {
+			Custom []struct {
+				Series    string `json:"seriesQuery"`
+				Resources struct {
+					Overrides map[string]struct{ Resource string }
+				}
+				Name    struct{ Matches, As string }
+				Metrics string `json:"metricsQuery"`
+			}
+		}
+	}
+	if err := yaml.UnmarshalStrict([]byte(read(t, "configs/deploy/kubernetes/components/prometheus/adapter-rules.yaml")), &values); err != nil {
+		t.Fatal(err)
+	}
+	made := map[string]string{}
+	for _, r := range values.Rules.Custom {
+		series, matchers, _ := strings.Cut(strings.TrimSuffix(r.Series, "}"), "{")
+		query := strings.NewReplacer("<<.Series>>", series, "<<.LabelMatchers>>", `namespace="n",pod=~"a|b"`, "<<.GroupBy>>", "pod").Replace(r.Metrics)
+		e, err := parser.NewParser(parser.Options{}).ParseExpr(query)
+		if err != nil || e.String() != `sum by (pod) (rate(`+series+`{namespace="n",pod=~"a|b"}[2m]))` || matchers != `namespace!="",pod!=""` ||
+			fmt.Sprint(r.Resources.Overrides) != "map[namespace:{namespace} pod:{pod}]" {
+			t.Errorf("%+v: %v, %v", r, e, err)
+		}
+		made[regexp.MustCompile(r.Name.Matches).ReplaceAllString(series, r.Name.As)] = series
+	}
+	return made
+}
+
 // TestKubernetesExamples: what the examples name is in the production overlay.
 func TestKubernetesExamples(t *testing.T) {
 	c := overlay(t, "production")
@@ -514,6 +507,9 @@ func TestKubernetesExamples(t *testing.T) {
 				Metadata metav1.ObjectMeta `json:"metadata"`
 				Spec     struct {
 					SecretName string
+					DNSNames   []string `json:"dnsNames"`
+					Hostnames  []string
+					Listeners  []struct{ Hostname string }
 					Rules      []struct {
 						BackendRefs []struct {
 							Name string
@@ -530,6 +526,15 @@ func TestKubernetesExamples(t *testing.T) {
 			}
 			if o.Kind == "Certificate" && o.Spec.SecretName != "weir-tls" {
 				t.Errorf("%s: keeps %s", file, o.Spec.SecretName)
+			}
+			hosts := append(o.Spec.DNSNames, o.Spec.Hostnames...)
+			for _, l := range o.Spec.Listeners {
+				hosts = append(hosts, l.Hostname)
+			}
+			for _, h := range hosts {
+				if host := variable(c.deployments[slices.IndexFunc(c.deployments, func(d appsv1.Deployment) bool { return d.Name == "weir" })].Spec.Template.Spec.Containers[0], "EDGE_HOST"); h != host {
+					t.Errorf("%s: %s, the edge answers to %s", file, h, host)
+				}
 			}
 			for _, r := range o.Spec.Rules {
 				for _, b := range r.BackendRefs {
