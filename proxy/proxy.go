@@ -52,6 +52,7 @@ type Proxy struct {
 	lanes     atomic.Uint32 // where the next Exchange begins to record
 	bodies    sync.Pool
 	encoders  compress.Encoders
+	sockets   sockets
 
 	suspect  atomic.Pointer[netip.Addr] // written once, by the first request that finds one
 	leaving  atomic.Bool                // set once, by Announce or Shutdown: an answer is the last of its connection
