@@ -22,7 +22,7 @@ func (s *Server) leave() (left func(context.Context)) {
 	}
 	if s.handed.Load() {
 		for _, l := range s.listeners {
-			_ = l.close() // the socket lives on in the other process
+			_ = l.socket.Close() // it lives on in the other process, where what waits is accepted
 		}
 		return func(context.Context) { <-s.answered }
 	}
@@ -34,7 +34,6 @@ func (s *Server) leave() (left func(context.Context)) {
 	}
 	for _, l := range s.listeners {
 		_ = l.close() // a socket that cannot be closed is closed by the end of the process
-		l.abandon()
 	}
 	s.stopQUIC()
 	return s.closeAdmin
@@ -90,19 +89,31 @@ func (s *Server) empty(limit context.Context) bool {
 		}
 		s.awaitNobody(limit, wait)
 	}
+	defer time.AfterFunc(lastHandshake, s.endHandshakes).Stop()
 	for {
-		clean := s.proxy.Shutdown(limit)
 		// A connection that had just been accepted, or was in its handshake, joins the proxy after that.
-		if !clean || s.awaitNobody(limit, lookAgain) {
-			return clean
+		if s.proxy.Shutdown(limit) && s.awaitNobody(limit, lookAgain) {
+			return true
 		}
 		if limit.Err() != nil {
-			for _, l := range s.listeners {
-				l.abandon()
-			}
+			s.endHandshakes()
 			s.proxy.Shutdown(limit) // those that joined meanwhile
 			return false
 		}
+	}
+}
+
+// lastHandshake is how long the handshakes under way at the end may take: for scanners, who say nothing, the end would wait until handshakeTimeout.
+const lastHandshake = time.Second
+
+func (s *Server) endHandshakes() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.listeners {
+		l.abandon()
+	}
+	for _, e := range s.fading {
+		e.abandon()
 	}
 }
 

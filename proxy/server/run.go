@@ -198,6 +198,7 @@ func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin
 	s.registry.Close()
 	s.turns.close()
 	left(ctx)
+	s.lock.close()
 	s.log.Info("stopped", zap.Bool("weir.clean", clean), zap.Int("weir.websockets_closed", <-parted))
 	_ = s.logs.Load().closeBut(nil)
 	return clean
