@@ -49,7 +49,7 @@ func TestH2spec(t *testing.T) {
 	}
 	s := start(t, true, http2.Options{}, echo)
 	host, port, _ := strings.Cut(s.address(), ":")
-	out, err := exec.Command(strings.TrimSpace(string(tool)), "-h", host, "-p", port, "-t", "-k", "-o", "2", "-S").CombinedOutput()
+	out, err := exec.Command(strings.TrimSpace(string(tool)), "-h", host, "-p", port, "-t", "-k", "-o", "60", "-S").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), " 0 failed") {
 		t.Fatalf("h2spec: %v\n%s", err, out)
 	}
