@@ -207,7 +207,7 @@ func (w workload) port(p intstr.IntOrString, protocol corev1.Protocol) bool {
 func TestKubernetesNames(t *testing.T) {
 	for _, env := range overlays {
 		c := overlay(t, env)
-		if len(c.namespaces) != 1 || c.namespaces[0].Name != "weir-"+env || c.namespaces[0].Labels["pod-security.kubernetes.io/enforce"] != "restricted" {
+		if len(c.namespaces) != 1 || c.namespaces[0].Name != "weir-"+env || c.namespaces[0].Labels["pod-security.kubernetes.io/enforce"] != "restricted" || c.namespaces[0].Labels["pod-security.kubernetes.io/warn"] != "restricted" {
 			t.Errorf("%s: namespaces %+v", env, c.namespaces)
 		}
 		for service, want := range map[string][]string{"weir": {"weir"}, "weir-admin": {"weir"}, "valor-api-blue": {"valor-api-blue"}, "valor-api-green": {"valor-api-green"}} {
