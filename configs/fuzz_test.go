@@ -3,6 +3,7 @@ package configs_test
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -58,7 +59,7 @@ func seedGolden(f *testing.F) {
 		f.Add(section(archive, "weir.toml").Data)
 	}
 	for _, name := range []string{"minimal.toml", "weir.toml"} {
-		data, err := fs.ReadFile(configs.Shipped(), name)
+		data, err := os.ReadFile(name)
 		if err != nil {
 			f.Fatal(err)
 		}

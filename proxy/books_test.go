@@ -123,7 +123,7 @@ func (e *edge) failures() (n uint64) {
 	return n
 }
 
-// counter sums the series of a metric whose labels hold the given pairs.
+// counter sums the series of a counter or gauge whose labels hold the given pairs.
 func (e *edge) counter(name string, pairs ...string) (sum float64) {
 	e.t.Helper()
 	families, err := e.metrics.Gather()
@@ -144,7 +144,7 @@ func (e *edge) counter(name string, pairs ...string) (sum float64) {
 				fits = fits && labels[pairs[i]] == pairs[i+1]
 			}
 			if fits {
-				sum += m.GetCounter().GetValue()
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
 			}
 		}
 	}

@@ -88,12 +88,7 @@ func (x *Exchange) wantsHTML() bool {
 	for len(list) > 0 {
 		var item []byte
 		item, list = message.NextToken(list)
-		for j, c := range item {
-			if c == ';' {
-				item = message.Trim(item[:j])
-				break
-			}
-		}
+		item = message.Bare(item)
 		switch {
 		case message.EqualFold(item, "text/html"):
 			return true

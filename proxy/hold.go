@@ -173,32 +173,14 @@ func (x *Exchange) await(h *Hold) *Error {
 	defer h.leave(w)
 	from := x.proxy.options.Now()
 	defer x.waited("pause", from)
-	until, late := from+int64(timeout), errPauseTimeout
-	if x.deadline > 0 && x.deadline < until {
-		until, late = x.deadline, errTotalTimeout
+	until, late := x.within(from+int64(timeout), errPauseTimeout)
+	_, called, gone := stand(x, w.called, from, until)
+	switch {
+	case gone:
+		return &Error{499, ClientGone, nil}
+	case !called && h.withdraw(w):
+		return late
 	}
-	timer := time.NewTimer(min(glance, time.Duration(until-from)))
-	defer timer.Stop()
-	for {
-		select {
-		case <-w.called:
-			x.service = h.current()
-			return nil
-		case <-timer.C:
-		}
-		now := x.proxy.options.Now()
-		gone := x.down.ClientGone()
-		if !gone && now < until {
-			timer.Reset(min(glance, time.Duration(until-now)))
-			continue
-		}
-		switch {
-		case gone:
-			return &Error{499, ClientGone, nil}
-		case h.withdraw(w):
-			return late
-		}
-		x.service = h.current() // the call was faster
-		return nil
-	}
+	x.service = h.current()
+	return nil
 }

@@ -62,45 +62,49 @@ func (x *Exchange) wait(p upstream.Priority) *Error {
 		return x.shed(p, errQueueFull)
 	}
 	defer x.waited("queue", from)
-	until, late := from+int64(b.QueueTimeout()), errQueueTimeout
-	if x.deadline > 0 && x.deadline < until {
-		until, late = x.deadline, errTotalTimeout
+	until, late := x.within(from+int64(b.QueueTimeout()), errQueueTimeout)
+	entered, called, gone := stand(x, x.waiter.Called, from, until)
+	if !called && !b.Withdraw(x.waiter, x.proxy.options.Now()) {
+		entered = <-x.waiter.Called // the call was faster
 	}
+	if entered {
+		x.slot = b // to be left at once when nobody is there to be served
+	}
+	m.Waited(time.Duration(x.proxy.options.Now() - from))
+	switch {
+	case gone:
+		return &Error{499, ClientGone, nil}
+	case entered:
+		return nil
+	case called:
+		return x.shed(p, errOverloaded)
+	}
+	return x.shed(p, late)
+}
+
+// within is when and with what a wait ends that would end at until: the request's own time may be over before.
+func (x *Exchange) within(until int64, late *Error) (int64, *Error) {
+	if x.deadline > 0 && x.deadline < until {
+		return x.deadline, &Error{504, x.overdue, nil}
+	}
+	return until, late
+}
+
+// stand waits to be called. It ends without a call when the time is over or the client has left.
+func stand[T any](x *Exchange, called <-chan T, from, until int64) (call T, came, gone bool) {
 	timer := time.NewTimer(min(glance, time.Duration(until-from)))
 	defer timer.Stop()
 	for {
 		select {
-		case entered := <-x.waiter.Called:
-			if entered {
-				x.slot = b
-			}
-			m.Waited(time.Duration(x.proxy.options.Now() - from))
-			if !entered {
-				return x.shed(p, errOverloaded)
-			}
-			return nil
+		case call = <-called:
+			return call, true, false
 		case <-timer.C:
 		}
 		now := x.proxy.options.Now()
-		gone := x.down.ClientGone()
-		if !gone && now < until {
-			timer.Reset(min(glance, time.Duration(until-now)))
-			continue
+		if gone = x.down.ClientGone(); gone || now >= until {
+			return call, false, gone
 		}
-		if !b.Withdraw(x.waiter, now) {
-			entered := <-x.waiter.Called // the call was faster
-			if entered {
-				x.slot = b // to be left at once when nobody is there to be served
-			}
-			if entered && !gone {
-				late = nil
-			}
-		}
-		m.Waited(time.Duration(now - from))
-		if gone {
-			return &Error{499, ClientGone, nil}
-		}
-		return x.shed(p, late)
+		timer.Reset(min(glance, time.Duration(until-now)))
 	}
 }
 
@@ -108,12 +112,11 @@ var (
 	errQueueFull    = &Error{503, QueueFull, nil}
 	errQueueTimeout = &Error{503, QueueTimeout, nil}
 	errOverloaded   = &Error{503, Overloaded, nil}
-	errTotalTimeout = &Error{504, TotalTimeout, nil}
 )
 
-// shed counts a request that is sent away; with nil it is not.
+// shed counts a request that is sent away, but for one whose own time was over.
 func (x *Exchange) shed(p upstream.Priority, why *Error) *Error {
-	if why != nil && why.Status == 503 {
+	if why.Status == 503 {
 		x.service.Queue.Shed(int(p), why.Reason.String())
 	}
 	return why

@@ -4,8 +4,6 @@ import (
 	"context"
 	"net/http"
 	"testing"
-
-	"github.com/valor-ivx/weir/upstream"
 )
 
 // TestQueueOfStreams: streams of one HTTP/2 connection wait for slots on their own: one that is reset frees its place, the others are served.
@@ -52,47 +50,4 @@ func TestQueueOfStreams(t *testing.T) {
 			t.Errorf("%d", got)
 		}
 	}
-}
-
-// TestPanicInAStreamKeepsTheBooks: a bug in one stream costs that stream; the others of its connection go on.
-func TestPanicInAStreamKeepsTheBooks(t *testing.T) {
-	for n := int64(1); ; n++ {
-		s := strike{request: get, answer: ok}
-		if !s.atStream(t, n) {
-			if n < 6 {
-				t.Errorf("the clock is read %d times only", n-1)
-			}
-			return
-		}
-	}
-}
-
-// atStream is at for a stream of HTTP/2.
-func (s strike) atStream(t *testing.T, n int64) bool {
-	clock := &brokenClock{n: n}
-	t.Run("", func(t *testing.T) {
-		o := defaults(answering(t, s.answer).address)
-		o.breaker = &upstream.BreakerOptions{MaxRequests: 1, MaxQueue: 1, QueueTimeout: patienceOfTests}
-		o.clock = clock.read
-		e := newEdge(t, o)
-		client, base := http2Client(t, e)
-		fetch := func() error {
-			res, err := client.Get(base + "/")
-			if err == nil {
-				_ = res.Body.Close()
-			}
-			return err
-		}
-		if err := fetch(); err != nil { // the connection stands
-			t.Fatal(err)
-		}
-		clock.armed.Store(true)
-		_ = fetch()
-		clock.armed.Store(false)
-		e.inFlight(0)
-		if err := fetch(); err != nil {
-			t.Errorf("after it: %v", err)
-		}
-	})
-	return clock.readings.Load() >= n
 }

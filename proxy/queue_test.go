@@ -121,14 +121,19 @@ func TestQueueServesInTurn(t *testing.T) {
 	}
 }
 
-// TestQueueTimeout: whoever has waited for queue_timeout is 503, within the route's own timeout 504.
+// TestQueueTimeout: whoever has waited for queue_timeout is 503, within the route's own timeout or the client's 504.
 func TestQueueTimeout(t *testing.T) {
 	for _, c := range []struct {
-		name         string
-		queue, total time.Duration
-		status       int
-		reason       string
-	}{{"queue", 60 * time.Millisecond, 0, 503, "queue_timeout"}, {"route", patienceOfTests, 30 * time.Millisecond, 504, "total_timeout"}} {
+		name, request string
+		queue, total  time.Duration
+		answer        string
+		status        int
+		reason        string
+	}{
+		{"queue", get, 60 * time.Millisecond, 0, "503", 503, "queue_timeout"},
+		{"route", get, patienceOfTests, 30 * time.Millisecond, "504", 504, "total_timeout"},
+		{"call", "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc\r\nGrpc-Timeout: 30m\r\n\r\n", patienceOfTests, 0, "200", 504, "client_deadline"},
+	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := upstream.BreakerOptions{MaxRequests: 1, MaxQueue: 1, QueueTimeout: c.queue}
 			e, _, _ := held(t, b, func(o *edgeOptions) { o.timeout = c.total })
@@ -136,8 +141,8 @@ func TestQueueTimeout(t *testing.T) {
 				t.Fatal("full")
 			}
 			start := time.Now()
-			w := e.say(get)
-			if h := w.head(); !strings.HasPrefix(h, "HTTP/1.1 "+map[int]string{503: "503", 504: "504"}[c.status]) {
+			w := e.say(c.request)
+			if h := w.head(); !strings.HasPrefix(h, "HTTP/1.1 "+c.answer) {
 				t.Errorf("head %q", h)
 			}
 			if d := time.Since(start); d < 30*time.Millisecond {

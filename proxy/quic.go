@@ -38,7 +38,7 @@ func (p *Proxy) QUIC(l *Listener, earlyData bool) *quic.Config {
 func (p *Proxy) ServeHTTP3(conn *quic.Conn, l *Listener, session *edgetls.Session) {
 	c := &client{proxy: p, listener: l, bounds: p.boundsOf(l), session: session}
 	c.identify(clientip.Of(conn.RemoteAddr()))
-	c.http3 = http3.New(conn, &c.bounds.HTTP3, c.request)
+	c.http3 = http3.New(conn, &c.bounds.HTTP3, func(s *http3.Stream) { c.request(quicSide{s}) })
 	l.Metrics.Accepted()
 	p.join(c)
 	if p.leaving.Load() || l.Alternative.withdrawn() { // Announce, Shutdown or Withdraw may have looked before we joined
@@ -49,17 +49,4 @@ func (p *Proxy) ServeHTTP3(conn *quic.Conn, l *Listener, session *edgetls.Sessio
 	}
 	p.leave(c)
 	l.Metrics.Closed()
-}
-
-// request answers one request of an HTTP/3 connection, on the goroutine that http3 started for it. A panic costs that stream, see end.
-func (c *client) request(s *http3.Stream) {
-	defer func() {
-		if bug := recover(); bug != nil {
-			c.panicked(bug)
-			s.Abort(http3.InternalError)
-		}
-	}()
-	x := c.proxy.exchange()
-	x.run(c, quicSide{s})
-	c.proxy.exchanges.Put(x)
 }

@@ -43,7 +43,7 @@ func (p *Proxy) ServeHTTP2(conn net.Conn, l *Listener, session *edgetls.Session)
 // streaming is the client of an HTTP/2 connection.
 func (p *Proxy) streaming(conn net.Conn, l *Listener, session *edgetls.Session) *client {
 	c := &client{proxy: p, listener: l, bounds: p.boundsOf(l), session: session, socket: conn}
-	c.http2 = http2.New(conn, &c.bounds.HTTP2, c.stream)
+	c.http2 = http2.New(conn, &c.bounds.HTTP2, func(s *http2.Stream) { c.request(streamSide{s}) })
 	return c
 }
 
@@ -76,16 +76,16 @@ func (p *Proxy) takeOver(c *client) bool {
 	return true
 }
 
-// stream answers one request of an HTTP/2 connection, on the goroutine that http2 started for it. A panic costs that stream, see end.
-func (c *client) stream(s *http2.Stream) {
+// request answers one request of a connection that carries several, on the goroutine that http2 or http3 started for it. A panic costs that stream, see end.
+func (c *client) request(down downstream) {
 	x := c.proxy.exchange()
 	defer func() {
 		if bug := recover(); bug != nil {
 			c.panicked(bug)
 			x.abandon()
-			s.Abort(http2.InternalError)
+			down.Break()
 		}
 	}()
-	x.run(c, streamSide{s})
+	x.run(c, down)
 	c.proxy.exchanges.Put(x)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/valor-ivx/weir/cmd/weir/internal/client"
@@ -25,6 +26,20 @@ type access struct {
 func (a *access) flags(f *pflag.FlagSet) {
 	// A reload waits for probes of new targets; the server gives up after a minute.
 	a.flagsWithin(f, 75*time.Second)
+}
+
+// asking makes cmd a verb that asks the running weir, where its flags say.
+func (sh *shell) asking(cmd *cobra.Command, do func(cmd *cobra.Command, c *client.Client, args []string) error) *cobra.Command {
+	var a access
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := a.client(sh)
+		if err != nil {
+			return err
+		}
+		return do(cmd, c, args)
+	}
+	a.flags(cmd.Flags())
+	return cmd
 }
 
 // flagsWithin are flags with a time to wait that is the verb's own.

@@ -8,53 +8,47 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/valor-ivx/weir/cmd/weir/internal/client"
 	"github.com/valor-ivx/weir/cmd/weir/internal/show"
 	"github.com/valor-ivx/weir/proxy/admin"
 )
 
 func (sh *shell) explainVerb() *cobra.Command {
-	var a access
 	var q admin.ExplainRequest
 	var headers []string
 	var id string
-	cmd := &cobra.Command{
+	cmd := sh.asking(&cobra.Command{
 		Use:   "explain [METHOD] URL",
 		Short: "Show every decision the running weir would take for a request, without sending it",
 		Long: "Show every decision the running weir would take for a request, without sending it.\n\n" +
 			"With --id, what it did with a request that has ended, and why: the id is the X-Request-ID of the answer, and in the access log. The flight recorder keeps the last ones.",
 		Example: "  weir explain http://127.0.0.1:8080/api/health\n  weir explain POST https://example.com/api/dcf -H 'Cookie: a=b'\n  weir explain --id 4fa2c7fe12413e08bef56ddaccdb8773",
 		Args:    cobra.RangeArgs(0, 2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if id != "" && len(args) == 0 {
-				return sh.explainPast(cmd.Context(), a, id)
+	}, func(cmd *cobra.Command, c *client.Client, args []string) error {
+		if id != "" && len(args) == 0 {
+			return sh.explainPast(cmd.Context(), c, id)
+		}
+		if id != "" || len(args) == 0 {
+			return usageError{errors.New("explain takes either a URL or --id ID")}
+		}
+		q.URL = args[len(args)-1]
+		if len(args) == 2 {
+			q.Method = strings.ToUpper(args[0])
+		}
+		for _, line := range headers {
+			name, value, ok := strings.Cut(line, ":")
+			if !ok {
+				return usageError{fmt.Errorf("-H %q is not NAME: VALUE", line)}
 			}
-			if id != "" || len(args) == 0 {
-				return usageError{errors.New("explain takes either a URL or --id ID")}
-			}
-			q.URL = args[len(args)-1]
-			if len(args) == 2 {
-				q.Method = strings.ToUpper(args[0])
-			}
-			for _, line := range headers {
-				name, value, ok := strings.Cut(line, ":")
-				if !ok {
-					return usageError{fmt.Errorf("-H %q is not NAME: VALUE", line)}
-				}
-				q.Headers = append(q.Headers, admin.HeaderField{Name: name, Value: strings.TrimSpace(value)})
-			}
-			c, err := a.client(sh)
-			if err != nil {
-				return err
-			}
-			e, err := c.Explain(cmd.Context(), q)
-			if err != nil {
-				return err
-			}
-			show.Explanation(sh.stdout, e)
-			return nil
-		},
-	}
-	a.flags(cmd.Flags())
+			q.Headers = append(q.Headers, admin.HeaderField{Name: name, Value: strings.TrimSpace(value)})
+		}
+		e, err := c.Explain(cmd.Context(), q)
+		if err != nil {
+			return err
+		}
+		show.Explanation(sh.stdout, e)
+		return nil
+	})
 	cmd.Flags().StringVar(&id, "id", "", "a request that has ended, by its X-Request-`ID`")
 	// An array, not a slice: a comma belongs to the value.
 	cmd.Flags().StringArrayVarP(&headers, "header", "H", nil, "a header line `NAME: VALUE`, more than once if need be")
@@ -63,11 +57,7 @@ func (sh *shell) explainVerb() *cobra.Command {
 }
 
 // explainPast tells of the requests with that id that the flight recorder has kept: a client may use one twice.
-func (sh *shell) explainPast(ctx context.Context, a access, id string) error {
-	c, err := a.client(sh)
-	if err != nil {
-		return err
-	}
+func (sh *shell) explainPast(ctx context.Context, c *client.Client, id string) error {
 	past, err := c.RequestsByID(ctx, id)
 	if err != nil {
 		return err

@@ -35,9 +35,8 @@ type rolloutFlags struct {
 }
 
 func (sh *shell) rolloutVerb() *cobra.Command {
-	var a access
 	var o rolloutFlags
-	cmd := &cobra.Command{
+	cmd := sh.asking(&cobra.Command{
 		Use:   "rollout SERVICE start | status | pause | resume | promote | abort",
 		Short: "Move traffic to a new group by evidence, and back when something speaks against it",
 		Example: "  weir rollout api start --to green --wait\n  weir rollout api start --steps 5,50,100 --hold 30s\n" +
@@ -45,15 +44,9 @@ func (sh *shell) rolloutVerb() *cobra.Command {
 		Long: "Move traffic to a new group step by step, judged by what its requests come to, and all of it back when something speaks against the group.\n\n" +
 			"With --wait: exit 0 promoted, 4 rolled back or aborted, 5 not over within --wait-timeout (it goes on).",
 		Args: cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.client(sh)
-			if err != nil {
-				return err
-			}
-			return sh.rollout(cmd, c, o, args)
-		},
-	}
-	a.flags(cmd.Flags())
+	}, func(cmd *cobra.Command, c *client.Client, args []string) error {
+		return sh.rollout(cmd, c, o, args)
+	})
 	o.flags(cmd.Flags())
 	return cmd
 }

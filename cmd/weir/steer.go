@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/valor-ivx/weir/cmd/weir/internal/client"
 	"github.com/valor-ivx/weir/cmd/weir/internal/show"
 	"github.com/valor-ivx/weir/proxy/admin"
 )
@@ -58,8 +59,7 @@ type orderBody struct {
 }
 
 func (sh *shell) steerVerb(verb admin.Verb, cmd *cobra.Command) *cobra.Command {
-	var a access
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+	return sh.asking(cmd, func(cmd *cobra.Command, c *client.Client, args []string) error {
 		var body orderBody
 		switch {
 		case len(args) < 2:
@@ -79,18 +79,12 @@ func (sh *shell) steerVerb(verb admin.Verb, cmd *cobra.Command) *cobra.Command {
 			}
 			body.MaxWaiting, body.Timeout = &most, timeout.String()
 		}
-		return sh.steer(cmd.Context(), a, args[0], verb, body)
-	}
-	a.flags(cmd.Flags())
-	return cmd
+		return sh.steer(cmd.Context(), c, args[0], verb, body)
+	})
 }
 
 // steer reads the state first, as weights does, so that the write is refused if somebody else changes it in between.
-func (sh *shell) steer(ctx context.Context, a access, service string, verb admin.Verb, body orderBody) error {
-	c, err := a.client(sh)
-	if err != nil {
-		return err
-	}
+func (sh *shell) steer(ctx context.Context, c *client.Client, service string, verb admin.Verb, body orderBody) error {
 	before, err := c.Service(ctx, service)
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/valor-ivx/weir/cmd/weir/internal/client"
 	"github.com/valor-ivx/weir/cmd/weir/internal/show"
 	"github.com/valor-ivx/weir/proxy/admin"
 )
@@ -31,27 +32,17 @@ type tap struct {
 }
 
 func (sh *shell) tapVerb() *cobra.Command {
-	var a access
 	t := &tap{sh: sh}
-	cmd := &cobra.Command{
+	var filters func() url.Values
+	cmd := sh.asking(&cobra.Command{
 		Use:   "tap",
 		Short: "Watch requests as they end: who asked for what, which route, group and target it got and why, and how it went",
 		Long: "Watch requests as they end: who asked for what, which route, group and target it got and why, and how it went.\n\n" +
 			"Every given filter must hold. Paths are without query and cut to 112 bytes, as in the flight recorder. At most 2000 requests a second are shown; how many were not is said at\n" +
 			"the end. Ctrl-C ends the watch, as do --count and --for.",
 		Example: "  weir tap --status 5xx\n  weir tap --service api --group green --min-duration 200ms\n  weir tap --client 203.0.113.0/24 --path /api/auth --for 30s --json",
-		Args:    cobra.NoArgs,
-	}
-	filters := tapFilters(cmd.Flags())
-	cmd.Flags().Uint64Var(&t.count, "count", 0, "end after so many requests; 0 does not")
-	cmd.Flags().DurationVar(&t.length, "for", 0, "end after so long; 0 does not")
-	cmd.Flags().BoolVar(&t.json, "json", false, "print each request as JSON, one a line")
-	a.flags(cmd.Flags())
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := a.client(sh)
-		if err != nil {
-			return err
-		}
+		Args:    noArgs,
+	}, func(cmd *cobra.Command, c *client.Client, _ []string) error {
 		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
 		if t.length > 0 {
@@ -59,7 +50,7 @@ func (sh *shell) tapVerb() *cobra.Command {
 			ctx, cancel = context.WithTimeout(ctx, t.length)
 			defer cancel()
 		}
-		err = c.Tap(ctx, filters(), t.show)
+		err := c.Tap(ctx, filters(), t.show)
 		if errors.Is(err, errQuit) || ctx.Err() != nil {
 			err = nil
 		}
@@ -67,7 +58,11 @@ func (sh *shell) tapVerb() *cobra.Command {
 			fmt.Fprintf(sh.stderr, "weir: %d more requests are not shown: they came faster than they could be\n", t.missed)
 		}
 		return err
-	}
+	})
+	filters = tapFilters(cmd.Flags())
+	cmd.Flags().Uint64Var(&t.count, "count", 0, "end after so many requests; 0 does not")
+	cmd.Flags().DurationVar(&t.length, "for", 0, "end after so long; 0 does not")
+	cmd.Flags().BoolVar(&t.json, "json", false, "print each request as JSON, one a line")
 	return cmd
 }
 

@@ -19,27 +19,20 @@ import (
 )
 
 func (sh *shell) topVerb() *cobra.Command {
-	var a access
 	var once bool
-	cmd := &cobra.Command{
+	cmd := sh.asking(&cobra.Command{
 		Use:   "top",
 		Short: "Watch requests, errors, latencies, targets and limits of the running weir, once a second",
 		Long: "Watch the running weir: q quits, s sorts by name, requests, errors or latency.\n" +
 			"Where the output is no terminal, frames follow each other as plain text.",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.client(sh)
-			if err != nil {
-				return err
-			}
-			t := &top{sh: sh, client: c}
-			if once {
-				return t.once(cmd.Context())
-			}
-			return t.live(cmd.Context())
-		},
-	}
-	a.flags(cmd.Flags())
+		Args: noArgs,
+	}, func(cmd *cobra.Command, c *client.Client, _ []string) error {
+		t := &top{sh: sh, client: c}
+		if once {
+			return t.once(cmd.Context())
+		}
+		return t.live(cmd.Context())
+	})
 	cmd.Flags().BoolVar(&once, "once", false, "print one frame, over one second, and end")
 	return cmd
 }

@@ -14,28 +14,22 @@ import (
 )
 
 func (sh *shell) weightsVerb() *cobra.Command {
-	var a access
-	cmd := &cobra.Command{
+	return sh.asking(&cobra.Command{
 		Use:   "weights SERVICE [GROUP=PERCENT … | reset]",
 		Short: "Show or set the weights of a service's groups; reset returns to the file's",
 		Example: "  weir weights api\n  weir weights api blue=75 green=25\n" +
 			"  weir weights api reset",
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return sh.weights(cmd.Context(), a, args[0], args[1:]) },
-	}
-	a.flags(cmd.Flags())
-	return cmd
+	}, func(cmd *cobra.Command, c *client.Client, args []string) error {
+		return sh.weights(cmd.Context(), c, args[0], args[1:])
+	})
 }
 
 // weights reads the state first, so that the write is refused if somebody else changes it in between.
-func (sh *shell) weights(ctx context.Context, a access, service string, args []string) error {
+func (sh *shell) weights(ctx context.Context, c *client.Client, service string, args []string) error {
 	change, err := parseChange(args)
 	if err != nil {
 		return usageError{err}
-	}
-	c, err := a.client(sh)
-	if err != nil {
-		return err
 	}
 	before, err := c.Service(ctx, service)
 	if err != nil {

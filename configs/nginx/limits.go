@@ -72,15 +72,20 @@ func (im *importer) limitReq(l *location, r *route, d *directive) {
 	if !nodelay && burst > 0 {
 		d.note("requests within burst are let through at once; nginx without nodelay makes them wait")
 	}
-	if status := l.setting("limit_req_status"); status.arg(0) != "429" {
-		d.note("429 in place of %s", orDefault(status.arg(0), "503"))
-		status.mark(Noted, "429 in its place")
-	} else {
-		exact(status)
-	}
+	limitStatus(d, l.setting("limit_req_status"), "")
 	dry := l.setting("limit_req_dry_run")
 	exact(dry)
 	im.name(r, d, p["zone"], &limit{rate: fmt.Sprintf("%d/%s", n, unit), key: key, burst: burst + 1, dryRun: dry.on(), from: zone})
+}
+
+// limitStatus says what becomes of the status that a limit refuses with.
+func limitStatus(d, status *directive, first string) {
+	if status.arg(0) == "429" {
+		exact(status)
+		return
+	}
+	d.note("%s429 in place of %s", first, orDefault(status.arg(0), "503"))
+	status.mark(Noted, "429 in its place")
 }
 
 func orDefault(s, otherwise string) string {
@@ -104,12 +109,7 @@ func (im *importer) limitConn(l *location, r *route, d *directive) {
 		return
 	}
 	exact(zone, d)
-	if status := l.setting("limit_conn_status"); status.arg(0) != "429" {
-		d.note("requests under way; 429 in place of %s", orDefault(status.arg(0), "503"))
-		status.mark(Noted, "429 in its place")
-	} else {
-		exact(status)
-	}
+	limitStatus(d, l.setting("limit_conn_status"), "requests under way; ")
 	dry := l.setting("limit_conn_dry_run")
 	exact(dry)
 	im.name(r, d, d.arg(0), &limit{concurrency: n, key: key, dryRun: dry.on(), from: zone})

@@ -245,13 +245,7 @@ func navigates(r *Request) bool {
 		for list := r.Header.At(i).Value(); len(list) > 0; {
 			var item []byte
 			item, list = message.NextToken(list)
-			for j, c := range item {
-				if c == ';' {
-					item = message.Trim(item[:j])
-					break
-				}
-			}
-			if message.EqualFold(item, "text/html") {
+			if message.EqualFold(message.Bare(item), "text/html") {
 				return true
 			}
 		}

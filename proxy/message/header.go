@@ -164,6 +164,16 @@ func NextToken(list []byte) (item, rest []byte) {
 	return Trim(list), nil
 }
 
+// Bare is an element of such a list without its parameters (RFC 9110 §5.6.6).
+func Bare(item []byte) []byte {
+	for i, c := range item {
+		if c == ';' {
+			return Trim(item[:i])
+		}
+	}
+	return item
+}
+
 // Trim cuts optional white space (space and tab, RFC 9110 §5.6.3) off both ends.
 func Trim(b []byte) []byte {
 	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {

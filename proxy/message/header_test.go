@@ -186,6 +186,11 @@ func TestTokens(t *testing.T) {
 			t.Errorf("%q has z", c.list)
 		}
 	}
+	for element, want := range map[string]string{"": "", "a/b": "a/b", "a/b;q=1": "a/b", "a/b ; c=\"d;e\"": "a/b", ";q=1": ""} {
+		if got := string(message.Bare([]byte(element))); got != want {
+			t.Errorf("%q without parameters: %q", element, got)
+		}
+	}
 	if message.EqualFold("k", "\u212a") || message.EqualFold("chunked", "chun\u212aed") || message.EqualFold("[", "{") || message.EqualFold("@", "`") {
 		t.Error("folds more than ASCII letters")
 	}

@@ -1,9 +1,6 @@
 package observe
 
-import (
-	"fmt"
-	"sync"
-)
+import "sync"
 
 // Format is the shape of an access log line.
 type Format uint8
@@ -13,17 +10,6 @@ const (
 	JSON     Format = iota // one object a line, keys of this package's list
 	Combined               // nginx's and Apache's combined, byte for byte as nginx writes it
 )
-
-// ParseFormat reads the configuration's word for a format.
-func ParseFormat(word string) (Format, error) {
-	switch word {
-	case "json":
-		return JSON, nil
-	case "combined":
-		return Combined, nil
-	}
-	return 0, fmt.Errorf(`parse access log format: %q is neither "json" nor "combined"`, word)
-}
 
 // AccessLog writes one line per exchange to a sink. It never changes after construction, is safe for concurrent use, and owns nothing: the sink is
 // closed by whoever opened it.

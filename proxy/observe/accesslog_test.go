@@ -233,17 +233,6 @@ func TestNilAccessLogIsOff(t *testing.T) {
 	off.Log(&e)
 }
 
-func TestParseFormat(t *testing.T) {
-	for word, want := range map[string]observe.Format{"json": observe.JSON, "combined": observe.Combined} {
-		if got, err := observe.ParseFormat(word); err != nil || got != want {
-			t.Errorf("%s: %v, %v", word, got, err)
-		}
-	}
-	if _, err := observe.ParseFormat("xml"); err == nil {
-		t.Error("xml was taken")
-	}
-}
-
 func TestLoggingAllocatesNothing(t *testing.T) {
 	sink := openSink(t, observe.SinkOptions{Output: io.Discard})
 	e := ordinary()

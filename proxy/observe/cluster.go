@@ -108,15 +108,11 @@ func (v *clusterVecs) Collect(out chan<- prometheus.Metric) {
 	if !ok {
 		return
 	}
-	up := 0.0
-	if stat.Up {
-		up = 1
-	}
-	out <- prometheus.MustNewConstMetric(v.up, prometheus.GaugeValue, up)
-	out <- prometheus.MustNewConstMetric(v.replicas, prometheus.GaugeValue, float64(stat.Replicas))
-	out <- prometheus.MustNewConstMetric(v.revision, prometheus.GaugeValue, float64(stat.Revision))
-	out <- prometheus.MustNewConstMetric(v.waiting, prometheus.GaugeValue, float64(stat.Waiting))
-	out <- prometheus.MustNewConstMetric(v.overflows, prometheus.CounterValue, float64(stat.Overflows))
+	out <- flag(v.up, stat.Up)
+	out <- gauge(v.replicas, stat.Replicas)
+	out <- gauge(v.revision, stat.Revision)
+	out <- gauge(v.waiting, stat.Waiting)
+	out <- counter(v.overflows, stat.Overflows)
 }
 
 // SetClusterStat says where scrapes find the state of the link; false: there is no cluster. It is called once, before the first scrape.

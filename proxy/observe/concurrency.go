@@ -28,7 +28,7 @@ func (c *concurrencyCollector) Collect(out chan<- prometheus.Metric) {
 		return
 	}
 	for _, s := range c.stats() {
-		out <- prometheus.MustNewConstMetric(c.limit, prometheus.GaugeValue, float64(s.Limit), s.Key.Service, s.Key.Group, s.Key.Target)
+		out <- gauge(c.limit, s.Limit, s.Key.Service, s.Key.Group, s.Key.Target)
 	}
 }
 

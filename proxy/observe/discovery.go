@@ -47,19 +47,16 @@ func (c *discoveryCollector) Collect(out chan<- prometheus.Metric) {
 		return
 	}
 	for _, s := range c.stats() {
-		up, answered := 0.0, 0.0
-		if s.Up {
-			up = 1
-		}
+		answered := 0.0
 		if !s.Answered.IsZero() {
 			answered = float64(s.Answered.UnixMilli()) / 1000
 		}
-		out <- prometheus.MustNewConstMetric(c.up, prometheus.GaugeValue, up, s.Source)
-		out <- prometheus.MustNewConstMetric(c.answered, prometheus.GaugeValue, answered, s.Source)
-		out <- prometheus.MustNewConstMetric(c.targets, prometheus.GaugeValue, float64(s.Targets), s.Source, "ready")
-		out <- prometheus.MustNewConstMetric(c.targets, prometheus.GaugeValue, float64(s.Draining), s.Source, "draining")
-		out <- prometheus.MustNewConstMetric(c.failures, prometheus.CounterValue, float64(s.Failures), s.Source)
-		out <- prometheus.MustNewConstMetric(c.changes, prometheus.CounterValue, float64(s.Changes), s.Source)
+		out <- flag(c.up, s.Up, s.Source)
+		out <- gauge(c.answered, answered, s.Source)
+		out <- gauge(c.targets, s.Targets, s.Source, "ready")
+		out <- gauge(c.targets, s.Draining, s.Source, "draining")
+		out <- counter(c.failures, s.Failures, s.Source)
+		out <- counter(c.changes, s.Changes, s.Source)
 	}
 }
 

@@ -39,11 +39,7 @@ func (c *guardCollector) Collect(out chan<- prometheus.Metric) {
 	}
 	send := func(desc *prometheus.Desc, list []GuardStat) {
 		for _, s := range list {
-			good := 0.0
-			if s.Good {
-				good = 1
-			}
-			out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, good, s.Name)
+			out <- flag(desc, s.Good, s.Name)
 		}
 	}
 	stats := c.stats()

@@ -101,7 +101,7 @@ func (d handshakeDescs) collect(out chan<- prometheus.Metric, l *Listener) {
 		return
 	}
 	count := func(desc *prometheus.Desc, n *atomic.Uint64, labels ...string) {
-		out <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n.Load()), append([]string{l.name}, labels...)...)
+		out <- counter(desc, n.Load(), append([]string{l.name}, labels...)...)
 	}
 	for i := range l.tls.ok {
 		count(d.total, &l.tls.ok[i], okVersions[i], HandshakeOK.String())

@@ -51,18 +51,15 @@ func (c *http2Collector) Collect(out chan<- prometheus.Metric) {
 	if c.stats == nil {
 		return
 	}
-	count := func(d *prometheus.Desc, n uint64, labels ...string) {
-		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
-	}
 	s := c.stats()
-	count(c.connections, s.Connections)
-	count(c.streams, s.Streams)
-	count(c.resets, s.ResetsIn, "client")
-	count(c.resets, s.ResetsOut, "weir")
+	out <- counter(c.connections, s.Connections)
+	out <- counter(c.streams, s.Streams)
+	out <- counter(c.resets, s.ResetsIn, "client")
+	out <- counter(c.resets, s.ResetsOut, "weir")
 	for _, e := range s.Errors {
-		count(c.errors, e.Count, e.Kind)
+		out <- counter(c.errors, e.Count, e.Kind)
 	}
 	for _, f := range s.Floods {
-		count(c.floods, f.Count, f.Kind)
+		out <- counter(c.floods, f.Count, f.Kind)
 	}
 }

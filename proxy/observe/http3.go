@@ -38,11 +38,11 @@ func (c *http3Collector) Collect(out chan<- prometheus.Metric) {
 		return
 	}
 	s := c.stats()
-	out <- prometheus.MustNewConstMetric(c.streams, prometheus.CounterValue, float64(s.Streams))
+	out <- counter(c.streams, s.Streams)
 	for _, e := range [...]struct {
 		kind  string
 		count uint64
 	}{{"fault", s.Fault}, {"flood", s.Flood}, {"head_refused", s.HeadRefused}, {"malformed", s.Malformed}, {"rejected", s.Rejected}, {"slow_head", s.Slow}} {
-		out <- prometheus.MustNewConstMetric(c.errors, prometheus.CounterValue, float64(e.count), e.kind)
+		out <- counter(c.errors, e.count, e.kind)
 	}
 }

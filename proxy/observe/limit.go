@@ -64,17 +64,12 @@ func (c *limitCollector) Collect(out chan<- prometheus.Metric) {
 		return
 	}
 	for _, s := range c.stats() {
-		out <- prometheus.MustNewConstMetric(c.keys, prometheus.GaugeValue, float64(s.Keys), s.Name)
-		out <- prometheus.MustNewConstMetric(c.evicted, prometheus.CounterValue, float64(s.Evicted), s.Name)
-		out <- prometheus.MustNewConstMetric(c.running, prometheus.GaugeValue, float64(s.Running), s.Name)
-		if !s.Shared {
-			continue
+		out <- gauge(c.keys, s.Keys, s.Name)
+		out <- counter(c.evicted, s.Evicted, s.Name)
+		out <- gauge(c.running, s.Running, s.Name)
+		if s.Shared {
+			out <- flag(c.degraded, s.Degraded, s.Name)
 		}
-		degraded := 0.0
-		if s.Degraded {
-			degraded = 1
-		}
-		out <- prometheus.MustNewConstMetric(c.degraded, prometheus.GaugeValue, degraded, s.Name)
 	}
 }
 

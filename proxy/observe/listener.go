@@ -137,20 +137,20 @@ func (c *listenerCollector) Collect(out chan<- prometheus.Metric) {
 		active := min(busy, l.open.Load()) // an HTTP/2 connection may have many
 		idle := l.open.Load() - active
 		total += busy
-		out <- prometheus.MustNewConstMetric(c.connections, prometheus.GaugeValue, float64(active), name, "active")
-		out <- prometheus.MustNewConstMetric(c.connections, prometheus.GaugeValue, float64(idle), name, "idle")
-		out <- prometheus.MustNewConstMetric(c.accepted, prometheus.CounterValue, float64(l.accepted.Load()), name)
-		out <- prometheus.MustNewConstMetric(c.retried, prometheus.CounterValue, float64(l.retried.Load()), name)
+		out <- gauge(c.connections, active, name, "active")
+		out <- gauge(c.connections, idle, name, "idle")
+		out <- counter(c.accepted, l.accepted.Load(), name)
+		out <- counter(c.retried, l.retried.Load(), name)
 		c.handshakes.collect(out, l)
 		for why := range l.refused {
-			out <- prometheus.MustNewConstMetric(c.refused, prometheus.CounterValue, float64(l.refused[why].Load()), name, refusalNames[why])
+			out <- counter(c.refused, l.refused[why].Load(), name, refusalNames[why])
 		}
-		out <- prometheus.MustNewConstMetric(c.evicted, prometheus.CounterValue, float64(l.evicted.Load()), name)
+		out <- counter(c.evicted, l.evicted.Load(), name)
 		for i, reason := range c.reasons {
 			if reason != "" {
-				out <- prometheus.MustNewConstMetric(c.ended, prometheus.CounterValue, float64(l.ended[i].Load()), name, reason)
+				out <- counter(c.ended, l.ended[i].Load(), name, reason)
 			}
 		}
 	}
-	out <- prometheus.MustNewConstMetric(c.inFlight, prometheus.GaugeValue, float64(total))
+	out <- gauge(c.inFlight, total)
 }

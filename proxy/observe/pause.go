@@ -34,12 +34,8 @@ func (c *pauseCollector) Collect(out chan<- prometheus.Metric) {
 		return
 	}
 	for _, s := range c.stats() {
-		paused := 0.0
-		if s.Paused {
-			paused = 1
-		}
-		out <- prometheus.MustNewConstMetric(c.paused, prometheus.GaugeValue, paused, s.Service)
-		out <- prometheus.MustNewConstMetric(c.waiting, prometheus.GaugeValue, float64(s.Waiting), s.Service)
+		out <- flag(c.paused, s.Paused, s.Service)
+		out <- gauge(c.waiting, s.Waiting, s.Service)
 	}
 }
 

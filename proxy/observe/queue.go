@@ -76,9 +76,9 @@ func (c *queueCollector) Collect(out chan<- prometheus.Metric) {
 		return
 	}
 	for _, s := range c.stats() {
-		out <- prometheus.MustNewConstMetric(c.inFlight, prometheus.GaugeValue, float64(s.InFlight), s.Service)
+		out <- gauge(c.inFlight, s.InFlight, s.Service)
 		for i, n := range s.Waiting {
-			out <- prometheus.MustNewConstMetric(c.length, prometheus.GaugeValue, float64(n), s.Service, c.priorities[i])
+			out <- gauge(c.length, n, s.Service, c.priorities[i])
 		}
 	}
 }

@@ -67,20 +67,13 @@ func (c *rolloutCollector) Collect(out chan<- prometheus.Metric) {
 		return
 	}
 	for _, s := range c.stats() {
-		gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-			out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append([]string{s.Service}, labels...)...)
-		}
-		gauge(c.evidence, s.Evidence)
-		gauge(c.threshold, s.Threshold)
-		gauge(c.harm, s.Harm)
-		gauge(c.needs, s.Needs)
-		gauge(c.step, float64(s.Step))
+		out <- gauge(c.evidence, s.Evidence, s.Service)
+		out <- gauge(c.threshold, s.Threshold, s.Service)
+		out <- gauge(c.harm, s.Harm, s.Service)
+		out <- gauge(c.needs, s.Needs, s.Service)
+		out <- gauge(c.step, s.Step, s.Service)
 		for _, state := range c.states {
-			in := 0.0
-			if state == s.State {
-				in = 1
-			}
-			gauge(c.phase, in, state)
+			out <- flag(c.phase, state == s.State, s.Service, state)
 		}
 	}
 }

@@ -42,12 +42,12 @@ func (c *shadowCollector) Collect(out chan<- prometheus.Metric) {
 	}
 	for _, s := range c.stats() {
 		for result, n := range s.Results {
-			out <- prometheus.MustNewConstMetric(c.requests, prometheus.CounterValue, float64(n), s.Service, result)
+			out <- counter(c.requests, n, s.Service, result)
 		}
 		for group, n := range s.Asked {
-			out <- prometheus.MustNewConstMetric(c.asked, prometheus.CounterValue, float64(n), s.Service, group)
+			out <- counter(c.asked, n, s.Service, group)
 		}
-		out <- prometheus.MustNewConstMetric(c.places, prometheus.GaugeValue, float64(s.Places), s.Service)
+		out <- gauge(c.places, s.Places, s.Service)
 	}
 }
 

@@ -37,8 +37,8 @@ func (c *traceCollector) Collect(out chan<- prometheus.Metric) {
 		return
 	}
 	s := c.stats()
-	out <- prometheus.MustNewConstMetric(c.exported, prometheus.CounterValue, float64(s.Exported))
+	out <- counter(c.exported, s.Exported)
 	for reason, n := range s.Dropped {
-		out <- prometheus.MustNewConstMetric(c.dropped, prometheus.CounterValue, float64(n), reason)
+		out <- counter(c.dropped, n, reason)
 	}
 }

@@ -22,8 +22,8 @@ func (u *upgrades) Describe(ch chan<- *prometheus.Desc) { ch <- u.desc }
 
 // Collect implements prometheus.Collector.
 func (u *upgrades) Collect(ch chan<- prometheus.Metric) {
-	ch <- prometheus.MustNewConstMetric(u.desc, prometheus.CounterValue, float64(u.done.Load()), "done")
-	ch <- prometheus.MustNewConstMetric(u.desc, prometheus.CounterValue, float64(u.failed.Load()), "failed")
+	ch <- counter(u.desc, u.done.Load(), "done")
+	ch <- counter(u.desc, u.failed.Load(), "failed")
 }
 
 // SetUpgrades says how many upgrades were done and failed in the line of processes that this one ends.

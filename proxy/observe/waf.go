@@ -79,10 +79,6 @@ func (v *wafVecs) Collect(out chan<- prometheus.Metric) {
 		return
 	}
 	for _, s := range v.stats() {
-		good := 0.0
-		if s.Good {
-			good = 1
-		}
-		out <- prometheus.MustNewConstMetric(v.good, prometheus.GaugeValue, good, s.Name)
+		out <- flag(v.good, s.Good, s.Name)
 	}
 }

@@ -63,24 +63,6 @@ func Canonical(dst, path []byte) ([]byte, error) {
 	return resolve(dst[:0], path)
 }
 
-// Ambiguous reports whether servers may disagree about where the segments of a canonical path end: it holds an encoded slash or
-// backslash, which some decode before they split, or an empty segment, which some drop. Routes that guard a tree may refuse these.
-func Ambiguous(path []byte) bool {
-	for i := range path {
-		switch path[i] {
-		case '/':
-			if i > 0 && path[i-1] == '/' {
-				return true
-			}
-		case '%':
-			if c, ok := unhex(path[i:]); ok && (c == '/' || c == '\\') {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // resolve removes dot segments. Up to the first of them nothing is copied; from there on out always ends with a slash when a
 // segment begins.
 func resolve(out, path []byte) ([]byte, error) {

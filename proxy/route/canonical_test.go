@@ -92,17 +92,6 @@ func TestCanonicalCopiesOnlyWhatChanges(t *testing.T) {
 	}
 }
 
-func TestAmbiguous(t *testing.T) {
-	for in, want := range map[string]bool{
-		"/": false, "/a/b": false, "/a/b/": false, "/%41": false, "/%252F": false, "/%2": false,
-		"//a": true, "/a//b": true, "/a%2fb": true, "/a%2Fb": true, "/a%5cb": true,
-	} {
-		if got := route.Ambiguous([]byte(in)); got != want {
-			t.Errorf("Ambiguous(%q) = %v", in, got)
-		}
-	}
-}
-
 // checkCanonical holds the security property for one input.
 func checkCanonical(t interface{ Fatalf(string, ...any) }, in []byte) {
 	before := bytes.Clone(in)

@@ -220,7 +220,7 @@ func FuzzNew(f *testing.F) {
 		f.Add(s[0], s[1])
 	}
 	f.Fuzz(func(t *testing.T, host, pattern string) {
-		kind, path := route.ParsePath(pattern)
+		kind, path := parsePattern(pattern)
 		tab, err := route.New([]route.Rule{{Hosts: []string{host}, Kind: kind, Path: path}})
 		if err != nil {
 			return

@@ -27,18 +27,7 @@ type Rule struct {
 	Path  string // a path as clients send it, or the regex; an empty prefix means "/"
 }
 
-// ParsePath splits a path pattern of the configuration into kind and path: "=/exact", "~regex", anything else a prefix.
-func ParsePath(pattern string) (Kind, string) {
-	switch {
-	case strings.HasPrefix(pattern, "="):
-		return Exact, pattern[1:]
-	case strings.HasPrefix(pattern, "~"):
-		return Regex, pattern[1:]
-	}
-	return Prefix, pattern
-}
-
-// Pattern is the path as the configuration writes it, the reverse of ParsePath.
+// Pattern is the path as the configuration writes it: "=/exact", "~regex", anything else a prefix.
 func (r Rule) Pattern() string {
 	switch r.Kind {
 	case Exact:

@@ -14,8 +14,19 @@ func rule(line string) route.Rule {
 	if f[1] != "-" {
 		r.Hosts = strings.Split(f[1], ",")
 	}
-	r.Kind, r.Path = route.ParsePath(f[2])
+	r.Kind, r.Path = parsePattern(f[2])
 	return r
+}
+
+// parsePattern is the reverse of Rule.Pattern.
+func parsePattern(p string) (route.Kind, string) {
+	if path, ok := strings.CutPrefix(p, "="); ok {
+		return route.Exact, path
+	}
+	if expression, ok := strings.CutPrefix(p, "~"); ok {
+		return route.Regex, expression
+	}
+	return route.Prefix, p
 }
 
 func rulesOf(lines string) []route.Rule {
@@ -203,7 +214,7 @@ func TestNewRefuses(t *testing.T) {
 
 func TestPattern(t *testing.T) {
 	for _, p := range []string{"/", "/api", "=/x", "~\\.php$"} {
-		kind, path := route.ParsePath(p)
+		kind, path := parsePattern(p)
 		if got := (route.Rule{Kind: kind, Path: path}).Pattern(); got != p {
 			t.Errorf("pattern %q came back as %q", p, got)
 		}
