@@ -118,8 +118,19 @@ func parseSRVTarget(text string) error {
 }
 
 func splitHostPort(text string) (host string, port uint16, err error) {
-	if strings.Contains(text, "://") {
+	switch {
+	case strings.HasPrefix(text, "https://"):
+		return "", 0, errors.New(`is a URL; write only HOST:PORT, and for TLS to a target protocol = "https" in its service`)
+	case strings.Contains(text, "://"):
 		return "", 0, errors.New("is a URL; write only HOST:PORT")
+	case strings.HasPrefix(text, "unix:"), strings.HasPrefix(text, "/"):
+		return "", 0, errors.New("is a unix socket; write HOST:PORT")
+	case strings.Contains(text, "$"), strings.Contains(text, "{"):
+		return "", 0, errors.New(`has a variable that is not written "${NAME}"`)
+	case strings.ContainsAny(text, " \t"):
+		return "", 0, errors.New("has a blank in it; what else is to be said has keys of its own")
+	case allDigits(text):
+		return "", 0, errors.New(`is a port without an address: write "IP:PORT", or where it listens ":PORT" for every address`)
 	}
 	colon := strings.LastIndexByte(text, ':')
 	if colon < 0 || strings.HasSuffix(text, "]") {

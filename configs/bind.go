@@ -52,6 +52,10 @@ func (b binder) unknown(path, key string, known []string) {
 		b.key(path, "unknown key %q: keys are case-sensitive, write %q", key, near)
 		return
 	}
+	if here := elsewhere(parentPath(path), key); here != "" {
+		b.key(path, "unknown key %q%s", key, here)
+		return
+	}
 	b.key(path, "unknown key %q%s", key, didYouMean(key, known))
 }
 
@@ -103,7 +107,7 @@ func (b binder) list(v reflect.Value, raw any, path string, f field) {
 		} else if element == reflect.TypeFor[Weight]() {
 			want = "an array of numbers, as [5, 50, 100]"
 		} else if element != reflect.TypeFor[Target]() {
-			want = "an array of tables, as [[" + lastKey(path) + "]]"
+			want = "an array of tables, as [[" + path + "]]"
 		}
 		b.report.value(path, "%s must be %s, not %s", lastKey(path), want, kindOf(raw))
 		return
@@ -119,7 +123,7 @@ func (b binder) list(v reflect.Value, raw any, path string, f field) {
 }
 
 func (b binder) named(v reflect.Value, raw any, path string) {
-	table, ok := b.asTable(raw, path)
+	table, ok := b.tableOf(raw, path, "["+path+".NAME]")
 	if !ok {
 		return
 	}
@@ -247,9 +251,13 @@ func (b binder) number(v reflect.Value, raw any, path string, f field) {
 }
 
 func (b binder) asTable(raw any, path string) (map[string]any, bool) {
+	return b.tableOf(raw, path, "["+path+"]")
+}
+
+func (b binder) tableOf(raw any, path, header string) (map[string]any, bool) {
 	table, ok := raw.(map[string]any)
 	if !ok {
-		b.mismatch(path, "a table, as ["+path+"]", raw)
+		b.mismatch(path, "a table, as "+header, raw)
 	}
 	return table, ok
 }

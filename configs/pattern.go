@@ -44,6 +44,9 @@ func (p *Pattern) parseText(text string) error {
 	if err := checkPath(path); err != nil {
 		return err
 	}
+	if strings.HasSuffix(path, "/*") {
+		return errors.New(`ends with "*", which stands for itself: a prefix needs none ("/api" is also /api/x); where it is meant write "%2A"`)
+	}
 	*p = Pattern{Kind: PathPrefix, Text: path}
 	if exact {
 		p.Kind = PathExact
@@ -52,8 +55,13 @@ func (p *Pattern) parseText(text string) error {
 }
 
 func (p *Pattern) parseRegex(expr string) error {
-	if expr == "" {
+	switch {
+	case expr == "":
 		return errors.New("has an empty regular expression")
+	case strings.HasPrefix(strings.TrimLeft(expr, " "), "^") && expr[0] == ' ':
+		return errors.New(`has a blank before "^", so that nothing matches: write "~^/x"`)
+	case strings.HasPrefix(expr, "*"):
+		return errors.New(`begins with "~*"; any letter case is "~(?i)" here`)
 	}
 	if _, err := regexp.Compile(expr); err != nil {
 		var se *syntax.Error

@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"sort"
@@ -50,7 +51,8 @@ func scan(data []byte) (*positions, []flaw) {
 	}
 	var syntax *unstable.ParserError
 	if err := s.parser.Error(); errors.As(err, &syntax) {
-		s.flaws = append(s.flaws, flaw{s.offsetOf(syntax.Highlight), "syntax: " + plain(syntax.Message)})
+		at := s.offsetOf(syntax.Highlight)
+		s.flaws = append(s.flaws, flaw{at, "syntax: " + cmp.Or(strayQuote(data[at:]), plain(syntax.Message)) + looksLike(data)})
 	}
 	return s.positions, s.flaws
 }
@@ -59,6 +61,14 @@ func scan(data []byte) (*positions, []flaw) {
 func plain(message string) string {
 	return strings.NewReplacer("character U+000A", "line break", "character U+000D", "line break",
 		"U+000A", "a line break", "U+000D", "a line break").Replace(message)
+}
+
+// strayQuote tells of a word processor's quotes, of which the parser would name the first byte; "" where there is none.
+func strayQuote(rest []byte) string {
+	if r, _ := utf8.DecodeRune(rest); strings.ContainsRune("“”„‘’«»", r) {
+		return "typographic quote " + string(r) + `: write "`
+	}
+	return ""
 }
 
 // scanner is the state of one scan.

@@ -11,7 +11,7 @@ type Route struct {
 	// Names this route is for, without port: "example.com", or "*.example.com" for every
 	// name below example.com. Letter case does not matter. Left out: any host.
 	Hosts []string `toml:"host"`
-	// "/prefix" (whole segments: "/api" is also /api/x but not /apix), "=/exact", or "~regex" (RE2, matched anywhere unless anchored).
+	// "/prefix" (whole segments, without "*": "/api" is also /api/x but not /apix), "=/exact", or "~regex" (RE2, matched anywhere unless anchored).
 	Path Pattern `toml:"path" default:"/"`
 	// Name of the service that answers. A route has either this or files.
 	Service string `toml:"service" required:"check"`

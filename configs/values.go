@@ -177,6 +177,9 @@ func (b *Balance) parsePolicy(text string) error {
 	case Hash:
 		return errors.New("needs a key: hash:client_ip, hash:path, hash:header:NAME, hash:cookie:NAME")
 	}
+	if text == "ip_hash" || text == "source" {
+		return errors.New(`is "hash:client_ip" here`)
+	}
 	known := []string{"peak_ewma", "least_request", "round_robin", "least_conn", "hash:KEY"}
 	return errors.New("is not a balance: " + strings.Join(known, ", ") + didYouMean(text, known[:4]))
 }

@@ -24,6 +24,8 @@ import (
 
 	"github.com/coder/websocket"
 	xhttp2 "golang.org/x/net/http2"
+
+	edgetls "github.com/valor-ivx/weir/tls"
 )
 
 // collaborators are two colours of the bundled API on one database behind an edge with TLS, and a user.
@@ -53,15 +55,21 @@ func newAPI(t *testing.T, dir, colour string, env ...string) (string, *process) 
 func newCollaborators(t *testing.T) *collaborators {
 	dir, ca := folder(t), openCA(t)
 	save(t, filepath.Join(dir, "pair.pem"), leafPEM(t, ca))
-	c := &collaborators{t: t, roots: x509.NewCertPool()}
 	blue, bp := newAPI(t, dir, "blue")
 	green, gp := newAPI(t, dir, "green")
-	c.blue, c.green = bp, gp
-	c.conf = newConf(dir, blue, green)
-	c.conf.listeners += "[[listener]]\nname = \"tls\"\naddress = \"127.0.0.1:0\"\ntls = true\n"
-	c.conf.tls = "[[tls.certificate]]\ncert = \"pair.pem\"\nkey = \"pair.pem\"\n"
-	c.edge = run(t, dir, c.conf)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	conf := newConf(dir, blue, green)
+	conf.listeners += "[[listener]]\nname = \"tls\"\naddress = \"127.0.0.1:0\"\ntls = true\n"
+	conf.tls = "[[tls.certificate]]\ncert = \"pair.pem\"\nkey = \"pair.pem\"\n"
+	c := registered(t, run(t, dir, conf), ca)
+	c.conf, c.blue, c.green = conf, bp, gp
+	return c
+}
+
+// registered is a new user of the API behind the TLS listener of an edge.
+func registered(t *testing.T, e *edge, ca *edgetls.LocalCA) *collaborators {
+	t.Helper()
+	c := &collaborators{edge: e, t: t, roots: x509.NewCertPool()}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute)
 	t.Cleanup(cancel)
 	c.ctx = ctx
 	root, err := os.ReadFile(ca.RootFile())

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/coder/websocket"
+
 	"github.com/valor-ivx/weir/proxy/admin"
 )
 
@@ -32,6 +34,7 @@ type host struct {
 	t     *testing.T
 	units string
 	env   []string
+	user  *collaborators
 }
 
 func newHost(t *testing.T) *host {
@@ -51,6 +54,10 @@ func newHost(t *testing.T) *host {
 	c := newConf(dir, freeAddress(t), freeAddress(t))
 	c.service = strings.Replace(sureHealth, "/ready", "/api/readiness", 1) + swift
 	c.routes += "headers = \"basic\"\n"
+	ca := openCA(t)
+	save(t, filepath.Join(dir, "pair.pem"), leafPEM(t, ca))
+	c.listeners += "[[listener]]\nname = \"tls\"\naddress = \"127.0.0.1:0\"\ntls = true\n"
+	c.tls = "[[tls.certificate]]\ncert = \"pair.pem\"\nkey = \"pair.pem\"\n"
 	for colour, address := range map[string]string{"blue": c.blues[0], "green": c.greens[0]} {
 		save(t, filepath.Join(h.units, colour+".env"), fmt.Sprintf("export VALOR_ENV=demo VALOR_ADDRESS=%s VALOR_DRAIN_DELAY=100ms VALOR_DATABASE=file:%s/valor.db VALOR_JWT_SECRET=%s\n", address, h.units, strings.Repeat("s", 64)))
 	}
@@ -81,6 +88,7 @@ func newHost(t *testing.T) *host {
 	h.edge = run(t, dir, c)
 	h.env = append(h.env, "SMOKE_URL=http://"+h.address("http"))
 	h.probed("healthy", "healthy")
+	h.user = registered(t, h.edge, ca)
 	return h
 }
 
@@ -148,15 +156,74 @@ func (h *host) version(colour string) string {
 	return filepath.Base(to)
 }
 
-// TestE2EShip: deploy.sh on one machine, by units that are real processes: one version after another under load without a failed request, and each that is bad is taken back with its own exit code.
+// sockets are somebody's WebSockets at one colour, one by HTTP/1.1 and one by HTTP/2.
+type sockets []socket
+
+type socket struct {
+	*websocket.Conn
+	ended chan error
+}
+
+// sit opens them, at the colour that has the traffic.
+func (h *host) sit(colour string) (list sockets) {
+	h.t.Helper()
+	for _, protocol := range []string{"http/1.1", "h2"} {
+		conn, res, err := h.user.dial(protocol, "", h.user.token)
+		if err != nil {
+			h.t.Fatalf("%s: %v", protocol, err)
+		}
+		h.t.Cleanup(func() { _ = conn.CloseNow() })
+		if got := res.Header.Get("X-Valor-Color"); got != colour {
+			h.t.Fatalf("%s came to %q, not to %s", protocol, got, colour)
+		}
+		s := socket{conn, make(chan error, 1)}
+		go func() { // ends with the connection
+			_, _, err := conn.Read(h.user.ctx)
+			s.ended <- err
+		}()
+		list = append(list, s)
+	}
+	return list
+}
+
+// alive holds them to get answers.
+func (h *host) alive(list sockets) {
+	h.t.Helper()
+	for _, s := range list {
+		if err := s.Ping(h.user.ctx); err != nil {
+			h.t.Errorf("a WebSocket whose colour stays: %v", err)
+		}
+	}
+}
+
+// toldToLeave holds them to have heard from their colour that it ends.
+func (h *host) toldToLeave(list sockets) {
+	h.t.Helper()
+	for _, s := range list {
+		if err := <-s.ended; websocket.CloseStatus(err) != websocket.StatusGoingAway {
+			h.t.Errorf("a WebSocket whose colour was replaced: %v", err)
+		}
+	}
+}
+
+// TestE2EShip: deploy.sh on one machine, by units that are real processes: one version after another under load by HTTP/1.1, with and without TLS, and HTTP/2, without a failed request. WebSockets stay at their colour for as long as that
+// is kept, and hear from it when it is replaced. Each version that is bad is taken back with its own exit code.
 func TestE2EShip(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
 	programs := programs(t)
-	failed, end := visits(t, h.address("http"), "/api/health")
+	plain, secure := h.address("http"), h.address("tls")
+	g := newGuests(t, errand{"GET", "/api/health", "", `"healthy"`}, errand{"POST", "/api/dcf", "{}", "10.63719200361473"})
+	g.visit("kept", overTCP(plain), -1)
+	g.visit("one each", overTCP(plain), 1)
+	g.visit("kept, TLS", overTLS(secure), -1)
+	g.visitHTTP2(secure, 2)
+	attack := newAttack(t, "http://"+plain, "https://"+secure)
 	live := "blue"
+	var warm, here sockets
 	n := count(2, 100)
 	for i := range n {
+		here = h.sit(live)
 		tag := fmt.Sprintf("v%d", i+1)
 		h.release(tag, "exec "+programs+"/valor-api")
 		if out := h.ship(exitOK, nil, "production", tag); !strings.Contains(out, "perShare") && !strings.Contains(out, "it computes") {
@@ -170,15 +237,16 @@ func TestE2EShip(t *testing.T) {
 		if i > 0 && h.version(old) != fmt.Sprintf("v%d", i) {
 			t.Errorf("the colour before is %s: it was to be kept", h.version(old))
 		}
+		h.toldToLeave(warm)
+		h.alive(here)
+		warm = here
 	}
 	if out := h.ship(exitOK, nil, "production", fmt.Sprintf("v%d", n)); !strings.Contains(out, "already") || h.traffic() != live {
 		t.Errorf("once more the same: %s", out)
 	}
-	end()
-	if f := failed.Load(); f != 0 {
-		t.Errorf("%d requests failed", f)
-	}
-	measured(t, "deploy.sh, one version after another under load", "%d deployments, 0 failed requests", n)
+	h.alive(warm)
+	requests := g.leave() + attack.end()
+	measured(t, "deploy.sh, one version after another under load (H1, H1 over TLS, H2"+attack.name()+"), WebSockets by H1 and H2 held", "%d deployments, %d requests on %d connections, 0 failed; %d WebSockets kept until their colour was replaced, which told them", n, requests, g.came.Load(), 2*n)
 	t.Run("bad", func(t *testing.T) { h.badVersions(t, live) })
 }
 

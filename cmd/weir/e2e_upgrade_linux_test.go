@@ -1,204 +1,19 @@
 package main
 
 import (
-	"bufio"
-	"context"
-	"crypto/tls"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/quic-go/quic-go"
-	"github.com/quic-go/quic-go/http3"
 )
 
 const eventuallyLong = time.Minute
-
-// dialer makes connections to one listener, over TLS or not.
-type dialer func() (net.Conn, error)
-
-// guests are clients that behave: they keep connections, come anew where an answer says that it is the last of its connection, and repeat nothing. Whatever else ends a request is a failure.
-type guests struct {
-	t        *testing.T
-	ctx      context.Context
-	quit     context.CancelFunc
-	running  sync.WaitGroup
-	requests atomic.Int64
-	came     atomic.Int64 // connections
-
-	mu       sync.Mutex // guards failures
-	failures []string
-}
-
-func newGuests(t *testing.T) *guests {
-	g := &guests{t: t}
-	g.ctx, g.quit = context.WithCancel(context.Background())
-	t.Cleanup(func() { g.quit(); g.running.Wait() })
-	return g
-}
-
-// visit keeps requests coming, at most each of them on a connection of its own.
-func (g *guests) visit(name string, dial dialer, each int) {
-	g.running.Go(func() {
-		pace := time.NewTicker(3 * time.Millisecond)
-		defer pace.Stop()
-		var k *keptAlive
-		defer func() {
-			if k != nil {
-				_ = k.conn.Close()
-			}
-		}()
-		on := 0
-		for n := 0; g.ctx.Err() == nil; n++ {
-			<-pace.C
-			if k == nil {
-				conn, err := dial()
-				if err != nil {
-					g.fail("%s %d: %v", name, n, err)
-					return
-				}
-				k, on = &keptAlive{conn, bufio.NewReader(conn)}, 0
-				g.came.Add(1)
-			}
-			res, body, err := k.do("POST", fmt.Sprintf("/%d", n), "hello")
-			if err != nil && !(res != nil && res.Close && body != "") {
-				g.fail("%s %d, request %d of its connection: %v", name, n, on, err)
-				return
-			}
-			if res.StatusCode != http.StatusOK || !strings.HasSuffix(body, " hello") {
-				g.fail("%s %d: %s %q", name, n, res.Status, body)
-			}
-			g.requests.Add(1)
-			if on++; res.Close || on == each {
-				_ = k.conn.Close()
-				k = nil
-			}
-		}
-	})
-}
-
-// visitHTTP2 is the same by HTTP/2, several requests at once on one connection.
-func (g *guests) visitHTTP2(address string, streams int) {
-	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}
-	client := &http.Client{Timeout: time.Minute, Transport: transport}
-	for range streams {
-		g.running.Go(func() {
-			defer transport.CloseIdleConnections()
-			pace := time.NewTicker(3 * time.Millisecond)
-			defer pace.Stop()
-			for n := 0; g.ctx.Err() == nil; n++ {
-				<-pace.C
-				res, err := client.Post(fmt.Sprintf("https://%s/%d", address, n), "text/plain", strings.NewReader("hello"))
-				if err != nil {
-					g.fail("h2 %d: %v", n, err)
-					return
-				}
-				body, err := io.ReadAll(res.Body)
-				_ = res.Body.Close()
-				if err != nil || res.StatusCode != http.StatusOK || res.ProtoMajor != 2 || !strings.HasSuffix(string(body), " hello") {
-					g.fail("h2 %d: %s %s %q %v", n, res.Proto, res.Status, body, err)
-				}
-				g.requests.Add(1)
-			}
-		})
-	}
-}
-
-// visitHTTP3 is the same by HTTP/3. A connection that has said goodbye (RFC 9114 §5.2) takes no request, which goes to a new one then.
-func (g *guests) visitHTTP3(address string) {
-	g.running.Go(func() {
-		pace := time.NewTicker(3 * time.Millisecond)
-		defer pace.Stop()
-		client, end := overQUIC(address)
-		defer func() { end() }()
-		for n := 0; g.ctx.Err() == nil; n++ {
-			<-pace.C
-			body, err := askQUIC(client, fmt.Sprintf("https://%s/%d", address, n))
-			if err != nil && strings.Contains(err.Error(), "graceful shutdown") {
-				end()
-				client, end = overQUIC(address)
-				body, err = askQUIC(client, fmt.Sprintf("https://%s/%d", address, n))
-			}
-			if err != nil || !strings.HasSuffix(body, " hello") {
-				g.fail("h3 %d: %q %v", n, body, err)
-				return
-			}
-			g.requests.Add(1)
-		}
-	})
-}
-
-// patientQUIC is for clients that no busy machine makes give up: what bounds a connection is the server's.
-func patientQUIC() *quic.Config {
-	return &quic.Config{HandshakeIdleTimeout: time.Minute, MaxIdleTimeout: time.Minute}
-}
-
-func overQUIC(address string) (client *http.Client, end func()) {
-	transport := &http3.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, QUICConfig: patientQUIC()}
-	return &http.Client{Timeout: time.Minute, Transport: transport}, func() { _ = transport.Close() }
-}
-
-func askQUIC(client *http.Client, url string) (string, error) {
-	res, err := client.Post(url, "text/plain", strings.NewReader("hello"))
-	if err != nil {
-		return "", err
-	}
-	body, err := io.ReadAll(res.Body)
-	_ = res.Body.Close()
-	if err == nil && res.StatusCode != http.StatusOK {
-		err = errors.New(res.Status)
-	}
-	return string(body), err
-}
-
-func (g *guests) fail(format string, args ...any) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.failures = append(g.failures, fmt.Sprintf(format, args...))
-}
-
-// after waits until n more requests were answered.
-func (g *guests) after(n int64) {
-	g.t.Helper()
-	target := g.requests.Load() + n
-	eventually(g.t, 0, "guests go on", func() bool {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		return g.requests.Load() >= target || g.failures != nil
-	})
-}
-
-// leave ends them and holds them to not one failure.
-func (g *guests) leave() int64 {
-	g.t.Helper()
-	g.quit()
-	g.running.Wait()
-	for _, f := range g.failures {
-		g.t.Error(f)
-	}
-	return g.requests.Load()
-}
-
-func overTCP(address string) dialer {
-	return func() (net.Conn, error) { return net.Dial("tcp", address) }
-}
-
-func overTLS(address string) dialer {
-	return func() (net.Conn, error) {
-		return tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
-	}
-}
 
 // upgradeConf is a plain and a TLS listener, in front of two colours.
 func upgradeConf(t *testing.T, dir string) conf {
@@ -229,17 +44,18 @@ func TestE2EUpgrade(t *testing.T) {
 	defer end()
 	before, patience := b.served.Load(), make(chan error, 1)
 	go func() {
-		_, err := askQUIC(patient, fmt.Sprintf("https://%s/?ms=%d", secure, held))
+		_, err := hello.over(patient, fmt.Sprintf("https://%s/?ms=%d", secure, held))
 		patience <- err
 	}()
 	eventually(t, 0, "the patient request is there", func() bool { return b.served.Load() > before })
-	g := newGuests(t)
+	g := newGuests(t, hello)
 	g.visit("kept", overTCP(plain), -1)
 	g.visit("one each", overTCP(plain), 1)
 	g.visit("kept, TLS", overTLS(secure), -1)
 	g.visit("one each, TLS", overTLS(secure), 1)
 	g.visitHTTP2(secure, 2)
 	g.visitHTTP3(secure)
+	attack := newAttack(t, "http://"+plain, "https://"+secure)
 	n := count(3, 100)
 	var lasting []*stream
 	for i := range n {
@@ -276,7 +92,7 @@ func TestE2EUpgrade(t *testing.T) {
 	for _, s := range lasting {
 		frames += s.finish("a stream that was there before")
 	}
-	requests := g.leave()
+	requests := g.leave() + attack.end()
 	if got := l.metric(`weir_upgrades_total{result="done"}`); got != strconv.Itoa(n) {
 		t.Errorf("weir_upgrades_total is %s after %d", got, n)
 	}
@@ -285,7 +101,7 @@ func TestE2EUpgrade(t *testing.T) {
 		t.Errorf("the weights are not the operator's: %s", body)
 	}
 	l.end()
-	measured(t, "upgrades under load (H1, H1 over TLS, H2, H3; connections kept and new ones), WebSockets and event streams held", "%d upgrades, %d requests on %d connections and %d frames and events, 0 failed", n, requests, g.came.Load(), frames)
+	measured(t, "upgrades under load (H1, H1 over TLS, H2, H3"+attack.name()+"; connections kept and new ones), WebSockets and event streams held", "%d upgrades, %d requests on %d connections and %d frames and events, 0 failed", n, requests, g.came.Load(), frames)
 }
 
 // TestE2EDrainDelay: after TERM the edge is not ready, and serves all the same, those who were there and those who come, each with a goodbye; then it ends, or at once when it is told again.
@@ -332,7 +148,7 @@ func TestE2EUpgradeFails(t *testing.T) {
 	good := upgradeConf(t, dir).String()
 	l := founded(t, dir, good, nil, "--upgrade-timeout", "50s", "--drain-timeout", "20s").begin() // longer than any of them takes on a busy machine
 	plain := l.address("http")
-	g := newGuests(t)
+	g := newGuests(t, hello)
 	g.visit("kept", overTCP(plain), -1)
 	g.visit("one each", overTCP(plain), 1)
 	weir, other := filepath.Join(programs(t), "weir"), filepath.Join(dir, "other")

@@ -171,7 +171,7 @@ func encodePath(p string) (encoded, why string) {
 		switch c := p[i]; {
 		case c == 0:
 			return "", "has a NUL"
-		case c <= ' ' || c == 0x7f || c == '\\' || c == '?' || c == '#' || c == '%':
+		case c <= ' ' || c == 0x7f || c == '\\' || c == '?' || c == '#' || c == '%' || c == '*': // which Weir's paths do not end with
 			const hex = "0123456789ABCDEF"
 			b.Write([]byte{'%', hex[c>>4], hex[c&15]})
 		default:

@@ -49,6 +49,7 @@ type Sink struct {
 	onDrop  func(int)
 	onError func(error)
 	dropped atomic.Uint64 // lines, written by anyone
+	follows atomic.Bool   // set once, by Follow
 
 	// mu guards the blocks, pending, closed and file. Held for the copy of one line (at worst the allocation of one block), never during I/O.
 	mu      sync.Mutex
@@ -68,6 +69,7 @@ type Sink struct {
 	out     io.Writer
 	failing bool // the last write failed: OnError has been told
 	torn    bool // the output ends inside a line
+	astray  bool // the file at the path could not be opened: OnError has been told
 }
 
 // request asks the writer to write out everything and then, if file is set, to go on in that file.
@@ -184,6 +186,9 @@ func (s *Sink) Reopen(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Follow makes the sink look before each write whether another file is at its path by now, and go on in that one: for a process that nobody tells of rotations any more. Without a path there is nothing to do.
+func (s *Sink) Follow() { s.follows.Store(s.path != "") }
 
 // ask hands a request to the writer, and with it the file; a file that is not taken is closed here.
 func (s *Sink) ask(ctx context.Context, r request) error {
@@ -308,6 +313,9 @@ func (s *Sink) takeSpare() []byte {
 
 // write puts one block out and counts the lines that did not get through whole.
 func (s *Sink) write(block []byte) {
+	if s.follows.Load() {
+		s.follow()
+	}
 	if s.torn {
 		if _, err := s.out.Write([]byte{'\n'}); err != nil {
 			s.lost(block, err)
@@ -322,6 +330,24 @@ func (s *Sink) write(block []byte) {
 	}
 	s.torn = n > 0 && block[n-1] != '\n'
 	s.lost(block[n:], err)
+}
+
+// follow goes on in the file that is at the path. Where there is none, whoever renamed the one in use has not made the next yet.
+func (s *Sink) follow() {
+	there, err := os.Stat(s.path)
+	if err != nil {
+		return
+	}
+	if mine, err := s.file.Stat(); err != nil || os.SameFile(there, mine) { // none but the writer changes which file it is
+		return
+	}
+	next, err := openLog(s.path)
+	if err == nil {
+		s.switchTo(next)
+	} else if !s.astray && s.onError != nil {
+		s.onError(fmt.Errorf("follow log: %w", err))
+	}
+	s.astray = err != nil
 }
 
 func (s *Sink) lost(rest []byte, err error) {

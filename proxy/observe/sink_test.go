@@ -287,6 +287,48 @@ func TestReopenThatFailsKeepsTheOldFile(t *testing.T) {
 	}
 }
 
+// TestFollow: a sink that follows writes to the file that has its path at each write, to the renamed one until there is another, and says once what it cannot open.
+func TestFollow(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "access.log")
+	var told atomic.Int64
+	s := openSink(t, observe.SinkOptions{Path: path, OnError: func(error) { told.Add(1) }})
+	s.Follow()
+	write := func(line string) {
+		t.Helper()
+		s.Append([]byte(line + "\n"))
+		if err := s.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	do := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("one")
+	do(os.Rename(path, path+".1"))
+	write("two") // the next file is not there yet
+	do(os.WriteFile(path, []byte("of another\n"), 0o640))
+	write("three")
+	write("four")
+	do(os.Rename(path, path+".2"))
+	do(os.Mkdir(path, 0o750))
+	write("five")
+	write("six")
+	if n := told.Load(); n != 1 {
+		t.Errorf("told %d times of what cannot be opened", n)
+	}
+	do(os.Remove(path))
+	do(os.WriteFile(path, nil, 0o640))
+	write("seven")
+	for name, want := range map[string]string{path + ".1": "one\ntwo\n", path + ".2": "of another\nthree\nfour\nfive\nsix\n", path: "seven\n"} {
+		if got := string(readFile(t, name)); got != want {
+			t.Errorf("%s has %q, want %q", name, got, want)
+		}
+	}
+}
+
 func TestFileModeAndAppending(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "access.log")
 	for _, line := range []string{"one\n", "two\n"} {

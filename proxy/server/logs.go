@@ -169,6 +169,22 @@ func (l *logs) reopen(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
+// followLogs makes this process find rotated files by itself: USR1 and `weir logs reopen` reach the one that has replaced it.
+func (s *Server) followLogs() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.logs.Load().follow()
+	for _, o := range s.outgoing {
+		o.logs.follow()
+	}
+}
+
+func (l *logs) follow() {
+	for _, sink := range l.sinks {
+		sink.Follow()
+	}
+}
+
 // output is what the process's own logger writes to: the sink in force at each line, or standard error before there is one.
 type output struct{ s *Server }
 

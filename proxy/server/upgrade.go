@@ -57,6 +57,7 @@ func (s *Server) upgrade(ctx context.Context, by string) (admin.UpgradeResult, e
 	s.tell(s.options.Notify.Ready(result.PID))
 	s.log.Info("upgraded", zap.Int("weir.pid", result.PID), zap.String("weir.version", result.Version))
 	s.handed.Store(true)
+	s.followLogs()
 	s.handAdminOver()
 	s.stopping.Store(true)
 	close(s.replaced)
