@@ -108,6 +108,7 @@ MONITORS := prometheus prometheus-alertmanager prometheus-node-exporter promethe
 deps: ## Debian packages that some tests and the bench use
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq nginx-light libnginx-mod-stream haproxy wrk nghttp2-client curl redis-server postgresql libnss3-tools jq shellcheck systemd >/dev/null
+	command -v cc >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev >/dev/null
 	@# The tests run these themselves; the packages would start them, now and at every boot.
 	command -v promtool >/dev/null && command -v amtool >/dev/null && command -v prometheus-node-exporter >/dev/null && command -v prometheus-redis-exporter >/dev/null || { \
 	  had=$$(test -e /usr/sbin/policy-rc.d && echo yes); test -n "$$had" || { printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d; }; \

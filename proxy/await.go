@@ -28,10 +28,11 @@ func (t *attempt) await(limit *int64) *Error {
 			*limit = t.headLimit(now) // the answer is not due before the request is complete
 		}
 		at, reason := x.due(*limit)
-		if now >= at {
+		late := now >= at
+		if late && !t.mayBeLate(reason) {
 			return &Error{504, reason, nil}
 		}
-		if err := t.conn.Await(x.proxy.wall(now), t.wait(now, at)); err != nil {
+		if err := t.bound(now, at); err != nil {
 			return x.unbounded(UpstreamBroken, err)
 		}
 		if x.hedge != nil && x.hedge.news() { // after Await, which undoes an interruption that comes before it
@@ -53,9 +54,30 @@ func (t *attempt) await(limit *int64) *Error {
 		if cause := x.upload.failed(); cause != nil {
 			return cause
 		}
+		if late {
+			return &Error{504, reason, nil}
+		}
 		// While a body is on its way its pump reads the connection, and sees the client's end by itself.
 		if !x.upload.running() && x.down.ClientGone() {
 			return &Error{499, ClientGone, nil}
 		}
 	}
+}
+
+// mostLate bounds the heads that are taken when the response timeout is over: an upstream that never ceases to send interim ones is not waited for.
+const mostLate = 8
+
+// mayBeLate reports whether an answer counts that is there already when the time is over: where this process stood still for that long it came in time. Not where the time
+// for all of it is over.
+func (t *attempt) mayBeLate(reason Reason) bool {
+	t.late++
+	return reason == ResponseTimeout && t.late <= mostLate
+}
+
+// bound bounds the next wait for a head; one whose time is over is a look at what is there.
+func (t *attempt) bound(now, at int64) error {
+	if now >= at {
+		return t.conn.Await(time.Now(), time.Nanosecond)
+	}
+	return t.conn.Await(t.x.proxy.wall(now), t.wait(now, at))
 }

@@ -101,6 +101,8 @@ type attempt struct {
 	// hedgeAt is when a second attempt is to be made beside this one, ns; 0: never.
 	hedgeAt int64
 
+	late int // looks for an answer after the response timeout
+
 	retry      bool // the request may be repeated on another peer
 	dialFailed bool
 

@@ -147,11 +147,12 @@ func (h *hedge) ask() *Error {
 	for {
 		now := x.proxy.options.Now()
 		at, reason := x.due(limit)
-		if now >= at {
+		late := now >= at
+		if late && !t.mayBeLate(reason) {
 			h.fault = upstream.TimedOut
 			return &Error{504, reason, nil}
 		}
-		err := t.conn.Await(x.proxy.wall(now), time.Duration(at-now))
+		err := t.bound(now, at)
 		if err == nil {
 			err = t.conn.ReadResponse(&h.resp, x.req.Method, false)
 		}
@@ -159,6 +160,9 @@ func (h *hedge) ask() *Error {
 		case err == nil && h.resp.Status >= 200:
 			h.headAt = x.proxy.options.Now()
 			return nil
+		case late && err == os.ErrDeadlineExceeded:
+			h.fault = upstream.TimedOut
+			return &Error{504, reason, nil}
 		case err == nil || err == os.ErrDeadlineExceeded:
 			continue
 		}

@@ -46,9 +46,9 @@ func TestTricklingBodyIsRefused(t *testing.T) {
 			t.Parallel()
 			up := newPeer(t, func(c *wire) { c.head(); _, _ = c.rest() })
 			e := slowEdge(t, up.address, 1000, 0)
+			begin := time.Now() // before the edge hears of it
 			c := e.say("PUT / HTTP/1.1\r\nHost: a\r\n" + framing + "\r\n\r\n")
 			go trickle(c.Conn, 10000, part, slowWindow/100)
-			begin := time.Now()
 			if h := c.head(); !strings.HasPrefix(h, "HTTP/1.1 408 ") || !strings.Contains(h, "Connection: close\r\n") {
 				t.Errorf("head %q", h)
 			}

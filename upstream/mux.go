@@ -35,11 +35,15 @@ type muxDial struct {
 func (l *link) stream(timeout time.Duration) (*http2.ClientStream, error) {
 	m := &l.mux
 	deadline := time.Now().Add(timeout)
-	for {
+	for waited := false; ; waited = true {
 		m.mu.Lock()
 		if s := m.open(); s != nil {
 			m.mu.Unlock()
 			return s, nil
+		}
+		if waited && !time.Now().Before(deadline) {
+			m.mu.Unlock()
+			return nil, &DialError{Kind: DialTimeout, Address: l.address, Err: errors.New("others took the streams of every new connection")}
 		}
 		if len(m.conns) >= maxShared {
 			m.mu.Unlock()
@@ -56,9 +60,6 @@ func (l *link) stream(timeout time.Duration) (*http2.ClientStream, error) {
 		<-d.done // it has a deadline of its own
 		if d.err != nil {
 			return nil, d.err
-		}
-		if !time.Now().Before(deadline) {
-			return nil, &DialError{Kind: DialTimeout, Address: l.address, Err: errors.New("others took the streams of every new connection")}
 		}
 	}
 }
@@ -129,20 +130,31 @@ func (l *link) multiplex(deadline time.Time) (*http2.ClientConn, error) {
 	l.mux.mu.Unlock()
 	c := http2.NewClientConn(conn, o)
 	go func() { _ = c.Serve() }() // its streams are told why it ended
+	if err := greeted(c, deadline); err != nil {
+		_ = c.Close() // it was of no use
+		err.Address = l.address
+		return nil, err
+	}
+	return c, nil
+}
+
+// greeted waits for the target's settings. Those that are there count, however late it is: a machine that has slept past the deadline finds both.
+func greeted(c *http2.ClientConn, deadline time.Time) *DialError {
 	timer := time.NewTimer(time.Until(deadline))
 	defer timer.Stop()
-	kind, why := DialTimeout, errors.New("the target did not say its HTTP/2 settings in time")
 	select {
 	case <-c.Ready():
-		err := c.Err()
-		if err == nil {
-			return c, nil
-		}
-		kind, why = DialHTTP, err
 	case <-timer.C:
+		select {
+		case <-c.Ready():
+		default:
+			return &DialError{Kind: DialTimeout, Err: errors.New("the target did not say its HTTP/2 settings in time")}
+		}
 	}
-	_ = c.Close() // it was of no use
-	return nil, &DialError{Kind: kind, Address: l.address, Err: why}
+	if err := c.Err(); err != nil {
+		return &DialError{Kind: DialHTTP, Err: err}
+	}
+	return nil
 }
 
 // configure sets how long a connection without streams is kept.

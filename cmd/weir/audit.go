@@ -39,7 +39,7 @@ func (sh *shell) auditHeadersVerb() *cobra.Command {
 			"Observatory that look at fields alone. With --url the live answer is fetched too, graded, and held to the configuration.\n" +
 			"Exit code 1: a grade is below --min-grade, or a live answer is not what the configuration says.",
 		Example: "  weir audit headers -c weir.toml --min-grade B\n  weir audit headers -c weir.toml --url https://example.com/ --json",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return sh.auditHeaders(cmd.Context(), o) },
 	}
 	f := cmd.Flags()

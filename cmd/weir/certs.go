@@ -15,7 +15,7 @@ func (sh *shell) certsVerb() *cobra.Command {
 	cmd := sh.asking(&cobra.Command{
 		Use:   "certs",
 		Short: "Show the certificates of the running weir, and what keeps it from obtaining those that are missing",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 	}, func(cmd *cobra.Command, c *client.Client, _ []string) error {
 		list, err := c.Certificates(cmd.Context())
 		if err != nil {
@@ -32,7 +32,7 @@ func (sh *shell) certsECHVerb() *cobra.Command {
 	cmd := sh.asking(&cobra.Command{
 		Use:   "ech",
 		Short: "Print the parameter ech of the hosts' HTTPS records (RFC 9460), for Encrypted Client Hello",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 	}, func(cmd *cobra.Command, c *client.Client, _ []string) error {
 		e, err := c.ECH(cmd.Context())
 		if err != nil {

@@ -17,7 +17,7 @@ func (sh *shell) configPrintVerb() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "print -c FILE",
 		Short: "Print every key of a configuration with its value: defaults filled in, references expanded, secrets redacted",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := configs.Load(config, os.LookupEnv)
 			if err != nil {
@@ -38,7 +38,7 @@ func (sh *shell) configSchemaVerb() *cobra.Command {
 		Long: "Print the configuration's language as a JSON Schema, for editors: they complete keys, show the manual and underline mistakes. Editors that use taplo find it by the\n" +
 			"file's first line:\n\n  #:schema ./weir.schema.json",
 		Example: "  weir config schema > weir.schema.json",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := sh.stdout.Write(configs.JSONSchema())
 			return err

@@ -26,7 +26,7 @@ func (sh *shell) stopVerb() *cobra.Command {
 	cmd := sh.asking(&cobra.Command{
 		Use:   "stop",
 		Short: "Stop the running weir gracefully and wait until it has ended",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 	}, func(cmd *cobra.Command, c *client.Client, _ []string) error { return sh.stop(cmd.Context(), c, o) })
 	cmd.Flags().BoolVar(&o.now, "now", false, "close what is in flight too")
 	cmd.Flags().DurationVar(&o.wait, "wait", defaultWait, "how long to wait for the end; 0 does not wait")
@@ -61,7 +61,7 @@ func (sh *shell) logsVerb() *cobra.Command {
 	return sh.family("logs", "What concerns the log files", sh.asking(&cobra.Command{
 		Use:   "reopen",
 		Short: "Close and open the log files again, after they were rotated",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 	}, func(cmd *cobra.Command, c *client.Client, _ []string) error { return sh.reopenLogs(cmd.Context(), c) }))
 }
 
@@ -83,7 +83,7 @@ func (sh *shell) healthcheckVerb() *cobra.Command {
 		Short: "Exit 0 when the running weir is ready for traffic, 1 otherwise (for a container's HEALTHCHECK)",
 		Long: "Exit 0 when the running weir is ready for traffic (a configuration in force, every listener accepting, not stopping), 1 when it is not, does not answer or is not there. " +
 			"Prints each check with its reason; where a token is needed and none is given, one word. WEIR_ADMIN says where to ask.",
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.client(sh)
 			if err != nil {

@@ -23,7 +23,7 @@ func (sh *shell) demoVerb() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Run the edge in front of two colours of the bundled API on this machine, to try everything",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return sh.demo(cmd.Context(), o) },
 	}
 	f := cmd.Flags()

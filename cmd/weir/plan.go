@@ -22,7 +22,7 @@ func (sh *shell) planVerb() *cobra.Command {
 			"The running weir does all of a reload that can fail, sockets, certificates and new targets included, and takes it back. NEW lies in the folder of its\n" +
 			"configuration; without -c it is that file as it is now. Exit code 1: a reload would be refused, with every reason.",
 		Example: "  weir plan\n  weir plan -c /etc/weir/new.toml && mv /etc/weir/new.toml /etc/weir/weir.toml && weir reload",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 	}, func(cmd *cobra.Command, c *client.Client, _ []string) error {
 		var q admin.PlanRequest
 		if config != "" {

@@ -20,7 +20,7 @@ func (sh *shell) reloadVerb() *cobra.Command {
 			"With --confirm 60s it is in force for a minute: then what was in force before is again, unless weir reload confirm comes first, so that one who has locked everybody out, himself\n" +
 			"included, need only wait. Whatever is reloaded until then waits for the same confirmation. The file stays as it is: after a revert, a reload or a restart takes it again.",
 		Example: "  weir reload --confirm 60s && curl -fsS https://example.com/ && weir reload confirm\n  weir reload revert",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 	}, func(cmd *cobra.Command, c *client.Client, _ []string) error {
 		return sh.reload(cmd.Context(), c, confirm)
 	})
@@ -56,7 +56,7 @@ func (sh *shell) reload(ctx context.Context, c *client.Client, confirm time.Dura
 
 // unconfirmedVerb is one that ends the wait for a confirmation.
 func (sh *shell) unconfirmedVerb(name, short string, do func(context.Context, *client.Client) error) *cobra.Command {
-	return sh.asking(&cobra.Command{Use: name, Short: short, Args: cobra.NoArgs}, func(cmd *cobra.Command, c *client.Client, _ []string) error {
+	return sh.asking(&cobra.Command{Use: name, Short: short, Args: noArgs}, func(cmd *cobra.Command, c *client.Client, _ []string) error {
 		return do(cmd.Context(), c)
 	})
 }

@@ -45,7 +45,7 @@ func (sh *shell) family(name, short string, verbs ...*cobra.Command) *cobra.Comm
 	cmd := &cobra.Command{
 		Use:   name,
 		Short: short,
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			fmt.Fprint(sh.stderr, cmd.UsageString())
 			return exitError(exitUsage)
@@ -53,6 +53,18 @@ func (sh *shell) family(name, short string, verbs ...*cobra.Command) *cobra.Comm
 	}
 	cmd.AddCommand(verbs...)
 	return cmd
+}
+
+// noArgs refuses words behind a verb that takes none. The commonest is a configuration without its -c.
+func noArgs(cmd *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return nil
+	case cmd.Flags().Lookup("config") != nil:
+		return fmt.Errorf("%q is not expected: a configuration is named by -c FILE", args[0])
+	default:
+		return fmt.Errorf("%q is not expected", args[0])
+	}
 }
 
 // nginxShim holds nginx's flags.
@@ -63,6 +75,7 @@ type nginxShim struct {
 	test    bool
 	version bool
 	verbose bool
+	plain   bool
 	// typedConfig says that -c was on the command line and not in the environment.
 	typedConfig bool
 }
@@ -73,9 +86,10 @@ func (n *nginxShim) flags(f *pflag.FlagSet) {
 	f.BoolVarP(&n.test, "test", "t", false, "check the configuration, as weir check")
 	f.BoolVarP(&n.version, "nginx-version", "v", false, "print the version, as nginx")
 	f.BoolVarP(&n.verbose, "nginx-build", "V", false, "print the version and the build, as nginx")
+	f.BoolVar(&n.plain, "version", false, "print the version, as weir version")
 	n.access.flags(f)
-	for _, name := range []string{"signal", "test", "nginx-version", "nginx-build"} {
-		// The flag exists: it is one of the four above.
+	for _, name := range []string{"signal", "test", "nginx-version", "nginx-build", "version"} {
+		// The flag exists: it is one of those above.
 		_ = f.SetAnnotation(name, noEnv, []string{""})
 	}
 }
@@ -88,6 +102,8 @@ func (n *nginxShim) run(cmd *cobra.Command, sh *shell) error {
 		config = defaultConfig
 	}
 	switch {
+	case n.plain:
+		return sh.version()
 	case n.version || n.verbose:
 		return sh.nginxVersion(n.verbose)
 	case n.test:

@@ -38,7 +38,7 @@ func (sh *shell) runVerb() *cobra.Command {
 		Short: "Run the edge in the foreground",
 		Long: "Run the edge in the foreground.\n\nSignals: TERM and INT stop gracefully within the drain deadline (a second one: now), " +
 			"QUIT gracefully,\nHUP reloads, USR1 reopens the logs, USR2 upgrades.\nExit codes: 0 stopped, 1 invalid configuration or failed start, 3 drain deadline hit.",
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return sh.run(cmd.Context(), o) },
 	}
 	cmd.Flags().StringVarP(&o.config, "config", "c", defaultConfig, "configuration `FILE`")
@@ -90,7 +90,7 @@ func (sh *shell) checkVerb() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check -c FILE",
 		Short: "Check a configuration and print FILE:LINE:COL: message for everything wrong with it",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE:  func(*cobra.Command, []string) error { return sh.check(config) },
 	}
 	cmd.Flags().StringVarP(&config, "config", "c", defaultConfig, "configuration `FILE`")

@@ -50,7 +50,7 @@ func (sh *shell) execute(ctx context.Context, args []string) int {
 	root.SetArgs(args)
 	root.SetOut(sh.stdout)
 	root.SetErr(sh.stderr)
-	err := root.ExecuteContext(ctx)
+	verb, err := root.ExecuteContextC(ctx)
 	var code exitError
 	var usage usageError
 	switch {
@@ -59,7 +59,11 @@ func (sh *shell) execute(ctx context.Context, args []string) int {
 	case errors.As(err, &code):
 		return int(code)
 	case !sh.understood || errors.As(err, &usage):
-		fmt.Fprintf(sh.stderr, "weir: %v\nTry: %s help\n", err, sh.self)
+		fmt.Fprintf(sh.stderr, "weir: %v\n", err)
+		if verb != root {
+			fmt.Fprintf(sh.stderr, "Usage: %s\n", verb.UseLine())
+		}
+		fmt.Fprintf(sh.stderr, "Try: %s%s --help\n", sh.self, strings.TrimPrefix(verb.CommandPath(), root.Name()))
 		return exitUsage
 	default:
 		sh.explainFailure(err)

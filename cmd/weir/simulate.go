@@ -31,7 +31,7 @@ func (sh *shell) simulateVerb() *cobra.Command {
 			"The limits are the configuration's, decided by the code that decides for live requests, at the times of the log. Both log formats are read;\n" +
 			"JSON tells more. A limit that counts by a header or a cookie cannot be told: no access log holds them.",
 		Example: "  weir limits simulate --log /var/log/weir.log -c new.toml\n  zcat weir.log.*.gz | weir limits simulate --log - -c new.toml --limit login --json",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE:    func(*cobra.Command, []string) error { return sh.simulate(o) },
 	}
 	f := cmd.Flags()

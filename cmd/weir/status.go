@@ -14,7 +14,7 @@ func (sh *shell) statusVerb() *cobra.Command {
 	cmd := sh.asking(&cobra.Command{
 		Use:   "status",
 		Short: "Show listeners, services, weights, observed shares and targets of the running weir",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 	}, func(cmd *cobra.Command, c *client.Client, _ []string) error {
 		if asJSON {
 			raw, err := c.RawStatus(cmd.Context())

@@ -41,7 +41,7 @@ func (sh *shell) tapVerb() *cobra.Command {
 			"Every given filter must hold. Paths are without query and cut to 112 bytes, as in the flight recorder. At most 2000 requests a second are shown; how many were not is said at\n" +
 			"the end. Ctrl-C ends the watch, as do --count and --for.",
 		Example: "  weir tap --status 5xx\n  weir tap --service api --group green --min-duration 200ms\n  weir tap --client 203.0.113.0/24 --path /api/auth --for 30s --json",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 	}, func(cmd *cobra.Command, c *client.Client, _ []string) error {
 		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 		defer stop()

@@ -25,7 +25,7 @@ func (sh *shell) topVerb() *cobra.Command {
 		Short: "Watch requests, errors, latencies, targets and limits of the running weir, once a second",
 		Long: "Watch the running weir: q quits, s sorts by name, requests, errors or latency.\n" +
 			"Where the output is no terminal, frames follow each other as plain text.",
-		Args: cobra.NoArgs,
+		Args: noArgs,
 	}, func(cmd *cobra.Command, c *client.Client, _ []string) error {
 		t := &top{sh: sh, client: c}
 		if once {

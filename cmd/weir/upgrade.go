@@ -18,7 +18,7 @@ func (sh *shell) upgradeVerb() *cobra.Command {
 		Long: "Replace the running weir by the program that is on its path now, with the configuration as it is now, without losing a connection.\n\n" +
 			"The new process gets every listening socket. When it could serve, the old one stops accepting and drains; " +
 			"one that ends, hangs or refuses its configuration changes nothing: the old process goes on, its reasons are printed, and the exit code is 1.",
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return sh.upgrade(cmd.Context(), a) },
 	}
 	a.flags(cmd.Flags())

@@ -54,21 +54,25 @@ func (sh *shell) versionVerb() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version and the build",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			b := readBuild()
 			if asJSON {
-				return json.NewEncoder(sh.stdout).Encode(b)
+				return json.NewEncoder(sh.stdout).Encode(readBuild())
 			}
-			fmt.Fprintf(sh.stdout, "%s (%s, %s/%s)\n", b, b.Go, b.OS, b.Arch)
-			if b.Commit != "" {
-				fmt.Fprintf(sh.stdout, "commit %s, %s\n", b.Commit, b.Date)
-			}
-			return nil
+			return sh.version()
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+func (sh *shell) version() error {
+	b := readBuild()
+	fmt.Fprintf(sh.stdout, "%s (%s, %s/%s)\n", b, b.Go, b.OS, b.Arch)
+	if b.Commit != "" {
+		fmt.Fprintf(sh.stdout, "commit %s, %s\n", b.Commit, b.Date)
+	}
+	return nil
 }
 
 // nginxVersion answers -v and -V on stderr, where nginx's scripts look for it.

@@ -47,10 +47,9 @@ type Client struct {
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 
-	mu     sync.Mutex // guards what follows; held for copies only
-	state  State
-	fallen bool      // the link was up and fell, at least once
-	again  time.Time // until when the others may not have come back yet
+	mu    sync.Mutex // guards what follows; held for copies only
+	state State
+	fewer int // beats in a row, since the link was up, that saw fewer replicas than state says
 }
 
 // State is how the link is.
@@ -59,7 +58,7 @@ type State struct {
 	Up       bool
 	Since    time.Time
 	Error    string // why it is not up
-	Replicas int    // at the last look, this one included
+	Replicas int    // this one included; fewer than before only when as many beats saw fewer as one is remembered for
 }
 
 // ErrAway is the error of exchanges that were not tried because Redis is away.
@@ -178,7 +177,7 @@ func (c *Client) fell(err error) {
 	c.mu.Lock()
 	was := c.state.Up
 	if was {
-		c.state.Since, c.fallen = time.Now(), true
+		c.state.Since, c.fewer = time.Now(), 0
 	}
 	c.state.Up, c.state.Error = false, err.Error()
 	c.mu.Unlock()
@@ -194,15 +193,14 @@ func (c *Client) rose(replicas int) {
 	now := time.Now()
 	was, away := c.state.Up, now.Sub(c.state.Since)
 	if !was {
-		if c.fallen {
-			c.again = now.Add(beatLife)
-		}
 		c.state.Up, c.state.Since, c.state.Error = true, now, ""
 	}
-	if now.Before(c.again) { // fewer are those that are not back yet: what each may give must not grow by that
-		replicas = max(replicas, c.state.Replicas)
+	// Fewer may be those that are not back yet, when Redis was away, or when their machines or this one stood still: what each may give alone must not grow by that. Counted in
+	// beats, because time goes on for one who stands still.
+	if c.fewer++; replicas >= c.state.Replicas || c.fewer > int(beatLife/beatEvery) {
+		c.state.Replicas, c.fewer = replicas, 0
 	}
-	c.state.Replicas = replicas
+	replicas = c.state.Replicas
 	c.mu.Unlock()
 	c.sharing.SetReplicas(replicas)
 	c.sharing.SetAway(false)

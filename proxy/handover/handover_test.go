@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -207,6 +208,32 @@ func TestConversation(t *testing.T) {
 				t.Errorf("said %s", word)
 			}
 		})
+	}
+}
+
+// TestServingWaits: a process that serves goes on when the one before has closed its end, which it does when it accepts no more.
+func TestServingWaits(t *testing.T) {
+	b, from, to := conversation(t)
+	l := listen(t, "tcp", "127.0.0.1:0")
+	b.say(t, `{"word":"hello","protocol":1,"sockets":[{"network":"tcp","name":"web","address":"127.0.0.1:0"}]}`)
+	in, err := handover.FromPredecessor(from, to, []*os.File{given(t, "", l.(filer))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	var released atomic.Bool
+	said := make(chan string, 1)
+	go func() {
+		said <- b.hear()
+		released.Store(true)
+		_ = b.to.Close()
+	}()
+	in.Serving()
+	if !released.Load() {
+		t.Error("it went on beside the process before")
+	}
+	if word := <-said; word != `{"word":"serving"}` {
+		t.Errorf("said %s", word)
 	}
 }
 

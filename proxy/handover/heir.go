@@ -184,5 +184,5 @@ func (h *Heir) Kill() {
 	h.close()
 }
 
-// Release leaves the heir alone. Whoever is its parent then hears of its end.
+// Release leaves the heir alone, and tells it that it is: nobody accepts beside it any more. Whoever is its parent then hears of its end.
 func (h *Heir) Release() { h.close() }

@@ -183,7 +183,7 @@ func (in *Inheritance) Left() (list []string) {
 	return list
 }
 
-// Serving tells the process before that this one has taken over; nobody, if there is none.
+// Serving tells the process before that this one has taken over, and returns when that one accepts no more; at once, if there is none.
 func (in *Inheritance) Serving() {
 	if in.Predecessor() == nil {
 		return

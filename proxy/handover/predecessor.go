@@ -69,8 +69,15 @@ func (p *Predecessor) Ready(version string) (state json.RawMessage, err error) {
 	return m.State, nil
 }
 
-// serving says that this process has taken over. The other may have ended.
+// serving says that this process has taken over, and waits until the other accepts no more: it closes its end then. It may have ended.
 func (p *Predecessor) serving() {
-	_ = p.say(context.Background(), message{Word: wordServing})
-	p.close()
+	defer p.close()
+	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
+	defer cancel()
+	if p.say(ctx, message{Word: wordServing}) == nil {
+		_, _ = p.hear(ctx) // there is no further word, only the end
+	}
 }
+
+// releaseTimeout is for a process that hangs: this one serves already, and only whoever asks whether it does waits.
+const releaseTimeout = 10 * time.Second

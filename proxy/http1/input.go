@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -18,6 +19,7 @@ import (
 type input struct {
 	conn  net.Conn
 	raw   syscall.RawConn       // nil when conn is not a plain socket
+	wire  looker                // beneath TLS; nil: none that can be asked
 	try   func(fd uintptr) bool // readOnce, lookOnce and grabOnce, bound once, so that a read allocates nothing
 	look  func(fd uintptr)
 	grab  func(fd uintptr) bool
@@ -41,7 +43,13 @@ func (in *input) init(conn net.Conn) {
 			in.raw, in.try, in.look, in.grab, in.count = raw, in.readOnce, in.lookOnce, in.grabOnce, in.countOnce
 		}
 	}
+	if secure, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		in.wire, _ = secure.NetConn().(looker)
+	}
 }
+
+// looker is a socket whose reads wait for nothing while Look is on.
+type looker interface{ Look(on bool) }
 
 // readOnce is the poller's callback: one non-blocking read. It reports false when the socket has nothing, which parks the goroutine.
 func (in *input) readOnce(fd uintptr) bool {
@@ -86,6 +94,31 @@ func (in *input) fill() error {
 var errFull = errors.New("buffer full")
 
 func (in *input) read() (int, error) {
+	n, err := in.await()
+	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && !in.stopped.Load() {
+		return in.readLate(err)
+	}
+	return n, err
+}
+
+// readLate is a look at the socket when the time is over: where the machine, or this process, stood still for longer than that, what came in time stands there.
+func (in *input) readLate(late error) (int, error) {
+	switch {
+	case in.raw != nil:
+		in.n, in.err = 0, late
+		if in.raw.Control(func(fd uintptr) { in.readOnce(fd) }) != nil {
+			return 0, late
+		}
+		return in.n, in.err
+	case in.wire != nil:
+		in.wire.Look(true)
+		defer in.wire.Look(false)
+		return in.conn.Read(in.buf[in.w:])
+	}
+	return 0, late
+}
+
+func (in *input) await() (int, error) {
 	if in.raw == nil {
 		if in.buf == nil {
 			in.buf = borrowSmall()

@@ -57,6 +57,7 @@ type ClientConn struct {
 	leaving bool          // no further streams: either side said so
 	pinged  int64         // when the PING under way was sent, 0: none
 	quietAt int64         // when the last PING was sent or a frame arrived last
+	taken   int64         // bytes that were read and acted on
 	scratch []byte        // a path with its query
 }
 
@@ -220,7 +221,7 @@ func (cc *ClientConn) takeReset(s *Stream, code Code) *connError {
 func (cc *ClientConn) watch(now int64) {
 	c := &cc.c
 	switch {
-	case cc.pinged > 0 && now-cc.pinged > int64(pingWait):
+	case cc.pinged > 0 && now-cc.pinged > int64(pingWait) && unread(c.conn) == 0: // else it is us who have not come to read
 		c.abort(&GoneError{Text: "upstream does not answer a ping"})
 		c.stop(errSilent)
 	case cc.slots == 0 && now-c.lastUsed >= int64(c.o.IdleTimeout):

@@ -28,6 +28,8 @@ type ClientStream struct {
 	quit     bool      // the upstream wants no more of the request
 	refused  bool      // the upstream has not looked at the request and says so
 	readAt   int64     // when a wait for the response fails, 0: never
+	looks    int       // at what stood at the socket when that had passed
+	standing int64     // what the connection has taken when it has taken that too
 	method   message.Method
 }
 
@@ -51,7 +53,7 @@ func borrowClientStream(cc *ClientConn) *ClientStream {
 	s.s.open(0, nil)
 	s.s.counted, s.s.recvDone = false, false
 	s.s.prio, s.s.declared, s.s.bodyWait = message.DefaultPriority(), -1, 0
-	s.answered, s.final, s.quit, s.refused, s.readAt = false, false, false, false, 0
+	s.answered, s.final, s.quit, s.refused, s.readAt, s.looks = false, false, false, false, 0, 0
 	return s
 }
 
@@ -203,7 +205,7 @@ func (s *ClientStream) Await(_ time.Time, d time.Duration) error {
 	c := &s.conn.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s.readAt = 0
+	s.readAt, s.looks = 0, 0
 	if d > 0 {
 		s.readAt = c.now() + int64(d)
 	}
@@ -239,8 +241,11 @@ func (s *ClientStream) wait() bool {
 	c := &s.conn.c
 	if s.readAt > 0 {
 		left := s.readAt - c.now()
-		if left <= 0 || s.s.stopped {
+		if s.s.stopped || left <= 0 && !s.unheard() {
 			return false
+		}
+		if left <= 0 {
+			left = int64(lookAgain)
 		}
 		if s.timer == nil {
 			s.timer = time.AfterFunc(time.Duration(left), s.late)
@@ -252,6 +257,23 @@ func (s *ClientStream) wait() bool {
 	}
 	s.s.canRead.Wait()
 	return true
+}
+
+const (
+	lookAgain = 10 * time.Millisecond
+	mostLooks = 500 // the reader may hang: where it writes, for one, to an upstream that reads nothing
+)
+
+// unheard reports whether something may have come in time that the connection's reader has not come to, because this process stood still for longer than that: what stood at the
+// socket when the time was over, or was in the reader's hands. mu is held.
+func (s *ClientStream) unheard() bool {
+	cc := s.conn
+	n := unread(cc.c.conn)
+	if s.looks++; s.looks == 1 {
+		s.standing = cc.taken + int64(n)
+		return true
+	}
+	return n > 0 && cc.taken < s.standing && s.looks < mostLooks
 }
 
 // late wakes who waits; whether its time is over it finds out itself.

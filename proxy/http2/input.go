@@ -9,11 +9,12 @@ import (
 
 // input is the reading half: a buffer that holds a whole frame, which is parsed in place. Small while that serves, because most connections rest most of the time.
 type input struct {
-	conn *Conn
-	buf  []byte // unread bytes are buf[r:w]
-	r, w int
-	big  *[outBlock]byte // borrowed; buf lies in it
-	tiny []byte
+	conn  *Conn
+	buf   []byte // unread bytes are buf[r:w]
+	r, w  int
+	total int64           // bytes read
+	big   *[outBlock]byte // borrowed; buf lies in it
+	tiny  []byte
 }
 
 const tinyInput = 4 << 10
@@ -77,6 +78,7 @@ func (in *input) fill(n int) error {
 	c.beforeWait(in.w > 0 || n != frameHeader)
 	got, err := c.conn.Read(in.buf[in.w:])
 	in.w += got
+	in.total += int64(got)
 	if got > 0 {
 		return nil
 	}
@@ -100,6 +102,7 @@ func (c *Conn) beforeWait(partial bool) {
 	c.mu.Lock()
 	if c.client != nil {
 		c.client.quietAt = c.now() // what there was to read has been: something arrived a moment ago
+		c.client.taken = c.in.total
 	}
 	if partial && c.since.Load() == 0 {
 		c.since.Store(c.now())

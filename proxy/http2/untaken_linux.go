@@ -7,7 +7,12 @@ import (
 )
 
 // untaken is how many bytes the kernel holds that the other side has not acknowledged (tcp(7), SIOCOUTQ), 0 also where nobody knows.
-func untaken(conn net.Conn) (n int) {
+func untaken(conn net.Conn) int { return standing(conn, unix.SIOCOUTQ) }
+
+// unread is how many bytes the kernel holds that have come and that nobody has read (SIOCINQ), 0 also where nobody knows.
+func unread(conn net.Conn) int { return standing(conn, unix.SIOCINQ) }
+
+func standing(conn net.Conn, what uint) (n int) {
 	for {
 		over, ok := conn.(interface{ NetConn() net.Conn })
 		if !ok {
@@ -23,7 +28,7 @@ func untaken(conn net.Conn) (n int) {
 	if err != nil {
 		return 0
 	}
-	if err = raw.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) }); err != nil {
+	if err = raw.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), what) }); err != nil {
 		return 0
 	}
 	return n

@@ -121,6 +121,8 @@ func (m *Machine) decide(p *Progress) {
 	switch {
 	case p.Paused != "":
 		p.Phase, p.Reason = Holding, "paused by "+p.Paused
+	case !m.green && m.state.Step == 0: // what was healthy before does not count: it may have been restarted since
+		p.Phase, p.Reason = Holding, m.state.To+" has no live target by a check since the rollout began"
 	case !m.green:
 		p.Phase, p.Reason = Holding, m.state.To+" has no live target"
 	case m.state.cold():

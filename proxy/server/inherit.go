@@ -84,6 +84,9 @@ func (s *Server) succeed() error {
 	if err != nil {
 		return err
 	}
+	if err := s.lock.inherit(); err != nil {
+		return err
+	}
 	var left legacy
 	if text != nil {
 		if err := json.Unmarshal(text, &left); err != nil {
@@ -126,8 +129,8 @@ func (s *Server) begun() {
 			u.SetUnlinkOnClose(true) // it is ours now
 		}
 		s.serve()
-		s.serveAdmin()
 		s.options.Inherited.Serving()
+		s.serveAdmin() // last: whoever hears that this one is ready finds no other
 		s.log.Info("took over from the process before")
 	} else {
 		s.serveAdmin()

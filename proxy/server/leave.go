@@ -21,7 +21,7 @@ func (s *Server) leave() (left func(context.Context)) {
 	}
 	if s.handed.Load() {
 		for _, l := range s.listeners {
-			_ = l.close() // the socket lives on in the other process
+			_ = l.socket.Close() // it lives on in the other process, where what waits is accepted
 		}
 		return func(context.Context) { <-s.answered }
 	}
@@ -33,7 +33,6 @@ func (s *Server) leave() (left func(context.Context)) {
 	}
 	for _, l := range s.listeners {
 		_ = l.close() // a socket that cannot be closed is closed by the end of the process
-		l.abandon()
 	}
 	s.stopQUIC()
 	return s.closeAdmin
@@ -89,19 +88,31 @@ func (s *Server) empty(limit context.Context) bool {
 		}
 		s.awaitNobody(limit, wait)
 	}
-	for {
-		clean := s.proxy.Shutdown(limit)
+	for last := time.Now().Add(lastHandshake); ; {
 		// A connection that had just been accepted, or was in its handshake, joins the proxy after that.
-		if !clean || s.awaitNobody(limit, lookAgain) {
-			return clean
+		if s.proxy.Shutdown(limit) && s.awaitNobody(limit, lookAgain) {
+			return true
 		}
-		if limit.Err() != nil {
-			for _, l := range s.listeners {
-				l.abandon()
-			}
+		over := limit.Err() != nil
+		if over || time.Now().After(last) {
+			s.endHandshakes()
+		}
+		if over {
 			s.proxy.Shutdown(limit) // those that joined meanwhile
 			return false
 		}
+	}
+}
+
+// lastHandshake is how long the handshakes under way at the end may take: a slow network needs that, and scanners, who say nothing, would have the end wait for handshakeTimeout.
+const lastHandshake = 3 * time.Second
+
+func (s *Server) endHandshakes() {
+	for _, l := range s.listeners {
+		l.abandon()
+	}
+	for _, e := range s.fading {
+		e.abandon()
 	}
 }
 

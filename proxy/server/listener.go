@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 
 	"github.com/valor-ivx/weir/configs"
 	"github.com/valor-ivx/weir/proxy"
@@ -36,7 +37,7 @@ type listener struct {
 	door      door
 	done      chan struct{} // closed when the accept loop has ended
 
-	// mu guards handshakes (PROXY headers included), so that shutdown can end those that have not become connections of the proxy yet.
+	// mu guards handshakes (PROXY headers included), so that the end of a drain can end those that have not become connections of the proxy yet.
 	mu         sync.Mutex
 	handshakes map[net.Conn]struct{}
 	quic       *endpoint // nil: no HTTP/3
@@ -126,11 +127,7 @@ func (l *listener) accept() {
 		switch {
 		case err == nil:
 			pause = 0
-			if l.enter(time.Now()) {
-				go l.serve(conn)
-			} else {
-				_ = conn.Close() // it was given nothing that could be lost
-			}
+			l.receive(conn)
 		case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded): // closed, or handed over
 			return
 		default:
@@ -138,6 +135,15 @@ func (l *listener) accept() {
 			l.server.log.Warn("accept failed", zap.String(observe.KeyListener, l.config.Name), observe.Err(err))
 			time.Sleep(pause)
 		}
+	}
+}
+
+// receive serves an accepted connection on a goroutine of its own, if there is room for it.
+func (l *listener) receive(conn net.Conn) {
+	if l.enter(time.Now()) {
+		go l.serve(conn)
+	} else {
+		_ = conn.Close() // it was given nothing that could be lost
 	}
 }
 
@@ -191,11 +197,40 @@ func (l *listener) begun(conn net.Conn) {
 	l.mu.Unlock()
 }
 
-// close stops accepting. Connections go on.
+// close stops accepting, when those too are accepted that the kernel has let in: it would reset them. Connections go on.
 func (l *listener) close() error {
-	err := l.socket.Close()
-	<-l.done
-	return err
+	l.handOver()
+	l.acceptRest()
+	return l.socket.Close()
+}
+
+// mostRest is what a backlog can hold, so that a flood does not keep a listener open.
+const mostRest = 1 << 16
+
+// acceptRest accepts what waits in the backlog, in place of the accept loop, which has ended.
+func (l *listener) acceptRest() {
+	socket, ok := l.socket.(*net.TCPListener)
+	for i := 0; ok && i < mostRest && readable(socket); i++ {
+		_ = socket.SetDeadline(time.Now().Add(time.Second)) // another process that has the socket may have been faster
+		conn, err := socket.Accept()
+		if err != nil {
+			return
+		}
+		l.receive(conn)
+	}
+}
+
+// readable reports, without waiting, whether a connection waits to be accepted.
+func readable(socket *net.TCPListener) (yes bool) {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return false
+	}
+	_ = raw.Control(func(fd uintptr) { // fails only when closed
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		yes = err == nil && n > 0
+	})
+	return yes
 }
 
 // handOver ends the accept loop and leaves the socket open for its successor, so that not one connection in the backlog is lost.
@@ -215,5 +250,8 @@ func (l *listener) abandon() {
 	defer l.mu.Unlock()
 	for conn := range l.handshakes {
 		_ = conn.Close()
+	}
+	if l.quic != nil {
+		l.quic.abandon()
 	}
 }

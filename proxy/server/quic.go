@@ -38,7 +38,8 @@ type endpoint struct {
 	current atomic.Pointer[listener]
 	serving atomic.Bool    // the accept loop was started
 	conns   sync.WaitGroup // what it accepted
-	stopped chan struct{}  // closed by stop
+	over    chan struct{}  // closed by abandon
+	once    sync.Once      // of it
 	done    chan struct{}  // closed when the socket is
 }
 
@@ -58,7 +59,7 @@ func (s *Server) openEndpoint(name string, tcp net.Addr) (*endpoint, error) {
 		from = fromNowhere // the process before reads it
 	}
 	_, port, _ := net.SplitHostPort(tcp.String()) // it has just been resolved
-	e := &endpoint{server: s, socket: newPackets(socket, from, &s.elders), tag: newTag(), alternative: proxy.NewAlternative(port), stopped: make(chan struct{}), done: make(chan struct{})}
+	e := &endpoint{server: s, socket: newPackets(socket, from, &s.elders), tag: newTag(), alternative: proxy.NewAlternative(port), over: make(chan struct{}), done: make(chan struct{})}
 	e.transport = &quic.Transport{Conn: e.socket, VerifySourceAddress: e.doubts, ConnContext: remember, ConnectionIDGenerator: connectionIDs(e.tag), TokenGeneratorKey: s.quicTokens()}
 	config := &quic.Config{GetConfigForClient: func(*quic.ClientInfo) (*quic.Config, error) {
 		l := e.current.Load()
@@ -135,7 +136,7 @@ func (e *endpoint) serve(conn *quic.Conn, l *listener) {
 	if verified, _ := conn.Context().Value(proved{}).(bool); !verified || !l.config.EarlyData {
 		select {
 		case <-conn.HandshakeComplete():
-		case <-e.stopped:
+		case <-e.over:
 			_ = conn.CloseWithError(quic.ApplicationErrorCode(http3.NoError), "")
 			return
 		case <-conn.Context().Done():
@@ -169,11 +170,13 @@ func (l *listener) enterQUIC(conn *quic.Conn) (leave func(), ok bool) {
 	return func() { alone(); l.leave() }, true
 }
 
-// stop takes no more connections. Those that there are go on; handshakes under way are refused. It is called once.
+// stop takes no more connections. Those that there are go on, as do handshakes that the client has an answer to: accept gets them still.
 func (e *endpoint) stop() {
-	close(e.stopped)
 	_ = e.accepting.Close() // never fails
 }
+
+// abandon ends the handshakes that are under way.
+func (e *endpoint) abandon() { e.once.Do(func() { close(e.over) }) }
 
 // withdraw ends the endpoint: nobody is told of it any more, and its connections are sent away when they have what they asked for. It does not wait.
 func (e *endpoint) withdraw() {

@@ -31,11 +31,8 @@ func (c control) Rollout(name string) (admin.Rollout, error) {
 
 // StartRollout implements admin.Control.
 func (c control) StartRollout(_ context.Context, name string, q admin.RolloutRequest, ch admin.Change) (before, after admin.Service, err error) {
-	s := c.s
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	err = insist(func() (err error) {
-		before, after, err = s.tryRollout(name, q, ch)
+	err = c.s.insist(func() (err error) {
+		before, after, err = c.s.tryRollout(name, q, ch)
 		return err
 	})
 	return before, after, err
@@ -152,11 +149,8 @@ func (g *generation) config(service string) *configs.Rollout {
 
 // TellRollout implements admin.Control.
 func (c control) TellRollout(_ context.Context, name string, cmd admin.RolloutCommand, ch admin.Change) (before, after admin.Service, err error) {
-	s := c.s
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	err = insist(func() (err error) {
-		before, after, err = s.tryCommand(name, cmd, ch)
+	err = c.s.insist(func() (err error) {
+		before, after, err = c.s.tryCommand(name, cmd, ch)
 		return err
 	})
 	return before, after, err

@@ -197,6 +197,7 @@ func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin
 	s.registry.Close()
 	s.turns.close()
 	left(ctx)
+	s.lock.close()
 	s.log.Info("stopped", zap.Bool("weir.clean", clean))
 	_ = s.logs.Load().closeBut(nil)
 	return clean

@@ -45,6 +45,7 @@ type Server struct {
 	proxy    *proxy.Proxy
 	admin    *admin.Server
 	overlay  overlayFile
+	lock     *stateLock // nil until start has a state folder
 	secret   []byte
 	crowd    crowd
 	http2    *http2.Counters // of clients' connections
@@ -224,6 +225,14 @@ func (s *Server) openOwn(cfg *configs.Config) (err error) {
 	if s.secret, err = openState(cfg.Admin.StateDir); err != nil {
 		return err
 	}
+	if s.lock, err = openLock(cfg.Admin.StateDir); err != nil {
+		return err
+	}
+	if s.options.Inherited.Predecessor() == nil { // else it is that one's until the last word
+		if err = s.lock.take(); err != nil {
+			return err
+		}
+	}
 	s.limits = limit.NewRegistryUnder(s.limitsKey(), limit.DefaultKeys)
 	s.openTickets(cfg)
 	return nil
@@ -301,6 +310,7 @@ func (s *Server) release() {
 	if l := s.logs.Load(); l != nil {
 		_ = l.closeBut(nil)
 	}
+	s.lock.close()
 }
 
 // listenerIndex is the index of a listener's metrics in every snapshot from now on.

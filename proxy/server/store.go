@@ -58,6 +58,15 @@ func insist(try func() error) error {
 	return &admin.BusyError{Detail: "other replicas change weights, drains or rollouts all the time: nothing was changed, try again"}
 }
 
+// insist is the same under Server.mu, which is free between two tries: each asks Redis once or twice, and a reload or a rollback must not wait for all of them.
+func (s *Server) insist(try func() error) error {
+	return insist(func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return try()
+	})
+}
+
 // put makes an overlay the one in force, for whoever builds the next snapshot. Under Server.mu.
 func (s *Server) put(o overlay) {
 	s.runtime = o

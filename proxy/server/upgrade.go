@@ -25,7 +25,7 @@ func busy() error {
 	return &admin.BusyError{Detail: "an upgrade is under way: nothing else can be changed until it has ended"}
 }
 
-// upgrade starts the program anew with every socket of this process and returns when the new process serves: this one has then been told to drain. After an error nothing has
+// upgrade starts the program anew with every socket of this process and returns when the new process alone accepts: this one has then been told to drain. After an error nothing has
 // changed: this process has served all the time, and goes on.
 func (s *Server) upgrade(ctx context.Context, by string) (admin.UpgradeResult, error) {
 	err := s.upgradable()
@@ -140,6 +140,7 @@ func (s *Server) replaceProcess(ctx context.Context) (result admin.UpgradeResult
 		speak()
 		return result, err
 	}
+	s.yield()
 	heir.Release()
 	return admin.UpgradeResult{Before: os.Getpid(), PID: heir.PID(), Version: version}, nil
 }
@@ -177,6 +178,15 @@ func (s *Server) estate() (list []handover.Estate, given []*net.UnixConn, err er
 	return list, given, nil
 }
 
+// yield leaves what comes from now on to the process that serves beside this one. The sockets stay open, so that nothing in a backlog is lost.
+func (s *Server) yield() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.listeners {
+		l.handOver()
+	}
+}
+
 // turnPackets makes the packets of every endpoint come from somewhere else.
 func (s *Server) turnPackets(to source) {
 	s.mu.Lock()
@@ -192,11 +202,15 @@ func (s *Server) turnPackets(to source) {
 func (s *Server) freeze() legacy {
 	s.turnPackets(fromFeed)
 	s.keepRollouts()
+	s.lock.release()
 	return legacy{Upgrades: s.upgrades[0] + 1, Failures: s.upgrades[1]}
 }
 
 // thaw goes on after freeze, where the new process did not.
 func (s *Server) thaw() {
+	if err := s.lock.take(); err != nil {
+		s.log.Error("state folder", observe.Err(err))
+	}
 	if err := s.writePID(); err != nil { // it may have written its own
 		s.log.Error("pid file", observe.Err(err))
 	}

@@ -42,9 +42,7 @@ func (s *Server) resetWeights(_ context.Context, name string, c admin.Change) (b
 // change is every write to the overlay: check under the lock, save, publish. The save is the only step that can fail after the checks, and nothing is
 // in force before it has succeeded. Where another replica was faster everything is checked anew: what the caller asked for may not be what he wants any more (If-Match).
 func (s *Server) change(name string, c admin.Change, next func(*generation) (overlay, error)) (before, after admin.Service, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	err = insist(func() (err error) {
+	err = s.insist(func() (err error) {
 		before, after, err = s.tryChange(name, c, next)
 		return err
 	})

@@ -7,10 +7,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // alertmanager is what is read of Alertmanager's configuration.
 type alertmanager struct {
+	Route     yaml.Node `yaml:"route"` // amtool's to judge, and TestAlertmanagerRoutes'
 	Receivers []struct {
 		Name string `yaml:"name"`
 	} `yaml:"receivers"`
@@ -44,6 +47,40 @@ func checkInhibitions(t *testing.T, fired map[string]labelSet, foreign bool) {
 				}
 			}
 		}
+	}
+}
+
+// TestAlertmanagerInhibits: what is not told while something else is: this and no more, and only of the same job and the same part of it.
+func TestAlertmanagerInhibits(t *testing.T) {
+	var config alertmanager
+	decodeYAML(t, filepath.Join(monitoring, "alertmanager.yml"), &config)
+	var got []string
+	for _, r := range config.Inhibit {
+		got = append(got, strings.Join(r.Source, ",")+" hides "+strings.Join(r.Target, ",")+" of the same "+strings.Join(r.Equal, ", "))
+	}
+	want := []string{
+		`alertname = "WeirDown" hides severity =~ "warning|info" of the same job, instance`,
+		`alertname = "WeirNoHealthyTargets" hides alertname =~ "WeirGroupDown|WeirTargetDown|WeirEjections|WeirRetries|WeirShedding|WeirQueueing" of the same job, service`,
+		`alertname = "WeirGroupDown" hides alertname =~ "WeirTargetDown|WeirEjections" of the same job, service, group`,
+		`alertname = "WeirBudgetBurnsFast" hides alertname = "WeirBudgetBurnsSlowly" of the same job, slo`,
+		`alertname = "WeirCertificateExpires" hides alertname = "WeirCertificateNotRenewed" of the same job, instance, subject`,
+		`alertname = "WeirShedding" hides alertname = "WeirQueueing" of the same job, service`,
+		`alertname = "RedisDown" hides alertname =~ "WeirClusterDown|WeirLimitNotShared|WeirReplicasDisagree|ValorCacheDown" of the same `,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q\nwant\n%q", got, want)
+	}
+	var root struct {
+		GroupBy []string `yaml:"group_by"`
+		Routes  []struct {
+			Receiver string
+			Repeat   string `yaml:"repeat_interval"`
+			Wait     string `yaml:"group_wait"`
+		}
+	}
+	// The one that listens to the heartbeat complains after ten minutes.
+	if err := config.Route.Decode(&root); err != nil || !slices.Equal(root.GroupBy, []string{"alertname", "job", "service"}) || len(root.Routes) != 3 || root.Routes[0].Repeat != "4m" || root.Routes[0].Wait != "0s" {
+		t.Errorf("%v: %+v", err, root)
 	}
 }
 

@@ -22,10 +22,23 @@ func (c *stack) opens(t *testing.T, name string) []string {
 		"elasticsearch": "9200", "kibana": "5601"}[name] + "/TCP"}
 }
 
-// reads are the files, below configs/deploy, in which a service finds whom it calls.
+// reads are the files, below configs/deploy, in which a service finds whom it calls and which secrets it reads.
 var reads = map[string][]string{
-	"edge": {"compose/edge/weir.toml"}, "grafana": {"monitoring/grafana/provisioning/datasources/weir.yml"}, "filebeat": {"monitoring/filebeat/filebeat.yml"}, "elasticsearch-users": {"compose/users.sh"},
-	"prometheus": {"monitoring/targets/alertmanager.yml", "monitoring/targets/node.yml", "monitoring/targets/prometheus.yml", "monitoring/targets/redis.yml", "monitoring/targets/valor-api.yml", "monitoring/targets/weir.yml"},
+	"edge": {"compose/edge/weir.toml"}, "redis": {"compose/redis.conf"}, "grafana": {"monitoring/grafana/provisioning/datasources/weir.yml"}, "filebeat": {"monitoring/filebeat/filebeat.yml"}, "elasticsearch-users": {"compose/users.sh"},
+	"prometheus": {"monitoring/prometheus.yml", "monitoring/targets/alertmanager.yml", "monitoring/targets/node.yml", "monitoring/targets/prometheus.yml", "monitoring/targets/redis.yml", "monitoring/targets/valor-api.yml", "monitoring/targets/weir.yml"},
+}
+
+// told is all that a service is told, a line each: by its environment, its command, its health check and the files that it reads.
+func (s *service) told(t *testing.T, name string) string {
+	t.Helper()
+	texts := slices.Concat(values(s.Environment), s.Command, s.Entrypoint)
+	for _, file := range reads[name] {
+		texts = append(texts, read(t, "configs/deploy/"+file))
+	}
+	if s.Healthcheck != nil {
+		texts = append(texts, s.Healthcheck.Test...)
+	}
+	return strings.Join(texts, "\n")
 }
 
 // TestComposeAddresses: whoever a service calls is there, listens at that port, is in a network with it, and is waited for by those that call at their start; health checks and published
@@ -34,14 +47,7 @@ func TestComposeAddresses(t *testing.T) {
 	c := compose(t)
 	var calls []string
 	for name, s := range c.Services {
-		texts := slices.Concat(values(s.Environment), s.Command, s.Entrypoint)
-		for _, file := range reads[name] {
-			texts = append(texts, read(t, "configs/deploy/"+file))
-		}
-		if s.Healthcheck != nil {
-			texts = append(texts, s.Healthcheck.Test...)
-		}
-		for _, a := range addressed(strings.Join(texts, "\n")) {
+		for _, a := range addressed(s.told(t, name)) {
 			host, port := a[0], a[1]+"/TCP"
 			if host == "127.0.0.1" || host == "localhost" {
 				if !slices.Contains(c.opens(t, name), port) {

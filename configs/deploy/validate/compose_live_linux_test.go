@@ -12,7 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -114,31 +114,28 @@ func TestComposeSecrets(t *testing.T) {
 	if len(first["edge/admin_token"].text) != 64 || first["edge/admin_token"].text == first["api/jwt_secret"].text {
 		t.Errorf("%+v", first)
 	}
-	owners := map[string]string{}
+	owners, told := map[string]string{}, map[string]string{} // by folder
 	for name, s := range c.Services {
+		folder, texts := "", s.told(t, name)
 		for _, m := range s.Volumes {
-			folder, secret := strings.CutPrefix(m.Source, "secrets-")
-			if !secret || name == "secrets" {
-				continue
-			}
-			uid, _, _ := strings.Cut(s.User, ":")
-			if other := owners[folder]; other != "" && other != uid {
-				t.Errorf("%s is read by users %s and %s", m.Source, uid, other)
-			}
-			owners[folder] = uid
-			// What it is told to read is there.
-			told := slices.Concat(values(s.Environment), s.Command, s.Entrypoint)
-			if s.Healthcheck != nil {
-				told = append(told, s.Healthcheck.Test...)
-			}
-			for _, v := range told {
-				for _, file := range files(v) {
-					if _, ok := first[folder+"/"+filepath.Base(file)]; !ok {
-						t.Errorf("%s reads %s, which is not in %s", name, file, m.Source)
-					}
-				}
+			if m.Target == "/run/secrets" {
+				folder = strings.TrimPrefix(m.Source, "secrets-")
 			}
 		}
+		for _, file := range files(texts) {
+			if _, ok := first[folder+"/"+filepath.Base(file)]; !ok {
+				t.Errorf("%s reads %s, which is not in %q", name, file, folder)
+			}
+		}
+		if folder == "" {
+			continue
+		}
+		uid, _, _ := strings.Cut(s.User, ":")
+		if other := owners[folder]; other != "" && other != uid {
+			t.Errorf("%s is read by users %s and %s", folder, uid, other)
+		}
+		owners[folder] = uid
+		told[folder] += texts
 	}
 	for name, s := range first {
 		folder := filepath.Dir(name)
@@ -147,6 +144,9 @@ func TestComposeSecrets(t *testing.T) {
 				t.Errorf("%s: %v of %d", name, s.mode, s.uid)
 			}
 			continue
+		}
+		if !strings.Contains(told[folder], filepath.Base(name)) {
+			t.Errorf("nobody is told to read %s: without it there would be a default, or nothing", name)
 		}
 		if want := owners[folder]; strconv.Itoa(s.uid) != want || s.mode.Perm() != 0o400 {
 			t.Errorf("%s: %v of %d, its reader is %q", name, s.mode, s.uid, want)
@@ -163,7 +163,7 @@ func values(m map[string]string) (list []string) {
 
 // files are the paths below /run/secrets that a text names.
 func files(text string) (list []string) {
-	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" {}:=@\"'()", r) }) {
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" \n{}:=@\"'()", r) }) {
 		if strings.HasPrefix(word, "/run/secrets/") {
 			list = append(list, word)
 		}
@@ -269,6 +269,11 @@ func TestComposeEdge(t *testing.T) {
 	if out, err := edge.run(t, dir, "check", "-c", "/etc/weir/weir.toml"); err != nil || strings.Contains(out, "warning") || !strings.Contains(out, ": ok (2 listeners, 5 routes, 1 services)") {
 		t.Errorf("%v: %s", err, out)
 	}
+	if out, err := edge.run(t, dir, "config", "print", "-c", "/etc/weir/weir.toml"); err != nil {
+		t.Errorf("%v: %s", err, out)
+	} else {
+		checkEdge(t, "compose", out, edge.Environment["EDGE_HOST"])
+	}
 	for _, secret := range []string{"admin_token", "redis_password", "cluster_secret"} {
 		if err := os.Rename(filepath.Join(dir, "run/secrets", secret), filepath.Join(dir, "run/secrets/away")); err != nil {
 			t.Fatal(err)
@@ -278,6 +283,27 @@ func TestComposeEdge(t *testing.T) {
 		}
 		if err := os.Rename(filepath.Join(dir, "run/secrets/away"), filepath.Join(dir, "run/secrets", secret)); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// checkEdge holds what weir makes of a shipped configuration to what the bundled API and its front end need.
+func checkEdge(t *testing.T, where, printed, host string) {
+	t.Helper()
+	text := strings.ReplaceAll(printed, "\n", " ")
+	of := ` host = \["` + regexp.QuoteMeta(host) + `"\] path = `
+	for _, want := range []string{
+		`\[admin\] address = ":9180" token = "\[redacted\]" `, `\[cluster\] redis = "\[redacted\]" secret = "\[redacted\]" `,
+		`name = "http" address = ":80" tls = false redirect = "https" `, `name = "https" address = ":443" tls = true protocols = \["http/1.1", "h2", "h3"\] `,
+		`\[headers.web\] preset = "strict" content_security_policy = "default-src 'none'; script-src 'self'; `,
+		`\[limit.api\] rate = "\d+/s" burst = \d+ key = "client_ip" shared = true dry_run = false `, `\[limit.login\] rate = "\d+/m" burst = \d+ key = "client_ip" shared = true dry_run = false `,
+		`\[service.api.health\] path = "/api/readiness" `, `\[service.api.group.blue\] weight = 100 `, `\[service.api.group.green\] weight = 0 `,
+		`name = "login"` + of + `"/api/auth/login" service = "api" limits = \["login"\] priority = "normal" max_body = "64KiB" `, `name = "api"` + of + `"/api" service = "api" limits = \["api"\] `,
+		`name = "live"` + of + `"/ws" service = "api" `, `name = "openapi"` + of + `"=/openapi.json" service = "api" `,
+		`name = "web"` + of + `"/" priority = "normal" headers = "web" .*\[route.files\] root = "/srv/web" index = "index.html" fallback = "index.html" `,
+	} {
+		if !regexp.MustCompile(want).MatchString(text) {
+			t.Errorf("%s: no %s in\n%s", where, want, printed)
 		}
 	}
 }

@@ -205,6 +205,11 @@ func TestComposeHoldsTogether(t *testing.T) {
 				fail("volume %+v", m)
 			}
 		}
+		for _, word := range s.Command { // a path is mounted
+			if _, file, _ := strings.Cut("="+word, "=/"); file != "" && !slices.ContainsFunc(s.Volumes, func(m mount) bool { return strings.HasPrefix("/"+file+"/", m.Target+"/") && len(m.Target) > 1 }) {
+				fail("%s: nothing is mounted there", word)
+			}
+		}
 		if (s.NetworkMode == "none") == (len(s.Networks) > 0) {
 			fail("networks %v, network_mode %q", s.Networks, s.NetworkMode)
 		}
@@ -236,7 +241,7 @@ func TestComposeHoldsTogether(t *testing.T) {
 		if !local && (s.Build.Target != "" || !regexp.MustCompile(`:v?\d+\.\d+(\.\d+)?(-\w+)?$`).MatchString(s.Image)) {
 			fail("image %s: want an exact version", s.Image)
 		}
-		if local && (s.Build.Context != "../../.." || !slices.ContainsFunc(stages, func(m []string) bool { return m[1] == s.Build.Target }) || s.Image != s.Build.Target+":local") {
+		if local && (s.User != "65532:65532" || s.Build.Context != "../../.." || !slices.ContainsFunc(stages, func(m []string) bool { return m[1] == s.Build.Target }) || s.Image != s.Build.Target+":local") {
 			fail("image %s of %+v", s.Image, s.Build)
 		}
 	}

@@ -2,6 +2,9 @@ package validate_test
 
 import (
 	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -87,4 +90,62 @@ func asked(t *testing.T, record, args string) (list []string) {
 		list = append(list, words.Replace(rest))
 	}
 	return list
+}
+
+// edge answers smoke.sh as a good one does, but for one fault.
+type edge struct{ fault string }
+
+// ServeHTTP implements http.Handler.
+func (e edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil || r.Header.Get("X-Asked-By") != "smoke" {
+		w.WriteHeader(http.StatusTeapot)
+		return
+	}
+	ask := r.Method + " " + r.URL.Path + " " + string(body)
+	answer, known := map[string]struct {
+		status int
+		body   string
+	}{
+		"GET /api/health ": {http.StatusOK, `{"status":"ok"}`}, "GET /api/readiness ": {http.StatusOK, `{"status":"ready"}`}, "POST /api/dcf {}": {http.StatusOK, `{"perShare":10.63719200361473}`},
+		`POST /api/dcf {"trials": "many"}`: {http.StatusUnprocessableEntity, `{"error":"trials"}`},
+	}[ask]
+	if !known || len(body) > 0 && r.Header.Get("Content-Type") != "application/json" {
+		answer.status = http.StatusNotFound
+	}
+	if e.fault != "head" {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+	}
+	switch e.fault {
+	case ask + "status":
+		answer.status = http.StatusBadGateway
+	case ask + "body":
+		answer.body = "<html>"
+	}
+	w.WriteHeader(answer.status)
+	_, _ = io.WriteString(w, answer.body+".") // what cannot be written is seen by curl
+}
+
+// TestSmokeSeesEachFault: smoke.sh passes an edge that answers as it must, with the options that it is given for curl, and none with a single fault.
+func TestSmokeSeesEachFault(t *testing.T) {
+	for _, program := range []string{"bash", "curl"} {
+		needs(t, program)
+	}
+	smoke := func(args ...string) (int, string) {
+		cmd := exec.Command(filepath.Join(root, "configs/deploy/smoke.sh"), args...)
+		out, _ := cmd.CombinedOutput() // its exit code is what counts
+		return cmd.ProcessState.ExitCode(), string(out)
+	}
+	for fault, want := range map[string]int{"": 0, "head": 1, "GET /api/health status": 1, "GET /api/health body": 1, "GET /api/readiness status": 1, "GET /api/readiness body": 1, "POST /api/dcf {}status": 1, "POST /api/dcf {}body": 1,
+		`POST /api/dcf {"trials": "many"}status`: 1, "GET /api/nothing-there status": 1} {
+		server := httptest.NewServer(edge{fault})
+		code, out := smoke(server.URL+"/", "--header", "X-Asked-By: smoke")
+		server.Close()
+		if code != want || strings.Count(out, "ok    ")+strings.Count(out, "FAIL  ") != 6 || (strings.Count(out, "FAIL  ") == 0) != (want == 0) {
+			t.Errorf("%q: exit %d, not %d:\n%s", fault, code, want, out)
+		}
+	}
+	if code, out := smoke(); code != 2 || !strings.HasPrefix(out, "usage: ") {
+		t.Errorf("without a URL: exit %d: %s", code, out)
+	}
 }

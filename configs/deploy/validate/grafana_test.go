@@ -1,11 +1,13 @@
 package validate_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -110,6 +112,9 @@ func TestDashboardsAreProvisioned(t *testing.T) {
 					}
 				}
 			}
+			if p.GridPos.H < 1 || p.GridPos.W < 1 || !slices.Contains([]string{"row", "timeseries", "stat", "bargauge"}, p.Type) {
+				fault("%s is a %s of %d by %d", p.Title, p.Type, p.GridPos.W, p.GridPos.H)
+			}
 			if ids[p.ID] || p.ID == 0 || p.Title == "" {
 				fault("panel %q has id %d", p.Title, p.ID)
 			}
@@ -129,10 +134,14 @@ func checkPanel(t *testing.T, file string, p *dashboardPanel, variables map[stri
 	}
 	refs := map[string]bool{}
 	for _, target := range p.Targets {
-		if refs[target.RefID] || !chosen(target.Datasource) || target.LegendFormat == "" {
+		if refs[target.RefID] || target.RefID == "" || !chosen(target.Datasource) || target.LegendFormat == "" {
 			t.Errorf("%s: %s: target %+v", file, p.Title, target)
 		}
 		refs[target.RefID] = true
+		of, named := regexp.MustCompile(`^(?:.*\()?histogram_quantile\(0\.(\d+)`).FindStringSubmatch(target.Expr), regexp.MustCompile(`\bp(\d+)\b`).FindStringSubmatch(target.LegendFormat)
+		if of != nil && named != nil && named[1] != of[1] && named[1] != of[1]+"0" {
+			t.Errorf("%s: %s: %s is called %s", file, p.Title, target.Expr, target.LegendFormat)
+		}
 		for _, v := range regexp.MustCompile(`\$\{?(\w+)`).FindAllStringSubmatch(target.Expr, -1) {
 			if !variables[v[1]] && !strings.HasPrefix(v[1], "__") {
 				t.Errorf("%s: %s: there is no variable %s", file, p.Title, v[1])
@@ -182,39 +191,59 @@ func TestGrafanaFindsThem(t *testing.T) {
 	var provider struct {
 		APIVersion int `yaml:"apiVersion"`
 		Providers  []struct {
-			Name    string `yaml:"name"`
-			Type    string `yaml:"type"`
-			Options struct {
-				Path string `yaml:"path"`
-			} `yaml:"options"`
+			Name, Folder, Type string
+			FolderUID          string `yaml:"folderUid"`
+			Kept               bool   `yaml:"disableDeletion"`
+			Changed            bool   `yaml:"allowUiUpdates"`
+			Seconds            int    `yaml:"updateIntervalSeconds"`
+			Options            struct{ Path string }
 		} `yaml:"providers"`
 	}
 	decodeYAML(t, filepath.Join(monitoring, "grafana/provisioning/dashboards/weir.yml"), &provider)
 	if provider.APIVersion != 1 || len(provider.Providers) != 1 || provider.Providers[0].Type != "file" || provider.Providers[0].Options.Path != "/var/lib/grafana/dashboards" {
-		t.Errorf("%+v", provider)
+		t.Fatalf("%+v", provider)
+	}
+	// What is changed in the browser would be gone with the next start: it is not let be changed there.
+	if p := provider.Providers[0]; p.Name == "" || p.Folder != "Weir" || p.FolderUID != "weir" || !p.Kept || p.Changed || p.Seconds < 10 {
+		t.Errorf("%+v", p)
 	}
 	var sources struct {
 		APIVersion  int `yaml:"apiVersion"`
 		Datasources []struct {
-			UID  string `yaml:"uid"`
-			Type string `yaml:"type"`
-			URL  string `yaml:"url"`
-		} `yaml:"datasources"`
+			Name, UID, Type, Access, URL string
+			Default                      bool `yaml:"isDefault"`
+			Editable                     *bool
+			JSONData                     struct {
+				Method   string `yaml:"httpMethod"`
+				Interval string `yaml:"timeInterval"`
+			} `yaml:"jsonData"`
+		}
 	}
 	decodeYAML(t, filepath.Join(monitoring, "grafana/provisioning/datasources/weir.yml"), &sources)
-	if sources.APIVersion != 1 || len(sources.Datasources) == 0 || sources.Datasources[0].UID != "prometheus" || sources.Datasources[0].Type != "prometheus" {
-		t.Errorf("%+v", sources)
+	if sources.APIVersion != 1 || len(sources.Datasources) != 2 {
+		t.Fatalf("%+v", sources)
+	}
+	for i, kind := range []string{"prometheus", "loki"} {
+		if d := sources.Datasources[i]; d.Name == "" || d.UID != kind || d.Type != kind || d.Access != "proxy" || d.Default != (i == 0) || d.Editable == nil || *d.Editable {
+			t.Errorf("%+v", d)
+		}
+	}
+	// $__rate_interval is four times what Grafana takes for the interval of scrapes.
+	if j := sources.Datasources[0].JSONData; j.Method != "POST" || !strings.Contains(read(t, "configs/deploy/monitoring/prometheus.yml"), "\n  scrape_interval: "+j.Interval+"\n") {
+		t.Errorf("%+v", j)
 	}
 }
 
-// decodeYAML reads YAML, all of it well formed.
+// decodeYAML reads YAML, all of it well formed, with no key that is not asked for.
 func decodeYAML(t *testing.T, file string, into any) {
 	t.Helper()
 	b, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := yaml.Unmarshal(b, into); err != nil {
+	d := yaml.NewDecoder(bytes.NewReader(b))
+	d.KnownFields(true)
+	if err := d.Decode(into); err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
 }

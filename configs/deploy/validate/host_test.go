@@ -105,6 +105,17 @@ func TestInstall(t *testing.T) {
 	if jails, err := os.ReadFile(filepath.Join(dir, "etc/fail2ban/jail.d/weir.conf")); err != nil || bytes.Count(jails, []byte("enabled  = false\n")) != bytes.Count(jails, []byte("\n[weir-")) || bytes.Contains(jails, []byte("= true")) {
 		t.Errorf("somebody is banned by a package that was installed: %s %v", jails, err)
 	}
+	for _, jail := range strings.Split(read(t, "configs/deploy/fail2ban/jail.d/weir.conf"), "\n[weir-")[1:] {
+		name, _, _ := strings.Cut(jail, "]")
+		var keys []string
+		for _, m := range regexp.MustCompile(`(?m)^(\w+) *= `).FindAllStringSubmatch(jail, -1) {
+			keys = append(keys, m[1])
+		}
+		// fail2ban takes any key, and acts by those that it knows.
+		if got := strings.Join(keys, " "); got != "enabled filter logpath port protocol maxretry findtime bantime" || !strings.Contains(jail, "\nfilter   = weir[mode="+name+"]\n") {
+			t.Errorf("jail weir-%s: %s", name, got)
+		}
+	}
 	mine := []byte("# mine\n")
 	configurations := []string{"etc/weir/weir.toml", "etc/logrotate.d/weir", "etc/fail2ban/filter.d/weir.conf", "etc/fail2ban/jail.d/weir.conf"}
 	for _, name := range configurations {
@@ -228,7 +239,8 @@ func TestPackages(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		packages[name] = p
-		if p.Name != name || p.Umask != 0o022 {
+		if p.Name != name || p.Umask != 0o022 || p.Arch != "${ARCH}" || p.Version != "${VERSION}" || p.Platform != "linux" || p.License != "Apache-2.0" || p.Maintainer == "" || p.Description == "" ||
+			p.Scripts.Postinstall != "configs/deploy/package/"+name+".postinst" || p.Scripts.Preremove != "configs/deploy/package/"+name+".prerm" || p.Scripts.Postremove != "configs/deploy/package/postrm" || !slices.Equal(p.Recommends, []string{"ca-certificates"}) {
 			t.Errorf("%+v", p)
 		}
 		for _, c := range p.Contents {
@@ -274,21 +286,23 @@ func TestPackageScripts(t *testing.T) {
 	bin := t.TempDir()
 	record := filepath.Join(bin, "record")
 	for _, name := range []string{"systemctl", "systemd-sysusers", "systemd-tmpfiles", "chgrp", "weir"} {
-		body := "#!/bin/sh\necho " + name + " \"$@\" >> " + record + "\n"
+		body := "#!/bin/sh\necho " + name + " \"$@\" >> " + record + "\n[ \"$FAILS\" != " + name + " ]\n"
 		if err := os.WriteFile(filepath.Join(bin, name), []byte(body), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
 	env := []string{"PATH=" + bin + ":/usr/bin:/bin"}
 	for _, s := range []struct{ script, arg, want string }{
-		{"weir.postinst", "configure", "systemctl daemon-reload\nsystemctl --quiet is-active weir.service\nweir upgrade\n"},
+		{"weir.postinst", "configure", "systemd-sysusers weir.conf\nsystemd-tmpfiles --create weir.conf\nchgrp weir /etc/weir/weir.toml\nsystemctl daemon-reload\nsystemctl --quiet is-active weir.service\nweir upgrade\n"},
 		{"weir.prerm", "remove", "systemctl disable --now weir.service\n"},
 		{"weir.prerm", "upgrade", ""},
 		{"weir.prerm", "1", ""},
 		{"weir.prerm", "0", "systemctl disable --now weir.service\n"},
-		{"valor-api.postinst", "configure", "systemctl daemon-reload\n"},
+		{"valor-api.postinst", "configure", "systemd-sysusers valor-api.conf\nsystemd-tmpfiles --create valor-api.conf\nsystemctl daemon-reload\n"},
 		{"valor-api.prerm", "remove", "systemctl disable --now valor-api@*.service\n"},
 		{"valor-api.prerm", "upgrade", ""},
+		{"valor-api.prerm", "1", ""},
+		{"valor-api.prerm", "0", "systemctl disable --now valor-api@*.service\n"},
 		{"postrm", "remove", "systemctl daemon-reload\n"},
 	} {
 		script := strings.ReplaceAll(read(t, "configs/deploy/package/"+s.script), "/run/systemd/system", bin)
@@ -298,9 +312,17 @@ func TestPackageScripts(t *testing.T) {
 		if err != nil && !os.IsNotExist(err) {
 			t.Fatal(err)
 		}
-		got := regexp.MustCompile(`(?m)^(systemd-|chgrp ).*\n`).ReplaceAllString(string(b), "")
-		if got != s.want {
-			t.Errorf("%s %s:\n%swant:\n%s", s.script, s.arg, got, s.want)
+		if string(b) != s.want {
+			t.Errorf("%s %s:\n%swant:\n%s", s.script, s.arg, b, s.want)
+		}
+		// What fails ends the script, and the installation with it; but an upgrade that does not come about leaves the program before running, and the package installed.
+		for line := range strings.Lines(s.want) {
+			failing, _, _ := strings.Cut(line, " ")
+			cmd := exec.Command("sh", "-c", script, "sh", s.arg)
+			cmd.Env = append(append(os.Environ(), env...), "FAILS="+failing)
+			if err := cmd.Run(); (err == nil) != (failing == "weir") {
+				t.Errorf("%s %s: %v when %s fails", s.script, s.arg, err, failing)
+			}
 		}
 		none := strings.ReplaceAll(read(t, "configs/deploy/package/"+s.script), "/run/systemd/system", filepath.Join(bin, "none"))
 		_ = os.Remove(record) // as above

@@ -33,6 +33,8 @@ case "$1 $2" in
 	for a; do
 		case $a in
 		--from-file=*) f=${a#--from-file=} && cp "$f" "$name/${f##*/}" ;;
+		--cert=*) cp "${a#--cert=}" "$name/tls.crt" ;;
+		--key=*) cp "${a#--key=}" "$name/tls.key" ;;
 		*) exit 9 ;;
 		esac
 	done ;;
@@ -94,8 +96,16 @@ func TestKubernetesSecrets(t *testing.T) {
 	if err != nil || strings.Contains(string(calls), password) || strings.Contains(string(calls), "outside") {
 		t.Errorf("%v: %s", err, calls)
 	}
-	if out, err := secretsFor(t, dir); err != nil || get("weir-secrets/redis-password") != password {
+	writeFile(t, filepath.Join(dir, "mine.pem"), "certificate")
+	writeFile(t, filepath.Join(dir, "mine.key"), "key")
+	if out, err := secretsFor(t, dir, "TLS_CERT="+dir+"/mine.pem"); err == nil || !strings.Contains(out, "the key of TLS_CERT") {
+		t.Errorf("a certificate without a key: %v: %s", err, out)
+	}
+	if out, err := secretsFor(t, dir, "TLS_CERT="+dir+"/mine.pem", "TLS_KEY="+dir+"/mine.key"); err != nil || get("weir-secrets/redis-password") != password || get("weir-tls/tls.crt") != "certificate" || get("weir-tls/tls.key") != "key" {
 		t.Errorf("again: %v: %s", err, out)
+	}
+	if out, err := secretsFor(t, dir, "REDIS_PASSWORD=another"); err != nil || out != "" || get("weir-secrets/redis-password") != password {
+		t.Errorf("with everything there: %v: %s", err, out)
 	}
 	if err := os.RemoveAll(filepath.Join(dir, "secrets/valor-api-secrets")); err != nil {
 		t.Fatal(err)
@@ -200,6 +210,11 @@ func TestKubernetesPrograms(t *testing.T) {
 				out, err := s.run(t, dir, "check", "-c", main.Args[2])
 				if err != nil || strings.Contains(out, "warning") || !strings.Contains(out, ": ok (2 listeners, 5 routes, 1 services)") {
 					t.Errorf("%s: %v: %s", env, err, out)
+				}
+				if out, err := s.run(t, dir, "config", "print", "-c", main.Args[2]); err != nil {
+					t.Errorf("%s: %v: %s", env, err, out)
+				} else {
+					checkEdge(t, env, out, variable(main, "EDGE_HOST"))
 				}
 				continue
 			}

@@ -83,6 +83,11 @@ func TestKubernetesAsks(t *testing.T) {
 			if links := w.pod.Spec.EnableServiceLinks; links == nil || *links {
 				t.Errorf("%s: %s: VALOR_REDIS_PORT and the like are in its environment", env, w.name)
 			}
+			for _, p := range []*corev1.Probe{main.StartupProbe, main.LivenessProbe, main.ReadinessProbe} {
+				if asks := strings.Join(probed(w, p), " "); asks != map[string]string{"postgres": "pg_isready -q -h 127.0.0.1 -U valor -d valor"}[main.Name] && main.Name != "redis" || asks == "nothing" { // Redis': TestShells
+					t.Errorf("%s: %s is asked %s", env, w.name, asks)
+				}
+			}
 			if p := main.StartupProbe; p.PeriodSeconds*p.FailureThreshold < 60 {
 				t.Errorf("%s: %s may take %d times %d s to start", env, w.name, p.FailureThreshold, p.PeriodSeconds)
 			}
@@ -94,6 +99,17 @@ func TestKubernetesAsks(t *testing.T) {
 			}
 		}
 	}
+}
+
+// probed is the command that a probe runs; empty when it asks a port that the pod has.
+func probed(w workload, p *corev1.Probe) []string {
+	switch {
+	case p.Exec != nil && p.HTTPGet == nil && p.TCPSocket == nil:
+		return p.Exec.Command
+	case p.HTTPGet != nil && p.TCPSocket == nil && w.port(p.HTTPGet.Port, corev1.ProtocolTCP), p.TCPSocket != nil && p.HTTPGet == nil && w.port(p.TCPSocket.Port, corev1.ProtocolTCP):
+		return nil
+	}
+	return []string{"nothing"}
 }
 
 // TestKubernetesNumbers: what has to fit together does: the time that the edge needs to see that a pod ends and the time that the pod gives it, the connections of all pods and those of the
@@ -128,11 +144,21 @@ func TestKubernetesNumbers(t *testing.T) {
 				t.Errorf("%s: %s: %+v", env, d.Name, main.Env)
 			}
 		}
+		bare := func(conf string) string {
+			return regexp.MustCompile(`(?m)^#.*\n|^include .*\n`).ReplaceAllString(read(t, "configs/deploy/"+conf), "")
+		}
+		if bare("kubernetes/components/demo-data/redis.conf") != bare("compose/redis.conf") { // which TestComposeRedis tries
+			t.Error("Redis of Kubernetes is another than that of compose")
+		}
 		if most := maxConnections(t, env, c); most < connections+10 { // and those of administrators
 			t.Errorf("%s: pods take %d of %d connections", env, connections, most)
 		}
 		for _, s := range c.stateful {
 			main := s.Spec.Template.Spec.Containers[0]
+			data := main.VolumeMounts[slices.IndexFunc(main.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == "data" })].MountPath
+			if main.Args[0] != map[string]string{"postgres": "postgres", "redis": "valkey-server"}[main.Name] || data != map[string]string{"postgres": "/var/lib/postgresql/data", "redis": "/data"}[main.Name] {
+				t.Errorf("%s: %s: %q with its data at %s", env, s.Name, main.Args, data)
+			}
 			if len(s.Spec.VolumeClaimTemplates) != 1 || main.Name == "redis" && main.Resources.Limits.Memory().Cmp(resource.MustParse(strconv.Itoa(2*megabytes(t, read(t, "configs/deploy/kubernetes/components/demo-data/redis.conf")))+"Mi")) < 0 {
 				t.Errorf("%s: %s: %+v, %v", env, s.Name, s.Spec.VolumeClaimTemplates, main.Resources.Limits)
 			}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/prometheus/prometheus/promql/parser"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
@@ -412,7 +413,7 @@ func checkMonitor(t *testing.T, c *cluster, m serviceMonitor) {
 
 // TestKubernetesScales: edge and both colours by CPU, memory and, in production, requests per second, under metrics that the adapter's rules make of what the programs export.
 func TestKubernetesScales(t *testing.T) {
-	rules := read(t, "configs/deploy/kubernetes/components/prometheus/adapter-rules.yaml")
+	made := adapted(t)
 	for _, env := range overlays {
 		c := overlay(t, env)
 		if len(c.scalers) != 3 || len(c.budgets) != 3 {
@@ -433,8 +434,8 @@ func TestKubernetesScales(t *testing.T) {
 					by = append(by, string(m.Resource.Name))
 				case m.Pods != nil:
 					by = append(by, m.Pods.Metric.Name)
-					source := strings.TrimSuffix(m.Pods.Metric.Name, "_per_second") + "_total"
-					if !strings.Contains(rules, "'"+source+"{") || !strings.Contains(read(t, "docs/metrics.md")+read(t, "app/metrics/metrics.go"), source) {
+					source := made[m.Pods.Metric.Name]
+					if source == "" || !strings.Contains(read(t, "docs/metrics.md")+read(t, "app/metrics/metrics.go"), source) {
 						t.Errorf("%s: %s scales by %s, which nobody makes", env, h.Name, m.Pods.Metric.Name)
 					}
 				}
@@ -456,6 +457,38 @@ func TestKubernetesScales(t *testing.T) {
 	}
 }
 
+// adapted are the metrics that the Prometheus adapter's rules make, and of which series: by name, of the pods that are asked for, each one's own rate.
+func adapted(t *testing.T) map[string]string {
+	t.Helper()
+	var values struct {
+		Rules struct {
+			Custom []struct {
+				Series    string `json:"seriesQuery"`
+				Resources struct {
+					Overrides map[string]struct{ Resource string }
+				}
+				Name    struct{ Matches, As string }
+				Metrics string `json:"metricsQuery"`
+			}
+		}
+	}
+	if err := yaml.UnmarshalStrict([]byte(read(t, "configs/deploy/kubernetes/components/prometheus/adapter-rules.yaml")), &values); err != nil {
+		t.Fatal(err)
+	}
+	made := map[string]string{}
+	for _, r := range values.Rules.Custom {
+		series, matchers, _ := strings.Cut(strings.TrimSuffix(r.Series, "}"), "{")
+		query := strings.NewReplacer("<<.Series>>", series, "<<.LabelMatchers>>", `namespace="n",pod=~"a|b"`, "<<.GroupBy>>", "pod").Replace(r.Metrics)
+		e, err := parser.NewParser(parser.Options{}).ParseExpr(query)
+		if err != nil || e.String() != `sum by (pod) (rate(`+series+`{namespace="n",pod=~"a|b"}[2m]))` || matchers != `namespace!="",pod!=""` ||
+			fmt.Sprint(r.Resources.Overrides) != "map[namespace:{namespace} pod:{pod}]" {
+			t.Errorf("%+v: %v, %v", r, e, err)
+		}
+		made[regexp.MustCompile(r.Name.Matches).ReplaceAllString(series, r.Name.As)] = series
+	}
+	return made
+}
+
 // TestKubernetesExamples: what the examples name is in the production overlay.
 func TestKubernetesExamples(t *testing.T) {
 	c := overlay(t, "production")
@@ -474,6 +507,9 @@ func TestKubernetesExamples(t *testing.T) {
 				Metadata metav1.ObjectMeta `json:"metadata"`
 				Spec     struct {
 					SecretName string
+					DNSNames   []string `json:"dnsNames"`
+					Hostnames  []string
+					Listeners  []struct{ Hostname string }
 					Rules      []struct {
 						BackendRefs []struct {
 							Name string
@@ -490,6 +526,15 @@ func TestKubernetesExamples(t *testing.T) {
 			}
 			if o.Kind == "Certificate" && o.Spec.SecretName != "weir-tls" {
 				t.Errorf("%s: keeps %s", file, o.Spec.SecretName)
+			}
+			hosts := append(o.Spec.DNSNames, o.Spec.Hostnames...)
+			for _, l := range o.Spec.Listeners {
+				hosts = append(hosts, l.Hostname)
+			}
+			for _, h := range hosts {
+				if host := variable(c.deployments[slices.IndexFunc(c.deployments, func(d appsv1.Deployment) bool { return d.Name == "weir" })].Spec.Template.Spec.Containers[0], "EDGE_HOST"); h != host {
+					t.Errorf("%s: %s, the edge answers to %s", file, h, host)
+				}
 			}
 			for _, r := range o.Spec.Rules {
 				for _, b := range r.BackendRefs {

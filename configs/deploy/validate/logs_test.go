@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"text/template"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -28,9 +29,21 @@ func mapping(t *testing.T) map[string]string {
 	var template struct {
 		Patterns []string  `json:"index_patterns"`
 		Stream   *struct{} `json:"data_stream"`
+		Priority int
 		Template struct {
+			Settings struct {
+				Shards   int `json:"number_of_shards"`
+				Replicas int `json:"number_of_replicas"`
+				Codec    string
+				Fields   int `json:"mapping.total_fields.limit"`
+			}
+			Lifecycle struct {
+				Retention string `json:"data_retention"`
+			}
 			Mappings struct {
+				Meta       struct{ Description string } `json:"_meta"`
 				Dynamic    bool
+				Dates      bool `json:"date_detection"`
 				Properties map[string]property
 			}
 		}
@@ -39,20 +52,31 @@ func mapping(t *testing.T) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(b, &template); err != nil {
+	strict := json.NewDecoder(bytes.NewReader(b))
+	strict.DisallowUnknownFields()
+	if err := strict.Decode(&template); err != nil {
 		t.Fatal(err)
+	}
+	// One node: a replica would have nowhere to be. Elasticsearch's own templates for logs-*-* have the priority 100.
+	if s := template.Template; s.Settings.Shards != 1 || s.Settings.Replicas != 0 || s.Settings.Codec != "best_compression" || !strings.HasSuffix(s.Lifecycle.Retention, "d") || s.Mappings.Dates || template.Priority <= 100 {
+		t.Errorf("%+v, priority %d", s.Settings, template.Priority)
 	}
 	if !slices.Equal(template.Patterns, []string{"weir-logs*"}) || template.Stream == nil || template.Template.Mappings.Dynamic {
 		t.Errorf("the template is for %q, a data stream: %v, dynamic: %v", template.Patterns, template.Stream != nil, template.Template.Mappings.Dynamic)
 	}
 	types := map[string]string{}
 	flatten("", template.Template.Mappings.Properties, types)
+	if most := template.Template.Settings.Fields; len(types) >= most {
+		t.Errorf("%d fields of %d", len(types), most)
+	}
 	return types
 }
 
 type property struct {
 	Type       string
 	Properties map[string]property
+	Most       int  `json:"ignore_above"`
+	Malformed  bool `json:"ignore_malformed"`
 }
 
 func flatten(prefix string, from map[string]property, into map[string]string) {
@@ -60,6 +84,10 @@ func flatten(prefix string, from map[string]property, into map[string]string) {
 		if p.Properties != nil {
 			flatten(prefix+name+".", p.Properties, into)
 			continue
+		}
+		// A line with a long word or a wrong address is kept all the same: Lucene takes no term above 32766 bytes, and would refuse the line.
+		if long := p.Type == "keyword" || p.Type == "wildcard"; long != (p.Most > 0) || p.Most > 32766/4 && p.Type == "keyword" || (p.Type == "ip") != p.Malformed {
+			p.Type = "unsafe " + p.Type
 		}
 		into[prefix+name] = p.Type
 	}
@@ -158,7 +186,7 @@ func TestFilebeatTakesLineByLine(t *testing.T) {
 	}
 	for _, in := range f.Inputs {
 		last := in.Parsers[len(in.Parsers)-1]["ndjson"]
-		if in.Type != "filestream" || in.ID == "" || len(in.Paths) == 0 || last == nil {
+		if in.Type != "filestream" || in.ID == "" || len(in.Paths) == 0 || last == nil || len(last) != 4 || last["ignore_decoding_error"] != true {
 			t.Errorf("%s: %+v", in.ID, in)
 		}
 		for _, p := range in.Parsers {
@@ -171,14 +199,52 @@ func TestFilebeatTakesLineByLine(t *testing.T) {
 			t.Errorf("%s: ndjson %v", in.ID, last)
 		}
 	}
+	// Docker and Kubernetes keep what programs write in envelopes of their own; /var/log/containers has links.
+	if c := f.Inputs[0]; len(c.Parsers) != 2 || fmt.Sprint(c.Parsers[0]["container"]) != "map[format:auto stream:all]" || !c.Symlinks || len(f.Inputs[1].Parsers) != 1 {
+		t.Errorf("%+v", f.Inputs)
+	}
+	for key, want := range map[string]any{"hosts": []any{"${ELASTICSEARCH_HOSTS:http://elasticsearch:9200}"}, "username": "${ELASTICSEARCH_USERNAME:elastic}", "password": "${ELASTICSEARCH_PASSWORD:}"} {
+		if fmt.Sprint(f.Output[key]) != fmt.Sprint(want) {
+			t.Errorf("%s is %v", key, f.Output[key])
+		}
+	}
+	if f.Setup["dashboards.enabled"] != false || len(f.Setup) != 3 {
+		t.Errorf("setup %v", f.Setup)
+	}
 	template, _ := f.Setup["template"].(map[string]any)
 	loaded, _ := template["json"].(map[string]any)
-	if f.Output["index"] != "weir-logs" || template["pattern"] != "weir-logs*" || loaded["enabled"] != true || loaded["data_stream"] != true || f.Setup["ilm.enabled"] != false {
+	if f.Output["index"] != "weir-logs" || template["pattern"] != "weir-logs*" || loaded["enabled"] != true || loaded["data_stream"] != true || loaded["path"] != "/usr/share/filebeat/weir-logs.json" || loaded["name"] != "weir-logs" || template["name"] != "weir-logs" || template["enabled"] != true || f.Setup["ilm.enabled"] != false {
 		t.Errorf("lines go to %v, the template is %v", f.Output["index"], template)
 	}
 }
 
-// TestLogKeysAreMapped: every key under which the code of the edge logs has a field in the template; of the API's those that filebeat.yml renames, and none is in the way of one.
+// TestFilebeatRenames: lines of the API are known by the keys that all of them have, get their own time and their data set, and what has none is dropped.
+func TestFilebeatRenames(t *testing.T) {
+	f := loadFilebeat(t)
+	if len(f.Processors) != 2 || fmt.Sprint(f.Processors[0]["if"]) != "map[has_fields:[msg time level]]" || fmt.Sprint(f.Processors[1]) != "map[drop_event:map[when:map[not:map[has_fields:[event.dataset]]]]]" {
+		t.Fatalf("%v", f.Processors)
+	}
+	steps, _ := f.Processors[0]["then"].([]any)
+	if len(steps) != 4 {
+		t.Fatalf("%v", steps)
+	}
+	stamp := steps[0].(map[string]any)["timestamp"].(map[string]any)
+	layout, sample := fmt.Sprint(stamp["layouts"].([]any)[0]), fmt.Sprint(stamp["test"].([]any)[0])
+	if _, err := time.Parse(layout, sample); err != nil || stamp["field"] != "time" || layout != time.RFC3339Nano { // which is what app logs with
+		t.Errorf("%v: %v", stamp, err)
+	}
+	for i, want := range []string{"map[add_fields:map[fields:map[dataset:valor-api] target:event]]", "map[drop_fields:map[fields:[time] ignore_missing:true]]"} {
+		if got := fmt.Sprint(steps[i+1]); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	if rename := steps[3].(map[string]any)["rename"].(map[string]any); rename["ignore_missing"] != true || rename["fail_on_error"] != false {
+		t.Errorf("a line that lacks a field would be kept as it is: %v", rename)
+	}
+}
+
+// TestLogKeysAreMapped: every key under which the code of the edge logs has a field in the template; of the API's those that filebeat.yml renames, which are all but those of few lines, and none is in the
+// way of one.
 func TestLogKeysAreMapped(t *testing.T) {
 	types := mapping(t)
 	renames := loadFilebeat(t).renames(t)
@@ -190,6 +256,21 @@ func TestLogKeysAreMapped(t *testing.T) {
 	for key, where := range edge {
 		if types[key] == "" {
 			t.Errorf("%s logs %s, which the template has no field for", where, key)
+		}
+	}
+	var rare []string
+	for key := range api {
+		if renames[key] == "" {
+			rare = append(rare, key)
+		}
+	}
+	slices.Sort(rare)
+	if want := strings.Fields("deadline document for not_after panic provider type"); !slices.Equal(rare, want) {
+		t.Errorf("not renamed are %q, want %q", rare, want)
+	}
+	for from := range renames {
+		if api[from] == "" && from != "msg" && from != "level" && from != "error" { // zap's own
+			t.Errorf("filebeat.yml renames %s, which nobody logs", from)
 		}
 	}
 	for key, where := range api {
@@ -271,33 +352,43 @@ func TestKibanaObjectsHoldTogether(t *testing.T) {
 	}
 	type reference struct{ ID, Name, Type string }
 	views := map[string]bool{}
-	searches := 0
+	searches := map[string]string{}
 	for line := range strings.Lines(string(b)) {
 		var o struct {
 			Type, ID   string
 			Attributes struct {
-				Title, TimeFieldName  string
-				Columns               []string
-				KibanaSavedObjectMeta struct{ SearchSourceJSON string }
+				Title, Name, Description, TimeFieldName                string
+				Columns                                                []string
+				Sort                                                   [][2]string
+				Grid                                                   struct{}
+				AllowNoIndex, HideChart, IsTextBasedQuery, TimeRestore bool
+				KibanaSavedObjectMeta                                  struct{ SearchSourceJSON string }
 			}
 			References []reference
+			Managed    bool
 		}
-		if err := json.Unmarshal([]byte(line), &o); err != nil {
+		strict := json.NewDecoder(strings.NewReader(line))
+		strict.DisallowUnknownFields()
+		if err := strict.Decode(&o); err != nil {
 			t.Fatal(err)
 		}
 		if o.Type == "index-pattern" {
 			views[o.ID] = o.Attributes.Title == "weir-logs*" && types[o.Attributes.TimeFieldName] == "date"
 			continue
 		}
-		searches++
 		var source struct {
 			Query        struct{ Query, Language string }
+			Filter       []struct{}
 			IndexRefName string
 		}
 		if err := json.Unmarshal([]byte(o.Attributes.KibanaSavedObjectMeta.SearchSourceJSON), &source); err != nil {
 			t.Errorf("%s: %v", o.ID, err)
 		}
-		if len(o.References) != 1 || !views[o.References[0].ID] || o.References[0].Name != source.IndexRefName {
+		if o.Type != "search" || o.Attributes.Title == "" || o.Attributes.Description == "" || len(o.Attributes.Columns) < 3 || !slices.Equal(o.Attributes.Sort, [][2]string{{"@timestamp", "desc"}}) || source.Query.Language != "kuery" {
+			t.Errorf("%s: %+v", o.ID, o)
+		}
+		searches[o.ID] = source.Query.Query
+		if len(o.References) != 1 || o.References[0].Type != "index-pattern" || !views[o.References[0].ID] || o.References[0].Name != source.IndexRefName {
 			t.Errorf("%s: of %+v by %q, there is %v", o.ID, o.References, source.IndexRefName, views)
 		}
 		for _, m := range regexp.MustCompile(`([a-z_.]+) *(?::|>=)`).FindAllStringSubmatch(source.Query.Query, -1) {
@@ -309,8 +400,9 @@ func TestKibanaObjectsHoldTogether(t *testing.T) {
 			}
 		}
 	}
-	if searches == 0 {
-		t.Error("no searches")
+	if want := map[string]string{"weir-requests": `event.dataset : "weir.access"`, "weir-failures": `event.dataset : "weir.access" and (http.response.status_code >= 500 or weir.reason : *)`,
+		"weir-own": `event.dataset : "weir.log"`, "weir-both": "http.request.id : *"}; !maps.Equal(searches, want) {
+		t.Errorf("%q", searches)
 	}
 }
 
@@ -327,6 +419,20 @@ func TestAlloyReadsTheLines(t *testing.T) {
 			t.Errorf("%s do not match", pair)
 		}
 	}
+	// Alloy refuses a name that it does not know; these are the ones that it does.
+	var blocks, attributes []string
+	for _, m := range regexp.MustCompile(`(?m)^\s*([a-z_.]+)(?: "\w+")? \{`).FindAllStringSubmatch(text, -1) {
+		blocks = append(blocks, m[1])
+	}
+	for _, m := range regexp.MustCompile(`(?m)^\s*([a-z_]+)\s+= (?:"|\[|\{$|local|loki)`).FindAllStringSubmatch(regexp.MustCompile(`(?s)= \{.*?\}`).ReplaceAllString(text, "= {\n"), -1) {
+		attributes = append(attributes, m[1])
+	}
+	if want := "local.file_match loki.source.file loki.process stage.match stage.docker stage.json stage.template stage.drop stage.timestamp stage.labels stage.structured_metadata loki.write endpoint"; strings.Join(blocks, " ") != want {
+		t.Errorf("blocks %q, want %s", blocks, want)
+	}
+	if want := "path_targets targets forward_to selector expressions source template source expression drop_counter_reason source format values values forward_to url"; strings.Join(attributes, " ") != want {
+		t.Errorf("attributes %q, want %s", attributes, want)
+	}
 	declared := map[string]bool{}
 	for _, m := range regexp.MustCompile(`(?m)^([a-z_.]+) "(\w+)" \{`).FindAllStringSubmatch(text, -1) {
 		declared[m[1]+"."+m[2]] = true
@@ -341,6 +447,15 @@ func TestAlloyReadsTheLines(t *testing.T) {
 		}
 	}
 	extracted := alloyMap(text, "expressions")
+	for _, m := range regexp.MustCompile(`\bsource\s+= "(\w+)"`).FindAllStringSubmatch(text, -1) {
+		if extracted[m[1]] == "" {
+			t.Errorf("a stage reads %s, which is not extracted", m[1])
+		}
+	}
+	if kept := slices.Sorted(maps.Keys(alloyMap(text, "stage.structured_metadata"))); !slices.Equal(kept, strings.Fields("group reason request route status trace")) {
+		t.Errorf("kept beside the line: %q", kept)
+	}
+	checkAlloyDataset(t, text)
 	types := mapping(t)
 	for name, expr := range extracted {
 		quoted := regexp.MustCompile(`^"\\"([^"\\]+)\\""|^"\\"([^"\\]+)\\" \|\| \w+"|^"(color)"$`).FindStringSubmatch(expr)
@@ -357,6 +472,24 @@ func TestAlloyReadsTheLines(t *testing.T) {
 				t.Errorf("%s takes %s, which is not extracted", block, name)
 			}
 		}
+	}
+}
+
+// checkAlloyDataset: a line of the edge keeps its data set, one of the API gets its own, any other is dropped.
+func checkAlloyDataset(t *testing.T, text string) {
+	t.Helper()
+	made, drop := regexp.MustCompile(`\btemplate = "(.+)"`).FindStringSubmatch(text), regexp.MustCompile(`\bexpression\s+= "(.+)"`).FindStringSubmatch(text)
+	if made == nil || drop == nil {
+		t.Fatal("no template, or nothing is dropped")
+	}
+	for want, line := range map[string]map[string]string{"weir.access": {"dataset": "weir.access"}, "valor-api": {"color": "blue"}, "none": {}} {
+		var got strings.Builder
+		if err := template.Must(template.New("").Parse(made[1])).Execute(&got, line); err != nil || got.String() != want || regexp.MustCompile(drop[1]).MatchString(want) != (want == "none") {
+			t.Errorf("%v: %s, %v; dropped is %s", line, got.String(), err, drop[1])
+		}
+	}
+	if !strings.Contains(text, `format = "RFC3339Nano"`) || !strings.Contains(text, `selector = "{job=\"containers\"}"`) {
+		t.Error("another format of time, or of containers")
 	}
 }
 

@@ -202,6 +202,26 @@ func TestWorkflowsCoverEverything(t *testing.T) {
 	if got := all["security"].Jobs["govulncheck"].Strategy.Matrix.Module; !slices.Equal(got, []string{".", "cmd/weirbench", "configs/deploy/validate"}) || !slices.Equal(got, modules(t)) {
 		t.Errorf("govulncheck looks at %q of %q", got, modules(t))
 	}
+	with := func(workflow, job, action, key string) (value any) {
+		for _, s := range all[workflow].Jobs[job].Steps {
+			if strings.HasPrefix(s.Uses, action+"@") {
+				value = s.With[key]
+			}
+		}
+		return value
+	}
+	const attest, trivy = "actions/attest-build-provenance", "aquasecurity/trivy-action"
+	for _, c := range []struct {
+		got  any
+		want string
+	}{
+		{with("security", "image", trivy, "image-ref"), "${{ matrix.target }}:scan"}, {with("security", "files", trivy, "scan-type"), "fs"}, {with("security", "files", trivy, "scanners"), "vuln,secret,misconfig"},
+		{with("release", "images", attest, "subject-name"), "${{ steps.names.outputs.image }}"}, {with("release", "images", attest, "subject-digest"), "${{ steps.build.outputs.digest }}"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%v, want %s", c.got, c.want)
+		}
+	}
 	for _, name := range []string{"deploy", "release"} {
 		for _, s := range all[name].Jobs["images"].Steps {
 			args, _ := s.With["build-args"].(string)
@@ -313,7 +333,7 @@ func TestDependabot(t *testing.T) {
 	}
 	for i, want := range []struct{ ecosystem, file string }{{"gomod", ""}, {"github-actions", ".github/workflows/ci.yml"}, {"docker", "Dockerfile"}, {"docker-compose", "compose.yaml"}} {
 		u := bot.Updates[i]
-		if u.Ecosystem != want.ecosystem || u.Schedule.Interval != "weekly" {
+		if u.Ecosystem != want.ecosystem || strings.HasPrefix(u.Directory, "/") != (want.file != "") || u.Schedule.Interval != "weekly" {
 			t.Errorf("%+v, want %s", u, want.ecosystem)
 		}
 		if want.file != "" && !exists(filepath.Join(root, u.Directory, want.file)) || want.file == "" && (!slices.Equal(u.Directories, every) || !slices.Equal(u.Groups["minor"].Types, []string{"minor", "patch"})) {

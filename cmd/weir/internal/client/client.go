@@ -129,7 +129,7 @@ func (c *Client) do(ctx context.Context, q call, out any) error {
 		return nil
 	}
 	if err := json.Unmarshal(b, out); err != nil {
-		return fmt.Errorf("what answers at %s is not weir: %w", c.options.Address, err)
+		return fmt.Errorf("what answers at %s is not weir's admin API: %w", c.options.Address, err)
 	}
 	return nil
 }
@@ -182,8 +182,9 @@ func (c *Client) unreachable(err error) error {
 
 func problemOf(res *http.Response, body []byte, address string) error {
 	var p admin.Problem
-	if err := json.Unmarshal(body, &p); err != nil || p.Title == "" {
-		return fmt.Errorf("what answers at %s is not weir: %s", address, res.Status)
+	// The admin API's problems name what was asked for; those of a listener of weir, or of a service, do not.
+	if err := json.Unmarshal(body, &p); err != nil || p.Instance == "" {
+		return fmt.Errorf("what answers at %s is not weir's admin API: %s", address, res.Status)
 	}
 	// The wire's status counts, whatever the body says.
 	p.Status = res.StatusCode

@@ -43,13 +43,17 @@ func TestWhatIsNotWeirIsSaid(t *testing.T) {
 		want string
 	}{
 		{"page", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") }, "is not weir"},
-		{"plain 404", func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) }, "is not weir: 404"},
+		{"plain 404", func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) }, "is not weir's admin API: 404"},
+		{"a listener of weir", func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = io.WriteString(w, `{"type":"about:blank","title":"Not Found","status":404,"reason":"no_route","request_id":"1"}`)
+		}, "is not weir's admin API: 404"},
 		{"redirect", func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path != "/v1/status" {
 				t.Error("the redirect was followed")
 			}
 			http.Redirect(w, r, "/elsewhere", http.StatusFound)
-		}, "is not weir: 302"},
+		}, "is not weir's admin API: 302"},
 		{"cut off", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			_, _ = io.WriteString(w, `{"version"`)
@@ -71,7 +75,7 @@ func TestWhatIsNotWeirIsSaid(t *testing.T) {
 func TestProblemKeepsTheStatusOfTheWire(t *testing.T) {
 	c := answer(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusConflict)
-		_, _ = io.WriteString(w, `{"type":"about:blank","title":"odd","status":200,"errors":[{"file":"f","line":1,"column":2,"message":"m"}]}`)
+		_, _ = io.WriteString(w, `{"type":"about:blank","title":"odd","status":200,"instance":"/v1/reload","errors":[{"file":"f","line":1,"column":2,"message":"m"}]}`)
 	})
 	_, err := c.Reload(t.Context(), 0)
 	var p *admin.Problem
