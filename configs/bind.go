@@ -62,6 +62,9 @@ func (b binder) unknown(path, key string, known []string) {
 // value binds one value of any kind onto a field.
 func (b binder) value(v reflect.Value, raw any, path string, f field) {
 	switch {
+	case v.Type() == reflect.TypeFor[*Compress]():
+		v.Set(reflect.New(v.Type().Elem()))
+		b.compress(v.Interface().(*Compress), raw, path)
 	case v.Kind() == reflect.Pointer:
 		if table, ok := b.asTable(raw, path); ok {
 			inner := reflect.New(v.Type().Elem())

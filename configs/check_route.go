@@ -18,6 +18,7 @@ func (c checker) routes() {
 		c.limitsOf(rt, path)
 		c.guardsOf(rt, path)
 		c.wafOf(rt, path)
+		c.compressOf(rt, path)
 		c.headersNamed(joinKey(path, "headers"), rt.Headers)
 		hosts := c.hosts(rt, joinKey(path, "host"))
 		if c.bad(joinKey(path, "path")) || !hosts {

@@ -13,7 +13,6 @@ import (
 func notBuilt() []gate {
 	return []gate{
 		{path: "route.*.cache"},
-		{path: "route.*.compress"},
 	}
 }
 

@@ -30,7 +30,7 @@ var sections = []struct{ typ, heading string }{
 	{"Ejection", "[service.NAME.ejection]"}, {"Retry", "[service.NAME.retry]"}, {"Hedge", "[service.NAME.hedge]"}, {"AdaptiveConcurrency", "[service.NAME.adaptive_concurrency]"}, {"Shadow", "[service.NAME.shadow]"}, {"Breaker", "[service.NAME.breaker]"},
 	{"Rollout", "[service.NAME.rollout]"},
 	{"Group", "[service.NAME.group.GROUP]"}, {"Match", "[service.NAME.group.GROUP.match]"}, {"Target", "targets = [{ … }]"}, {"Route", "[[route]]"},
-	{"RouteFiles", "[route.files]"},
+	{"RouteFiles", "[route.files]"}, {"Compress", "[route.compress]"},
 }
 
 // TestReferencePageSaysWhatTheTypesSay: the tables of docs/reference.md are the doc comments and tags.
@@ -185,7 +185,7 @@ func typeName(e ast.Expr) string {
 	case *ast.Ident:
 		return map[string]string{
 			"string": "string", "bool": "true or false", "int": "whole number", "float64": "number",
-			"Size": "size", "Weight": "number", "Secret": "string (secret)", "Target": "target",
+			"Size": "size", "Weight": "number", "Secret": "string (secret)", "Target": "target", "Compress": "list of strings, or table",
 			"AdminAddress": "string", "Access": "string", "Balance": "string", "Pattern": "string",
 			"CIDR": "string", "Proxies": "string", "Network": "string", "Rate": "string", "FieldSet": "table of strings", "SecretSet": "table of strings (secret)", "LimitKey": "string", "WhenEmpty": "string", "AuthType": "string", "ProxyProtocol": "string", "ReportPath": "true, false or string", "WhenNoneHealthy": "string",
 		}[e.Name]

@@ -35,4 +35,6 @@ type Route struct {
 	MaxBody Size `toml:"max_body" default:"10MiB"`
 	// Longest time to the end of the response; "0s": no limit. Not for 101, CONNECT and event streams.
 	Timeout time.Duration `toml:"timeout" default:"0s" min:"0s" max:"24h"`
+	// Codings in which answers are sent to clients that take them: compress = ["zstd", "br", "gzip"], or a table. Default: answers are sent as they are.
+	Compress *Compress `toml:"compress"`
 }

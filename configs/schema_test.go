@@ -99,6 +99,9 @@ func (m schemaMaker) value(t reflect.Type, tag reflect.StructTag) object {
 	switch {
 	case t == reflect.TypeFor[configs.Target]():
 		return either(object{"type": "string"}, m.reference(t))
+	case t == reflect.TypeFor[configs.Compress]():
+		algorithms, _ := t.FieldByName("Algorithms")
+		return either(m.list(algorithms.Type, algorithms.Tag), m.reference(t))
 	case yesOrNo:
 		return either(object{"type": "boolean"}, object{"type": "string"})
 	case t == reflect.TypeFor[configs.Weight]():

@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/valor-ivx/weir/proxy/compress"
 	"github.com/valor-ivx/weir/proxy/message"
 	"github.com/valor-ivx/weir/proxy/observe"
 	"github.com/valor-ivx/weir/proxy/route"
@@ -63,13 +64,14 @@ type Exchange struct {
 	recorded    observe.Recorded // likewise
 	lane        uint32           // of the Recorder
 
-	file       served          // of a route with files
-	refusal    refusal         // of a 429
-	passage    passage         // at gates, until countOut
-	nonce      nonce           // of the answer's Content-Security-Policy
-	inspection *waf.Inspection // by the route's Shield; nil: none
-	reportOn   string          // the policy that the request is a browser's report on; "": it is none
-	scratchKey []byte          // what a limit counts by
+	file       served            // of a route with files
+	encoder    *compress.Encoder // of the answer's body, until finish; nil: it is sent as it is
+	refusal    refusal           // of a 429
+	passage    passage           // at gates, until countOut
+	nonce      nonce             // of the answer's Content-Security-Policy
+	inspection *waf.Inspection   // by the route's Shield; nil: none
+	reportOn   string            // the policy that the request is a browser's report on; "": it is none
+	scratchKey []byte            // what a limit counts by
 
 	placed placed // in a trace
 	mirror Mirror // that is given the request at its end; nil: none

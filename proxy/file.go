@@ -123,6 +123,9 @@ func (x *Exchange) sendHead(status int, now time.Time, length int64) *Error {
 	}
 	x.ours = true
 	x.resp.Status, x.resp.Reason = status, []byte(http1.StatusText(status))
+	if x.route.Compress != nil {
+		x.encode(x.route.Compress)
+	}
 	x.writeHead(&x.resp, nil, !x.down.DiscardBody())
 	if status == 304 || x.req.Method == message.HEAD {
 		return x.endFile()
@@ -143,7 +146,11 @@ func (x *Exchange) sendWhole(now time.Time) *Error {
 	if err := x.sendHead(200, now, size); err != nil || x.req.Method == message.HEAD {
 		return err
 	}
-	if err := x.sendSpan(files.Span{First: 0, Length: size}); err != nil {
+	err := x.sendSpan(files.Span{First: 0, Length: size})
+	if err == nil {
+		err = x.endBody()
+	}
+	if err != nil {
 		return err
 	}
 	return x.endFile()

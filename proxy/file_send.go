@@ -14,7 +14,7 @@ var errChanged = &Error{500, FileChanged, nil}
 
 // sendSpan sends a part of the file, inside the kernel where that can be done.
 func (x *Exchange) sendSpan(s files.Span) *Error {
-	if s.Length >= http1.SendfileMin {
+	if s.Length >= http1.SendfileMin && x.encoder == nil {
 		part := http1.FilePart{FD: x.file.File.FD(), Offset: s.First, Length: s.Length, Disk: x.file.disk, Step: x.stepFile}
 		moved, err := x.down.SendFile(&part)
 		x.sent += part.Sent
@@ -78,13 +78,14 @@ func (x *Exchange) copySpan(s files.Span) *Error {
 		if err != nil {
 			return x.sendError(err)
 		}
-		x.down.Write(p)
+		if err := x.write(p); err != nil {
+			return err
+		}
 		if err := x.down.Err(); err != nil {
 			return unwritten(err)
 		}
 		s.First += int64(len(p))
 		s.Length -= int64(len(p))
-		x.sent += int64(len(p))
 	}
 	return nil
 }

@@ -28,6 +28,9 @@ func (x *Exchange) finish() {
 			x.remember(now)
 		}
 	}
+	if x.encoder != nil {
+		x.endEncoding()
+	}
 	if x.failed() {
 		x.noteFailure(now)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/valor-ivx/weir/proxy/compress"
 	"github.com/valor-ivx/weir/proxy/http1"
 	"github.com/valor-ivx/weir/proxy/http2"
 	"github.com/valor-ivx/weir/proxy/http3"
@@ -50,6 +51,7 @@ type Proxy struct {
 	exchanges sync.Pool
 	lanes     atomic.Uint32 // where the next Exchange begins to record
 	bodies    sync.Pool
+	encoders  compress.Encoders
 	sockets   sockets
 
 	suspect  atomic.Pointer[netip.Addr] // written once, by the first request that finds one

@@ -32,11 +32,14 @@ func (x *Exchange) writeHead(resp *message.Response, own []byte, last bool) {
 func (t *attempt) relay() *Error {
 	x := t.x
 	c := x.down
+	if x.route.Compress != nil {
+		x.encode(x.route.Compress)
+	}
 	// An answer that is complete before the request is: nobody will read the rest of it, so the connection cannot go on.
 	x.writeHead(&x.resp, nil, x.upload.unfinished())
 	body := t.conn.ResponseBody()
 	moved, err := false, error(nil)
-	if plain := t.conn.Spliceable(); plain != nil {
+	if plain := t.conn.Spliceable(); plain != nil && x.encoder == nil {
 		moved, err = c.Splice(plain, x.renewRelay)
 	}
 	switch {
@@ -69,7 +72,9 @@ func (t *attempt) copy(body responseBody) *Error {
 	for !body.Complete() {
 		waits := !body.Buffered()
 		if waits {
-			c.Flush()
+			if err := x.flush(); err != nil {
+				return err
+			}
 			if err := t.renew(x.proxy.options.Now()); err != nil {
 				return err
 			}
@@ -79,8 +84,9 @@ func (t *attempt) copy(body responseBody) *Error {
 			c.AwaitWrite(x.proxy.wall(x.proxy.options.Now()))
 		}
 		if len(p) > 0 {
-			c.Write(p)
-			x.sent = body.Received()
+			if err := x.write(p); err != nil {
+				return err
+			}
 		}
 		if c.Err() != nil {
 			return unwritten(c.Err())
@@ -89,7 +95,7 @@ func (t *attempt) copy(body responseBody) *Error {
 			return t.bodyError(err)
 		}
 	}
-	return nil
+	return x.endBody()
 }
 
 // renew moves the deadlines before a wait for body bytes: the idle timeout and the total one. An event stream has neither, a gRPC call only the second: they may rest for as

@@ -46,6 +46,7 @@ type Route struct {
 	UserLimits *Limits            // those that count by who it is, asked behind Guard; nil: none
 	Guard      *Guard             // nil: nobody is asked who they are
 	Shield     *Shield            // nil: nothing is inspected
+	Compress   *Compression       // nil: answers are sent as they are
 	// Priority decides who is served when the service has a breaker and not all can be.
 	Priority upstream.Priority
 	Metrics  []*observe.Route // by Listener.Index

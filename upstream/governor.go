@@ -88,6 +88,35 @@ func (g *governor) release() {
 	g.limit.Store(math.MaxInt64)
 }
 
+// found is the limit that is thought right; 0: nobody looks for one.
+func (g *governor) found() float64 {
+	if g == nil {
+		return 0
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.free {
+		return 0
+	}
+	return g.tuner.level
+}
+
+// recall begins at a limit that was found elsewhere, unless somebody has been let in by this one's, and reports whether it does.
+func (g *governor) recall(level float64, now int64) bool {
+	if g == nil {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.free || g.ended.Load() > 0 || g.inFlight.Load() > 0 {
+		return false
+	}
+	g.tuner.recall(level, now)
+	g.limit.Store(g.tuner.limit)
+	g.wake.Store(g.tuner.wake)
+	return true
+}
+
 // Governed reports a peer whose requests are limited: what Pick has counted ends with Settle.
 func (p *Peer) Governed() bool { return p.governor != nil }
 

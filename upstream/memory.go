@@ -10,8 +10,8 @@ import (
 	"github.com/valor-ivx/weir/balancer"
 )
 
-// Memory is what a registry has learnt of one address by its requests, for another process: how long it took to answer and how much failed, which a choice of peers goes by, and its ejection with
-// what may lead to the next one. What probes know is not in it: they ask anew. All times are ages, or what is left.
+// Memory is what a registry has learnt of one address by its requests, for another process: how long it took to answer and how much failed, which a choice of peers goes by, its ejection with
+// what may lead to the next one, its slow start and the limits found for it. What probes know is not in it: they ask anew. All times are ages, or what is left.
 type Memory struct {
 	Address string         `json:"address"`
 	Answers *balancer.Past `json:"answers,omitempty"`
@@ -23,6 +23,16 @@ type Memory struct {
 
 	Consecutive int        `json:"consecutive,omitempty"` // silent outcomes in a row
 	Record      [][3]int64 `json:"record,omitempty"`      // of the last minute, where anything failed: seconds ago, attempts, of those failed
+
+	Joined time.Duration `json:"joined,omitempty"` // ago, beside others; 0: in no slow start
+	Limits []Limit       `json:"limits,omitempty"` // one of each pool that finds them
+}
+
+// Limit is how many requests at a time one pool has found that an address can work on.
+type Limit struct {
+	Service  string  `json:"service"`
+	Group    string  `json:"group"`
+	Requests float64 `json:"requests"`
 }
 
 // clockStart is what a registry's clock shows when it begins: what another process tells of the time before is later than 0, which stands for never.
@@ -65,7 +75,16 @@ func (e *endpoint) remember(now int64) (m Memory, known bool) {
 	e.mu.Lock()
 	m.Consecutive, m.Record = e.detector.consecutive, e.detector.record(now)
 	e.mu.Unlock()
-	return m, m.Answers != nil || m.Consecutive > 0 || m.blamed()
+	for _, p := range e.members {
+		o := &p.pool.options
+		if age := time.Duration(now - p.since); p.live && p.since > 0 && age < o.SlowStart {
+			m.Joined = age
+		}
+		if level := p.governor.found(); level > 0 {
+			m.Limits = append(m.Limits, Limit{o.Service, o.Group, level})
+		}
+	}
+	return m, m.Answers != nil || m.Consecutive > 0 || m.blamed() || m.Joined > 0 || m.Limits != nil
 }
 
 // record is the seconds of the longest window that had attempts; nil where none of those failed.
@@ -103,6 +122,7 @@ func (r *Registry) Recall(list []Memory, age time.Duration) (known int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.now()
+	changed := map[*Pool]bool{}
 	for i := range list {
 		e := r.endpoints[list[i].Address]
 		if e == nil {
@@ -113,13 +133,36 @@ func (r *Registry) Recall(list []Memory, age time.Duration) (known int) {
 			older.Age += age
 			e.load.Recall(older, now)
 		}
-		if e.judged() {
+		judged := e.judged()
+		if judged {
 			e.recall(&list[i], age, now)
-			r.republish(e, now)
+		}
+		for _, p := range e.members {
+			if p.recall(&list[i], age, now) || judged {
+				changed[p.pool] = true
+			}
 		}
 		known++
 	}
+	for p := range changed { // once each, however many of its peers are told of
+		p.publish(now)
+	}
 	return known
+}
+
+// recall goes on in a slow start and with the limits that were found, and reports whether there was one. Registry.mu is held.
+func (p *Peer) recall(m *Memory, age time.Duration, now int64) (changed bool) {
+	o := &p.pool.options
+	if m.Joined > 0 && m.Joined < o.SlowStart-age && p.live && p.since == 0 {
+		p.since = max(1, now-int64(m.Joined+age))
+		changed = true
+	}
+	for _, l := range m.Limits {
+		if l.Service == o.Service && l.Group == o.Group && l.Requests > 0 && p.governor.recall(l.Requests, now) {
+			changed = true
+		}
+	}
+	return changed
 }
 
 // judged reports an address that some pool ejects by what its requests say. Registry.mu is held.

@@ -3,6 +3,7 @@ package upstream
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"reflect"
 	"testing"
 	"testing/synctest"
@@ -145,6 +146,59 @@ func TestMemoryOfRecord(t *testing.T) {
 				t.Errorf("after %s %d targets are live", wait, got)
 			}
 			second.Close()
+		}
+	})
+}
+
+// TestMemoryOfPace: a target in its slow start goes on in it, and a limit that was found is where the next process begins, within its own bounds; what cannot be, or comes too late, changes nothing.
+func TestMemoryOfPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const a, b = "127.0.0.1:1", "127.0.0.1:2"
+		begin := func() (*Registry, *Pool) {
+			r := NewRegistry(Options{})
+			t.Cleanup(r.Close)
+			p, err := r.Acquire(PoolOptions{Service: "api", Group: "blue", Targets: []Target{{Address: a, Weight: 1}, {Address: b, Weight: 1}}, SlowStart: time.Minute, Adaptive: &AdaptiveOptions{Min: 2, Max: 100}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r, p
+		}
+		first, p := begin()
+		p.members[1].since = first.Now()
+		p.members[0].governor.tuner.level = 42.4
+		time.Sleep(20 * time.Second)
+		memory := handOver(t, first, 10)
+		time.Sleep(5 * time.Second)
+		second, q := begin()
+		second.Recall(memory, 5*time.Second)
+		now := second.Now()
+		if c := q.Live().candidates; c[0].Since != 0 || c[1].Since != now-int64(25*time.Second) {
+			t.Errorf("joined %s and %s ago", time.Duration(now-c[0].Since), time.Duration(now-c[1].Since))
+		}
+		if got := q.Capacity(); got != 42+firstLimit {
+			t.Errorf("capacity %d", got)
+		}
+		for name, m := range map[string]Memory{
+			"long ago":      {Joined: 56 * time.Second},
+			"later":         {Joined: -time.Second},
+			"ever":          {Joined: math.MaxInt64},
+			"another group": {Limits: []Limit{{"api", "green", 50}, {"web", "blue", 50}}},
+			"none":          {Limits: []Limit{{"api", "blue", 0}, {"api", "blue", -5}}},
+		} {
+			r, p := begin()
+			m.Address = a
+			r.Recall([]Memory{m}, 5*time.Second)
+			if p.Live().candidates[0].Since != 0 || p.Capacity() != 2*firstLimit {
+				t.Errorf("%s: %+v, capacity %d", name, p.Live().candidates[0], p.Capacity())
+			}
+		}
+		for level, want := range map[float64]int{0.1: 2, 1e300: 100} {
+			r, p := begin()
+			p.members[1].governor.enter(r.Now()) // too late for this one
+			r.Recall([]Memory{{Address: a, Limits: []Limit{{"api", "blue", level}}}, {Address: b, Limits: []Limit{{"api", "blue", level}}}}, 0)
+			if got := p.Capacity(); got != want+firstLimit {
+				t.Errorf("%g: capacity %d", level, got)
+			}
 		}
 	})
 }

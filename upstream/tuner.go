@@ -134,6 +134,12 @@ func (u *tuner) bound(least, most int) {
 	u.limit = int64(math.Round(u.level))
 }
 
+// recall begins at a limit that was found before.
+func (u *tuner) recall(level float64, now int64) {
+	u.level = min(u.most, max(u.least, level))
+	u.begin(&tally{now: now}, 0)
+}
+
 // begin starts a window at the level, or a probe, after as many answers as it takes until what is in flight follows.
 func (u *tuner) begin(t *tally, settle float64) {
 	u.limit = int64(math.Round(u.level))

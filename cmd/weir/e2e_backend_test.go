@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha1"
 	"encoding/base64"
 	"fmt"
@@ -25,6 +26,7 @@ type backend struct {
 	served  atomic.Int64
 	release chan struct{} // closed by letGo: what asked to be held is answered
 	letGo   func()
+	end     func(context.Context) error // answers what it was asked, and is no more
 }
 
 // newBackend serves one colour on a free port until the test ends.
@@ -37,6 +39,7 @@ func newBackend(t *testing.T, colour string) *backend {
 	b := &backend{address: l.Addr().String(), release: make(chan struct{})}
 	b.letGo = sync.OnceFunc(func() { close(b.release) })
 	srv := &http.Server{Handler: colourHandler(colour, &b.served, b.release)}
+	b.end = srv.Shutdown
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Serve(l) }()
 	t.Cleanup(func() {

@@ -182,7 +182,13 @@ func TestE2EPortsBusyAtStart(t *testing.T) {
 	c := newConf(dir, newBackend(t, "blue").address, "127.0.0.1:1")
 	c.listeners = strings.Replace(c.listeners, "127.0.0.1:0", at, 1)
 	e := run(t, dir, c)
-	second := launch(t, dir, e.config)
+	twin := launch(t, dir, e.config)
+	if code := twin.wait(40 * time.Second); code != 1 || !strings.Contains(twin.errs.String(), "belongs to another weir") {
+		t.Errorf("same state folder: exit %d, %q", code, twin.errs.String())
+	}
+	elsewhere := filepath.Join(dir, "elsewhere.toml")
+	save(t, elsewhere, strings.Replace(c.String(), `"state"`, `"elsewhere"`, 1))
+	second := launch(t, dir, elsewhere)
 	if code := second.wait(40 * time.Second); code != 1 || !strings.Contains(second.errs.String(), "address already in use") {
 		t.Errorf("same admin socket: exit %d, %q", code, second.errs.String())
 	}

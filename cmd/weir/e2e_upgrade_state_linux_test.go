@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -113,6 +114,56 @@ func TestE2EUpgradeRemembers(t *testing.T) {
 	l.said(l.log, "limits begin anew")
 	l.end()
 	measured(t, "upgrades with a client at its limit and a target ejected", "4 upgrades: 429 and out as before; with another state_dir the limit begins anew and the log says so")
+}
+
+// TestE2EUpgradeRemembersPace: a target that is in its slow start goes on in it, and the limit on requests at a time that was found for a target is in force from the first request of the next process on.
+func TestE2EUpgradeRemembersPace(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	old, young := newBackend(t, "blue"), newBackend(t, "blue")
+	c := newConf(dir, old.address, newBackend(t, "green").address)
+	c.service = "balance = \"round_robin\"\nslow_start = \"1h\"\nresponse_timeout = \"10ms\"\nejection = { max_ejected = 0 }\nretry = { attempts = 1 }\nadaptive_concurrency = { min = 2 }\n"
+	l := founded(t, dir, c.String(), nil).begin()
+	c.blues = append(c.blues, young.address)
+	replace(t, l.config, c.String())
+	l.must("reload")
+	limit := func() int64 {
+		return l.number(fmt.Sprintf(`weir_upstream_concurrency_limit{group="blue",service="api",target=%q}`, old.address))
+	}
+	slow := errand{"GET", fmt.Sprintf("/?ms=%d", held), "", ""}
+	client, url := &http.Client{Timeout: time.Minute}, "http://"+l.address("http")+slow.path
+	first := limit()
+	eventually(t, 0, "a target that answers nothing in time is given less", func() bool {
+		var all sync.WaitGroup
+		for range first {
+			all.Go(func() {
+				for range 10 {
+					if res, err := slow.over(client, url); res == nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		all.Wait()
+		return limit() < first
+	})
+	client.CloseIdleConnections() // which the process that is replaced would wait for
+	for i := range 3 {
+		if i > 0 {
+			before := limit()
+			l.replaced()
+			if got := limit(); got != before {
+				t.Errorf("upgrade %d: the limit is %d, was %d", i, got, before)
+			}
+		}
+		before := young.served.Load()
+		l.statuses("/", 100)
+		if got := young.served.Load() - before; got > 25 { // a twentieth of the other's, which no slow start would make a half of all
+			t.Errorf("after %d upgrades the young target served %d of 100", i, got)
+		}
+	}
+	l.end()
+	measured(t, "upgrades with a target in its slow start and another that was found slow", "2 upgrades: a twentieth of the traffic and the limit as before")
 }
 
 // ejected is until when a target is out, nil when it is not.

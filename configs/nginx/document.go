@@ -164,17 +164,18 @@ type target struct {
 }
 
 type route struct {
-	hosts   []string // nil: any
-	path    string
-	service *service
-	files   *files
-	limits  []string
-	access  []string
-	auth    string
-	headers string
-	maxBody string
-	from    []*directive
-	remarks []string
+	hosts    []string // nil: any
+	path     string
+	service  *service
+	files    *files
+	limits   []string
+	access   []string
+	auth     string
+	headers  string
+	maxBody  string
+	compress string // a table
+	from     []*directive
+	remarks  []string
 }
 
 type files struct {

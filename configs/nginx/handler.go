@@ -24,6 +24,7 @@ func (im *importer) location(s *server, l *location, all []*location, hosts [][]
 	r, why := im.answer(l)
 	if why == "" && (r.service != nil || r.files != nil) { // what nobody may see needs no other guard
 		why = im.guards(l, r)
+		im.compress(l, r)
 	}
 	if why != "" {
 		r = im.refused(l, why)
@@ -195,7 +196,7 @@ func (r *route) same(o *route) bool {
 		return *r.files
 	}
 	return r.service == o.service && files(r) == files(o) && slices.Equal(r.limits, o.limits) && slices.Equal(r.access, o.access) &&
-		r.auth == o.auth && r.headers == o.headers && r.maxBody == o.maxBody
+		r.auth == o.auth && r.headers == o.headers && r.maxBody == o.maxBody && r.compress == o.compress
 }
 
 // refuseWhereNothing gives the routes that refuse something to name: a route has a service or files, also where nobody comes to them. Without any service and

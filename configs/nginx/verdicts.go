@@ -95,7 +95,9 @@ var standing = [...]verdict{
 	{"log_format", Noted, "[log] access is combined or json, which has every field"},
 	{"ssl_early_data", Noted, "early_data of a listener, for HTTP/3 alone, safe methods alone"},
 	{"resolver resolver_timeout", Noted, "names are resolved by the system's resolver, as their TTLs run out"},
-	{"gzip_static brotli_static", Noted, "siblings .gz, .br and .zst beside a file are sent by themselves"},
+	{"gzip_vary gzip_proxied gzip_comp_level gzip_buffers gzip_disable gzip_http_version brotli_comp_level brotli_buffers brotli_window zstd_comp_level zstd_buffers", Noted,
+		"Weir compresses for every client that takes it, but for HTTP/1.0, at a level of its own, and always says Vary"},
+	{"gzip_static brotli_static zstd_static", Noted, "siblings .gz, .br and .zst beside a file are sent by themselves"},
 	{"etag if_modified_since max_ranges log_not_found log_subrequest recursive_error_pages proxy_http_version proxy_socket_keepalive grpc_socket_keepalive proxy_ssl_session_reuse absolute_redirect " +
 		"port_in_redirect server_name_in_redirect merge_slashes ignore_invalid_headers underscores_in_headers proxy_pass_header proxy_headers_hash client_body_in_file",
 		Noted, "Weir has its own way (docs/import.md)"},
@@ -105,10 +107,9 @@ var standing = [...]verdict{
 		"satisfy upstream split_clients large_client_header_buffers client_header_timeout client_body_timeout send_timeout keepalive_timeout ssl_certificate ssl_certificate_key ssl_protocols " +
 		"ssl_client_certificate ssl_crl ssl_verify_client proxy_ssl_verify proxy_ssl_trusted_certificate proxy_ssl_name proxy_ssl_server_name proxy_ssl_certificate proxy_ssl_certificate_key " +
 		"proxy_next_upstream_timeout grpc_connect_timeout grpc_read_timeout grpc_set_header grpc_hide_header grpc_next_upstream autoindex set real_ip_header http2 http3 alias internal " +
-		"server_name listen ssl server proxy_pass grpc_pass keepalive least_conn ip_hash hash random zone", Noted, unused},
+		"gzip gzip_types gzip_min_length brotli brotli_types brotli_min_length zstd zstd_types zstd_min_length server_name listen ssl server proxy_pass grpc_pass keepalive least_conn ip_hash hash random zone", Noted, unused},
 	{"proxy_send_timeout grpc_send_timeout", NotTranslated, "a request's body is bounded by body_timeout and min_body_rate of the listener"},
-	{"gzip gzip_types gzip_vary gzip_proxied gzip_comp_level gzip_min_length gzip_buffers gzip_disable gzip_http_version gunzip brotli brotli_types brotli_comp_level brotli_min_length zstd zstd_types",
-		NotTranslated, "Weir compresses nothing yet (route.compress is not built): let the service do it, or put compressed siblings beside files"},
+	{"gunzip gunzip_buffers", NotTranslated, "Weir undoes no coding"},
 	{"proxy_cache proxy_cache_path proxy_cache_key proxy_cache_valid proxy_cache_bypass proxy_no_cache proxy_cache_use_stale proxy_cache_lock proxy_cache_lock_timeout proxy_cache_lock_age proxy_cache_methods " +
 		"proxy_cache_min_uses proxy_cache_revalidate proxy_cache_background_update proxy_cache_convert_head proxy_cache_max_range_offset proxy_store proxy_store_access proxy_ignore_headers proxy_cache_purge slice " +
 		"fastcgi_cache fastcgi_cache_path fastcgi_cache_key fastcgi_cache_valid", NotTranslated, "Weir caches nothing yet (route.cache is not built)"},

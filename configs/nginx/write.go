@@ -271,6 +271,9 @@ func (r *route) write(w *writer) {
 	w.text("auth", r.auth)
 	w.text("headers", r.headers)
 	w.text("max_body", r.maxBody)
+	if r.compress != "" {
+		w.line("compress = %s", r.compress)
+	}
 }
 
 // quote writes a string of TOML that stands for s after Weir has replaced references: "$" is doubled where it would begin one. What has backslashes is a

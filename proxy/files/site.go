@@ -1,6 +1,7 @@
 package files
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -129,11 +130,17 @@ const staleAfter = time.Minute
 
 // compressed goes over to the sibling that the client likes best.
 func (f *Found) compressed(dir *handle, h *message.Header) {
-	e := acceptable(h)
-	var tried [len(codings)]bool
-	for j := e.best(&tried); j >= 0; j = e.best(&tried) {
-		tried[j] = true
-		sibling, err := dir.file(f.Name + codings[j].ending)
+	e := message.AcceptedEncoding(h)
+	left := [...]message.Coding{message.Zstd, message.Brotli, message.Gzip}
+	for codings := left[:]; ; {
+		best := e.Best(codings)
+		if best < 0 {
+			return
+		}
+		coding := codings[best]
+		codings = slices.Delete(codings, best, best+1)
+		name := f.Name + ending(coding)
+		sibling, err := dir.file(name)
 		if err != nil {
 			continue // whatever it is: the file itself is there
 		}
@@ -142,10 +149,13 @@ func (f *Found) compressed(dir *handle, h *message.Header) {
 			continue
 		}
 		_ = f.File.Close()
-		f.File, f.Name, f.Size, f.Modified, f.Coding = sibling, f.Name+codings[j].ending, sibling.size, sibling.modified, codings[j].name
+		f.File, f.Name, f.Size, f.Modified, f.Coding = sibling, name, sibling.size, sibling.modified, coding.String()
 		return
 	}
 }
+
+// ending is what the names of siblings in a coding end in.
+func ending(c message.Coding) string { return [message.Codings]string{".zst", ".br", ".gz"}[c] }
 
 // Close closes the file. A Found that is empty or closed has none.
 func (f *Found) Close() {

@@ -19,7 +19,7 @@ import (
 // behind is a connection whose reader can be held: what comes stands at the socket meanwhile, as while a process stands still.
 type behind struct {
 	*net.TCPConn
-	held, ended atomic.Bool
+	held, kept, ended atomic.Bool
 }
 
 // NetConn is where the kernel is asked.
@@ -34,13 +34,17 @@ func (b *behind) standing() (n int) {
 }
 
 func (b *behind) Read(p []byte) (int, error) {
-	for b.held.Load() || b.standing() == 0 {
+	for b.standing() == 0 || b.held.Load() { // in this order: what comes while it is held is not read
 		if b.ended.Load() {
 			return 0, os.ErrDeadlineExceeded
 		}
 		runtime.Gosched()
 	}
-	return b.TCPConn.Read(p)
+	n, err := b.TCPConn.Read(p)
+	for b.kept.Load() { // not at the socket any more, and not acted on yet
+		runtime.Gosched()
+	}
+	return n, err
 }
 
 func (b *behind) SetReadDeadline(time.Time) error {
@@ -104,7 +108,9 @@ func TestAnswerThatCameInTime(t *testing.T) {
 		runtime.Gosched()
 	}
 	_ = s.Await(time.Time{}, time.Nanosecond)
+	b.kept.Store(true)
 	time.AfterFunc(50*time.Millisecond, func() { b.held.Store(false) }) // long after the time is over
+	time.AfterFunc(100*time.Millisecond, func() { b.kept.Store(false) })
 	var resp message.Response
 	if err := s.ReadResponse(&resp, message.GET, false); err != nil || resp.Status != 200 {
 		t.Errorf("status %d, %v", resp.Status, err)

@@ -273,7 +273,7 @@ func (s *ClientStream) unheard() bool {
 		s.standing = cc.taken + int64(n)
 		return true
 	}
-	return n > 0 && cc.taken < s.standing && s.looks < mostLooks
+	return cc.taken < s.standing && s.looks < mostLooks // what the reader has in its hands is not at the socket any more
 }
 
 // late wakes who waits; whether its time is over it finds out itself.

@@ -59,6 +59,7 @@ type Metrics struct {
 	onDemand    *prometheus.CounterVec
 	csp         *cspReports
 	waf         *wafVecs
+	compression *compressionVecs
 	http2       *http2Collector
 	http3       *http3Collector
 	reloads     map[Result]prometheus.Counter // read-only after NewMetrics
@@ -117,6 +118,7 @@ func NewMetrics(b Build) *Metrics {
 		onDemand:    newOnDemand(),
 		csp:         newCSPReports(),
 		waf:         newWAFVecs(),
+		compression: newCompressionVecs(),
 		http2:       newHTTP2Collector(),
 		http3:       newHTTP3Collector(),
 		lastGood: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -183,7 +185,7 @@ func (m *Metrics) register(b Build) {
 	m.registry.MustRegister(m.guards, m.concurrency)
 	m.registry.MustRegister(m.queue.collectors()...)
 	m.registry.MustRegister(m.rollout.collectors()...)
-	m.registry.MustRegister(m.onDemand, m.csp.total, m.waf, m.pauses, m.shadow, m.traces, m.upgrades)
+	m.registry.MustRegister(m.onDemand, m.csp.total, m.waf, m.compression.responses, m.compression.in, m.compression.out, m.pauses, m.shadow, m.traces, m.upgrades)
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
 	families := []series.Family{m.requests, m.duration, m.queue.wait, m.cluster.duration, m.overflow.total}

@@ -28,6 +28,7 @@ func populated() *observe.Metrics {
 	m.CountHedges(m.Service("api", "connect_error"), "api", "won")
 	m.Limit("login")
 	m.SetWAFs([]string{"core"}, []string{"allowed"})
+	m.SetCompression([]string{"api"})
 	m.SetWAFStats(func() []observe.GuardStat { return []observe.GuardStat{{Name: "core", Good: true}} })
 	m.SetCSPPolicies([]string{"app"}, []string{"script-src"})
 	m.SetGuardStats(func() observe.GuardStats {

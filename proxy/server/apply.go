@@ -94,6 +94,9 @@ func (s *Server) prepare(cfg *configs.Config, old *generation) (p *prepared, err
 		return p, err
 	}
 	p.warnings = slices.Concat(p.warnings, p.plan.table.Shadowed(), limitWarnings(cfg), presetWarnings(cfg, time.Now()), transportWarnings(cfg, time.Now()), crowdWarnings(cfg, openFilesLimit()), guardWarnings(cfg), reportWarnings(cfg), wafWarnings(cfg), shadowWarnings(cfg))
+	if old == nil {
+		p.warnings = append(p.warnings, doubts(cfg)...)
+	}
 	var pairs []edgetls.Pair
 	for _, c := range cfg.TLS.Certificates {
 		pairs = append(pairs, edgetls.Pair{Cert: c.Cert, Key: c.Key})

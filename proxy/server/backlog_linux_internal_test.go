@@ -208,7 +208,7 @@ func TestHandshakesOutliveTheirEndpoint(t *testing.T) {
 	transport := &quic.Transport{Conn: hears}
 	dialled := make(chan error, 1)
 	go func() {
-		_, err := transport.Dial(t.Context(), l.quic.socket.LocalAddr(), &tls.Config{RootCAs: q.roots, ServerName: "localhost", NextProtos: []string{"h3"}}, nil)
+		_, err := transport.Dial(t.Context(), l.quic.socket.LocalAddr(), &tls.Config{RootCAs: q.roots, ServerName: "localhost", NextProtos: []string{"h3"}}, &quic.Config{HandshakeIdleTimeout: time.Minute})
 		dialled <- err
 	}()
 	for l.open.Load() == 0 { // the server waits for the end of the handshake, whose client has not heard of it

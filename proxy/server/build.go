@@ -27,12 +27,12 @@ func (g *generation) build(s *Server, old *generation) {
 		snap.Trust = trustedProxies(cfg.ClientIP.TrustedProxies)
 	}
 	snap.ClientAuth, snap.Recorder = g.plan.auths, s.recorderOf(cfg.Recorder)
-	policies, shields := s.policies(cfg), s.shields(g.wafs)
+	policies, shields, compressions := s.policies(cfg), s.shields(g.wafs), s.compressions(cfg)
 	for _, r := range cfg.Routes {
 		snap.Routes = append(snap.Routes, proxy.Route{
 			Name: r.Name, Pattern: r.Path.String(), Service: g.services[r.Service], Files: g.trees.siteOf(&r), MaxBody: int64(r.MaxBody), Timeout: r.Timeout, Metrics: s.routeMetrics(r.Name),
 			Access: g.guards.listsOf(&r), Guard: g.guards.guardOf(&r), Limits: s.limitsOf(&r, cfg.Limits, false), UserLimits: s.limitsOf(&r, cfg.Limits, true), Headers: policies.forRoute(r.Headers), Priority: priority(r.Priority),
-			Shield: shields[r.WAF],
+			Shield: shields[r.WAF], Compress: compressions[r.Name],
 		})
 	}
 	snap.Unrouted = proxy.Route{Name: unrouted, MaxBody: -1, Metrics: s.routeMetrics(unrouted), Headers: policies.forRoute("")}

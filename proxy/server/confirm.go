@@ -77,6 +77,7 @@ func (s *Server) afterReload(before *generation, o order, cfg *configs.Config, s
 	now := time.Now()
 	next, pending := s.toConfirm(replaced{before.plan.config, before.number, now}, o, before.digest == cfg.Digest())
 	if !pending {
+		s.leaveDoubt(nil)
 		return
 	}
 	if next.files, next.seen, next.failure = cfg.Files, seen, nil; o.confirm > 0 {
@@ -85,10 +86,12 @@ func (s *Server) afterReload(before *generation, o order, cfg *configs.Config, s
 	if next.previous.Digest() == cfg.Digest() {
 		s.log.Info("the configuration from before is in force again, nothing is left to confirm")
 		s.await(nil)
+		s.leaveDoubt(nil)
 		return
 	}
 	s.log.Warn("configuration not confirmed: it is taken back in time", zap.Time("weir.until", next.until), zap.Uint64(observe.KeyGeneration, s.current.Load().number))
 	s.await(&next)
+	s.leaveDoubt(&next)
 }
 
 // toConfirm is what waits to be confirmed after a reload, which has replaced was, or changed nothing; false: nothing does. Under reloading.
@@ -129,6 +132,7 @@ func (s *Server) confirm(match admin.Precondition) error {
 		return admin.ErrConflict
 	}
 	s.await(nil)
+	s.leaveDoubt(nil)
 	s.log.Info("configuration confirmed", zap.Uint64(observe.KeyGeneration, g.number))
 	return nil
 }

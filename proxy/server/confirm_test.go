@@ -136,3 +136,38 @@ func TestUnconfirmedAndSignals(t *testing.T) {
 		t.Errorf("%+v", st.Config)
 	}
 }
+
+// TestUnconfirmedOverAStart: a start on files that nobody has confirmed, be it that they were taken back, says so, until they change or somebody reloads them for good.
+func TestUnconfirmedOverAStart(t *testing.T) {
+	s := openShop(t, quick, nil)
+	text := rolloutText(s.dir, quick, s.blue.address, s.green.address)
+	starts := func(text string, doubtful bool) {
+		t.Helper()
+		s.stop()
+		s.running = run(t, s.dir, text)
+		warnings := s.status().Warnings
+		if said := strings.Contains(strings.Join(warnings, "\n"), "was reloaded by ann "); said != doubtful {
+			t.Errorf("said %v, want %v: %q", said, doubtful, warnings)
+		}
+	}
+	reload := func(kib, query string) string {
+		t.Helper()
+		next := strings.Replace(text, "64KiB", kib, 1)
+		s.write(next)
+		s.call(http.StatusOK, "POST", "/v1/reload"+query, "", "Weir-Operator", "ann")
+		return next
+	}
+	wrong := reload("65KiB", "?confirm=1h")
+	starts(wrong, true)
+	starts(wrong, true) // as long as nobody does anything about it
+	s.call(http.StatusOK, "POST", "/v1/reload", "")
+	starts(wrong, false)
+	back := reload("66KiB", "?confirm=1h")
+	s.call(http.StatusOK, "DELETE", "/v1/reload", "")
+	starts(back, true)
+	mended := reload("67KiB", "?confirm=1h")
+	s.call(http.StatusOK, "POST", "/v1/reload/confirm", "")
+	starts(mended, false)
+	reload("68KiB", "?confirm=1h")
+	starts(text, false)
+}

@@ -115,6 +115,7 @@ func (e *explanation) admit() bool {
 	e.guard()
 	e.waf()
 	e.headers()
+	e.compress()
 	return true
 }
 

@@ -89,26 +89,26 @@ func (s *Server) empty(limit context.Context) bool {
 		}
 		s.awaitNobody(limit, wait)
 	}
-	for last := time.Now().Add(lastHandshake); ; {
+	defer time.AfterFunc(lastHandshake, s.endHandshakes).Stop()
+	for {
 		// A connection that had just been accepted, or was in its handshake, joins the proxy after that.
 		if s.proxy.Shutdown(limit) && s.awaitNobody(limit, lookAgain) {
 			return true
 		}
-		over := limit.Err() != nil
-		if over || time.Now().After(last) {
+		if limit.Err() != nil {
 			s.endHandshakes()
-		}
-		if over {
 			s.proxy.Shutdown(limit) // those that joined meanwhile
 			return false
 		}
 	}
 }
 
-// lastHandshake is how long the handshakes under way at the end may take: a slow network needs that, and scanners, who say nothing, would have the end wait for handshakeTimeout.
-const lastHandshake = 3 * time.Second
+// lastHandshake is how long the handshakes under way at the end may take: for scanners, who say nothing, the end would wait until handshakeTimeout.
+const lastHandshake = time.Second
 
 func (s *Server) endHandshakes() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, l := range s.listeners {
 		l.abandon()
 	}

@@ -69,6 +69,7 @@ func (l *stateLock) release() {
 
 func (l *stateLock) close() {
 	if l != nil && l.file != nil {
+		l.release()        // a child that is being forked has the file open for a moment longer
 		_ = l.file.Close() // nothing is to be lost in it
 	}
 }
