@@ -29,7 +29,8 @@ type Config struct {
 
 // Admin is the operator's side: API, metrics, dashboard and the state that outlives a process.
 type Admin struct {
-	// Where the admin API, /metrics and the dashboard listen: IP:PORT, or "unix:///run/weir/admin.sock".
+	// Where the admin API, /metrics and the dashboard listen: IP:PORT, or "unix:///run/weir/admin.sock", which only its user may use, and its
+	// group where the umask lets it.
 	Address AdminAddress `toml:"address" default:"127.0.0.1:9180"`
 	// Bearer token every admin request must carry. Required unless the address is loopback or a unix
 	// socket. Write it as ${VAR} or ${file:PATH} so that it stays out of the file.

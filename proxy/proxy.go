@@ -50,6 +50,7 @@ type Proxy struct {
 	exchanges sync.Pool
 	lanes     atomic.Uint32 // where the next Exchange begins to record
 	bodies    sync.Pool
+	sockets   sockets
 
 	suspect  atomic.Pointer[netip.Addr] // written once, by the first request that finds one
 	leaving  atomic.Bool                // set once, by Announce or Shutdown: an answer is the last of its connection

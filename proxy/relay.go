@@ -8,6 +8,7 @@ import (
 
 	"github.com/valor-ivx/weir/proxy/http1"
 	"github.com/valor-ivx/weir/proxy/message"
+	"github.com/valor-ivx/weir/proxy/websocket"
 )
 
 // writeHead is the one step that hands a final response head to the client, an upstream's or our own. own are further lines, each ended by CRLF.
@@ -178,7 +179,12 @@ func (t *attempt) tunnel() *Error {
 	if x.client.conn.Conn().SetDeadline(time.Time{}) != nil || own.Conn.Conn().SetDeadline(time.Time{}) != nil {
 		return &Error{499, ClientGone, nil}
 	}
-	_, x.sent = http1.Tunnel(x.client.conn, own.ClientConn)
+	var socket *websocket.Socket
+	if isWebSocket(&x.resp.Header) {
+		socket = x.proxy.sockets.open(connClient{x.client.conn.Conn(), x.client.conn}, own.Conn.Conn())
+		defer x.proxy.sockets.end(socket)
+	}
+	_, x.sent = http1.Tunnel(x.client.conn, own.ClientConn, socket)
 	return nil
 }
 

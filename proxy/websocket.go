@@ -11,6 +11,7 @@ import (
 
 	"github.com/valor-ivx/weir/proxy/http2"
 	"github.com/valor-ivx/weir/proxy/message"
+	"github.com/valor-ivx/weir/proxy/websocket"
 )
 
 // webSocketStream is a downstream that can carry a WebSocket beside other streams (RFC 8441; HTTP/3 has the same by RFC 9220).
@@ -109,7 +110,9 @@ func (t *attempt) openWebSocket() *Error {
 		return &Error{499, ClientGone, nil}
 	}
 	x.socket.stream.AwaitForever()
-	x.joinStream(up)
+	ends := x.proxy.sockets.open(streamClient{x.down}, socket)
+	defer x.proxy.sockets.end(ends)
+	x.joinStream(up, ends)
 	return nil
 }
 
@@ -127,30 +130,32 @@ func (w *webSocket) accepted(h *message.Header) bool {
 
 // joinStream moves bytes between stream and upstream until both directions have ended. An end in one is passed on as an end; what breaks breaks both, but what an upstream said before it closed
 // still reaches its client (RFC 9110 §9.3.6).
-func (x *Exchange) joinStream(up ownConn) {
+func (x *Exchange) joinStream(up ownConn, socket *websocket.Socket) {
 	stream := x.socket.stream
 	done := make(chan struct{})
 	// Owner: this call, which waits for it below. It ends with the client's direction, at the latest when the stream is reset.
 	go func() {
 		defer close(done)
-		if pourUp(up.Conn.Conn(), stream) != nil { // the client
+		if pourUp(websocket.ToUpstream{Socket: socket}, up.Conn.Conn(), stream) != nil { // the client
 			up.Break() // wakes the other direction
 			stream.Cancel()
 		}
 	}()
-	for {
+	for client := (websocket.ToClient{Socket: socket}); ; {
 		p, err := up.Next()
+		switch {
+		case err == nil:
+			var n int
+			n, err = client.Deliver(p)
+			x.sent += int64(n)
+		case socket.Parted(): // the client has heard the end: how the upstream comes to its own makes no difference
+			err = io.EOF
+		}
 		if err == io.EOF {
 			x.down.Finish(nil)
 			// Whoever hears the end of a WebSocket ends it too (RFC 6455 §7.1.1). One that says nothing any more, not even that, is not waited for.
 			_ = x.down.AwaitBody(x.proxy.wall(x.proxy.options.Now()))
 			break
-		}
-		if err == nil {
-			x.down.Write(p)
-			x.down.Flush()
-			x.sent += int64(len(p))
-			err = x.down.Err()
 		}
 		if err != nil {
 			stream.Cancel()
@@ -162,11 +167,11 @@ func (x *Exchange) joinStream(up ownConn) {
 }
 
 // pourUp moves the client's direction. Its error is the client's: an upstream that takes nothing more ends by itself, once the other direction has read what it had left to say.
-func pourUp(up net.Conn, stream webSocketStream) error {
+func pourUp(up websocket.ToUpstream, conn net.Conn, stream webSocketStream) error {
 	for {
 		p, err := stream.Next()
 		if err == io.EOF {
-			if half, ok := up.(interface{ CloseWrite() error }); ok {
+			if half, ok := conn.(interface{ CloseWrite() error }); ok {
 				_ = half.CloseWrite() // an upstream that is gone already needs no half-close
 			}
 			return nil
@@ -174,7 +179,7 @@ func pourUp(up net.Conn, stream webSocketStream) error {
 		if err != nil {
 			return err
 		}
-		if _, err := up.Write(p); err != nil {
+		if _, err := up.Deliver(p); err != nil {
 			return nil
 		}
 	}

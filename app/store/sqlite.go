@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -23,6 +25,9 @@ const busyTimeout = 5 * time.Second
 func openSQLite(ctx context.Context, o Options) (*Store, error) {
 	path, err := filePath(o.Path)
 	if err != nil {
+		return nil, err
+	}
+	if err := createPrivate(path); err != nil {
 		return nil, err
 	}
 	write, err := openPool(path, 1, "journal_mode(WAL)", url.Values{"_txlock": {"immediate"}})
@@ -50,6 +55,19 @@ func filePath(name string) (string, error) {
 		return "", fmt.Errorf("path %q is not a file", name)
 	}
 	return filepath.Abs(name)
+}
+
+// createPrivate makes a new database its user's alone, because it holds hashes of passwords and SQLite would leave that to the umask. What SQLite puts beside
+// a database has the database's mode. One that exists is not even opened: closing it would drop the locks that this process has on it (fcntl(2)).
+func createPrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("create database: %w", err)
+	}
+	return f.Close()
 }
 
 // openPool opens nothing yet: database/sql connects on first use.

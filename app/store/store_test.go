@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"reflect"
 	"sync"
@@ -159,6 +160,22 @@ func TestPragmasHold(t *testing.T) {
 	p := s.Pools()
 	if len(p) != 2 || p[0].Name != "write" || p[0].Stats.MaxOpenConnections != 1 || p[1].Name != "read" || p[1].Stats.MaxOpenConnections < 4 {
 		t.Errorf("pools %+v", p)
+	}
+}
+
+// TestDatabaseIsPrivate: whatever the umask, others of the machine read neither the database nor its log.
+func TestDatabaseIsPrivate(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, store.Options{Path: filepath.Join(dir, "valor.db")})
+	create(t, s, ann, 1, "AAPL")
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) < 2 {
+		t.Fatal(files, err)
+	}
+	for _, f := range files {
+		if info, err := f.Info(); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", f.Name(), info.Mode(), err)
+		}
 	}
 }
 

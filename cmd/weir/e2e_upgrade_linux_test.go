@@ -36,7 +36,7 @@ func TestE2EUpgrade(t *testing.T) {
 	c.blues, c.greens = []string{b.address}, []string{b.address}
 	address := freeAddress(t) // for TCP and UDP
 	c.listeners = strings.Replace(c.listeners, "127.0.0.1:0\"\ntls = true", address+"\"\ntls = true\nprotocols = [\"http/1.1\", \"h2\", \"h3\"]", 1)
-	l := founded(t, dir, c.String(), nil, "--drain-timeout", "50s").begin()
+	l := founded(t, dir, c.String(), nil, "--drain-timeout", "20m").begin() // WebSockets are closed after 60 % of it
 	plain, secure := l.address("http"), l.address("tls")
 	l.must("weights", "api", "blue=70", "green=30")
 	// A request by HTTP/3 that is answered when its process has been replaced several times: its packets come through all of them.

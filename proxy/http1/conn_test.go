@@ -63,7 +63,7 @@ func TestTunnel(t *testing.T) {
 	type counts struct{ up, down int64 }
 	done := make(chan counts, 1)
 	go func() {
-		a, b := http1.Tunnel(s, u)
+		a, b := http1.Tunnel(s, u, nil)
 		done <- counts{a, b}
 	}()
 	say := func(c net.Conn, text string) {
@@ -107,7 +107,7 @@ func TestTunnelBreaks(t *testing.T) {
 	ask(t, client, up, s, u, "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n", "HTTP/1.1 101 Switching Protocols\r\n\r\n")
 	done := make(chan struct{})
 	go func() {
-		http1.Tunnel(s, u)
+		http1.Tunnel(s, u, nil)
 		close(done)
 	}()
 	_ = up.SetLinger(0)

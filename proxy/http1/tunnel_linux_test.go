@@ -77,7 +77,7 @@ func TestTunnelDeliversLastWords(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(chan struct{})
-	go func() { defer close(done); http1.Tunnel(s, u); _ = s.Close(); _ = u.Close() }()
+	go func() { defer close(done); http1.Tunnel(s, u, nil); _ = s.Close(); _ = u.Close() }()
 	if _, err := io.WriteString(up, words); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -45,7 +46,24 @@ func (s *Server) listenAdmin(a configs.AdminAddress) (l net.Listener, err error)
 	if l, err = net.Listen(a.Network, a.Address); err != nil {
 		return nil, fmt.Errorf("open admin address: %w", err)
 	}
+	if a.Network == "unix" {
+		if err := keepOthersOut(a.Address); err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
+	}
 	return l, nil
+}
+
+// keepOthersOut: who may write to the socket is an operator, without a token too. With a umask of 0, as some containers have, that would be everybody.
+func keepOthersOut(socket string) error {
+	info, err := os.Stat(socket)
+	if err == nil {
+		err = os.Chmod(socket, info.Mode().Perm()&^0o007)
+	}
+	if err != nil {
+		return fmt.Errorf("protect admin socket: %w", err)
+	}
+	return nil
 }
 
 // quicTokens is the key of address validation tokens (RFC 9000 §8.1): the same in every process of this state folder, so that a client who has one need not prove itself again to the next.

@@ -13,7 +13,7 @@ var levels = []struct {
 	name     string
 	packages []string
 }{
-	{"L0", []string{"proxy/message", "proxy/route", "proxy/clientip", "proxy/limit", "proxy/header", "proxy/handover", "proxy/siphash", "balancer", "tls", "configs", "app", "tls/pebbletest", "proxy/porttest", "proxy/otlptest", "proxy/leaktest", "upstream/kubernetes", "upstream/kubetest"}},
+	{"L0", []string{"proxy/message", "proxy/route", "proxy/clientip", "proxy/websocket", "proxy/limit", "proxy/header", "proxy/handover", "proxy/siphash", "balancer", "tls", "configs", "app", "tls/pebbletest", "proxy/porttest", "proxy/otlptest", "proxy/leaktest", "upstream/kubernetes", "upstream/kubetest"}},
 	{"L1a", []string{
 		"proxy/http1", "proxy/http2", "proxy/http3", "proxy/cache", "proxy/compress", "proxy/files", "proxy/auth", "proxy/csp", "proxy/waf",
 		"proxy/observe", "proxy/trace",

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/valor-ivx/weir/proxy/admin"
+	"github.com/valor-ivx/weir/proxy/websocket"
 )
 
 // leave makes this process one that nobody new comes to, and gives what ends its admin API: last of all, because it says how the end goes, or at once, because
@@ -114,6 +115,31 @@ func (s *Server) endHandshakes() {
 	for _, e := range s.fading {
 		e.abandon()
 	}
+}
+
+// partSockets has WebSockets, which end by themselves only if somebody says so, closed in the course of a drain until limit ends, and then gives the number of those it has asked to leave. Without a
+// deadline nobody is sent away.
+func (s *Server) partSockets(limit context.Context) <-chan int {
+	asked := make(chan int, 1)
+	deadline, ok := limit.Deadline()
+	if !ok {
+		close(asked)
+		return asked
+	}
+	code := uint16(websocket.GoingAway)
+	if s.handed.Load() {
+		code = websocket.ServiceRestart
+	}
+	now := time.Now()
+	begin, end := partingTimes(deadline.Sub(now))
+	go func() { asked <- s.proxy.CloseWebSockets(limit, code, now.Add(begin), now.Add(end)) }()
+	return asked
+}
+
+// partingTimes are when in a drain the first and the last WebSocket is closed: 60 % and 90 % of it, if it is long. The last one is left its farewell, and a third of the time lies between the two.
+func partingTimes(drain time.Duration) (begin, end time.Duration) {
+	end = drain - min(max(drain/10, websocket.Farewell), drain/2)
+	return end * 2 / 3, end
 }
 
 // lookAgain is how long connections that are on their way to the proxy are waited for before it is told again that the end is near.

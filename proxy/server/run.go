@@ -172,6 +172,7 @@ func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin
 			}
 		}
 	}()
+	parted := s.partSockets(limit)
 	clean := s.empty(limit)
 	cancel()
 	s.keepRollouts()
@@ -198,7 +199,7 @@ func (s *Server) drain(ctx context.Context, signals <-chan os.Signal, mode admin
 	s.turns.close()
 	left(ctx)
 	s.lock.close()
-	s.log.Info("stopped", zap.Bool("weir.clean", clean))
+	s.log.Info("stopped", zap.Bool("weir.clean", clean), zap.Int("weir.websockets_closed", <-parted))
 	_ = s.logs.Load().closeBut(nil)
 	return clean
 }
