@@ -8,11 +8,7 @@ type leastRequest struct{ roster }
 
 // Pick implements Policy.
 func (p *leastRequest) Pick(v *View, _ uint64) int {
-	a := p.draw(v, v.Ticket, -1)
-	if a < 0 {
-		return -1
-	}
-	b := p.draw(v, ^v.Ticket, a)
+	a, b := p.drawTwo(v)
 	if b < 0 {
 		return a
 	}

@@ -62,11 +62,7 @@ func (p *peakEWMA) Pick(v *View, _ uint64) int {
 // pickOfTwo compares two peers drawn by weight. The first stays unless it is
 // clearly worse: it alone was drawn exactly by weight.
 func (p *peakEWMA) pickOfTwo(v *View) int {
-	a := p.draw(v, v.Ticket, -1)
-	if a < 0 {
-		return -1
-	}
-	b := p.draw(v, ^v.Ticket, a)
+	a, b := p.drawTwo(v)
 	if b < 0 {
 		return a
 	}

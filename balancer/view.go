@@ -117,6 +117,15 @@ func (r *roster) draw(v *View, seed uint64, not int) int {
 	return r.drawExact(v, mix(seed), not)
 }
 
+// drawTwo draws two different peers, -1 in place of what there is not. Only the
+// first is drawn exactly by weight.
+func (r *roster) drawTwo(v *View) (a, b int) {
+	if a = r.draw(v, v.Ticket, -1); a < 0 {
+		return -1, -1
+	}
+	return a, r.draw(v, ^v.Ticket, a)
+}
+
 // drawExact is draw by one pass: the candidate so far is replaced by the next one
 // with probability weight over the weight seen, which leaves each with its share.
 func (r *roster) drawExact(v *View, seed uint64, not int) int {

@@ -50,7 +50,7 @@ func foreignWords() []foreignWord {
 		{"route", "client_max_body_size request_body", "it is max_body"},
 		{"route", "proxy_read_timeout read_timeout send_timeout", "it is timeout here, response_timeout and idle_timeout in the service"},
 		{"route", "root file_server static alias index try_files", `it is files = { root = "/srv", fallback = "index.html" }, in place of service`},
-		{"route", "gzip brotli encode compression", "weir does not compress; answers pass as the service compresses them, files have .gz, .br or .zst beside them"},
+		{"route", "gzip brotli encode compression", `it is compress = ["zstd", "br", "gzip"]`},
 		{"route", "auth_basic basic_auth basicauth auth_request forward_auth forwardauth jwt oidc", `who may come in is an [auth.NAME] (type = "basic", "jwt", "oidc", "forward" or "mtls"), named here by auth = "NAME"`},
 		{"route", "allow deny ipallowlist ipwhitelist", `addresses are an [access.NAME] with allow and deny, named here by access = ["NAME"]`},
 		{"route", "limit_req limit_conn rate_limit ratelimit rate", `it is limits = ["NAME"], of [limit.NAME] with rate = "10/s"`},

@@ -1,33 +1,20 @@
 package proxy_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"math/big"
 	"net"
 	"runtime"
 	"testing"
 	"time"
 
+	"github.com/valor-ivx/weir/tls/certtest"
 	"github.com/valor-ivx/weir/upstream"
 )
 
 // secretPeer is silentPeer behind TLS. What crypto/tls allocates at its end is counted with the rest.
 func secretPeer(t testing.TB) string {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Unix(0, 0), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	c := &tls.Config{Certificates: []tls.Certificate{certtest.New(t, certtest.For("a.test"), nil).TLS()}}
 	return newPeer(t, func(w *wire) {
 		_ = w.SetDeadline(time.Time{})
 		speakSilently(tls.Server(w.Conn, c))

@@ -3,14 +3,10 @@ package proxy_test
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"strings"
@@ -20,27 +16,14 @@ import (
 
 	"github.com/valor-ivx/weir/proxy"
 	edgetls "github.com/valor-ivx/weir/tls"
+	"github.com/valor-ivx/weir/tls/certtest"
 )
 
 // certificate is one for 127.0.0.1, made for the test.
 func certificate(t testing.TB) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(leaf)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
+	c := certtest.New(t, certtest.For("127.0.0.1"), nil)
+	return c.TLS(), c.Pool()
 }
 
 // http2Client serves the edge by HTTP/2 on a listener of its own and returns a client that speaks nothing else.

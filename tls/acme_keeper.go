@@ -66,17 +66,12 @@ func (a *ACME) keep(ctx context.Context, s *subject) {
 		if ctx.Err() != nil {
 			return
 		}
-		timer := time.NewTimer(a.settle(s, err))
+		wait := a.settle(s, err)
 		a.options.Changed()
 		if err == nil {
 			again = nil
 		}
-		select {
-		case <-timer.C:
-		case <-again:
-			timer.Stop()
-		case <-ctx.Done():
-			timer.Stop()
+		if !rest(ctx, wait, again) {
 			return
 		}
 	}

@@ -69,11 +69,7 @@ func (p propagation) wait(ctx context.Context, r record) error {
 		if len(servers) > 0 && len(missing) == 0 {
 			return nil
 		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if !rest(ctx, pause, nil) {
 			return p.unseen(r, missing, seen)
 		}
 	}

@@ -96,19 +96,9 @@ func (s *Stapler) Close() {
 
 func (s *Stapler) run(ctx context.Context) {
 	defer close(s.done)
-	for {
+	for rests := true; rests; rests = rest(ctx, s.wait(), s.kicked) {
 		s.update()
 		s.ask(ctx)
-		timer := time.NewTimer(s.wait())
-		select {
-		case <-timer.C:
-		case <-s.kicked:
-		case <-ctx.Done():
-		}
-		timer.Stop()
-		if ctx.Err() != nil {
-			return
-		}
 	}
 }
 

@@ -148,17 +148,7 @@ func (s *sealer) keys() *tls.Config {
 
 func (t *Tickets) run(ctx context.Context, wait time.Duration) {
 	defer close(t.done)
-	for {
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-t.changed:
-		case <-ctx.Done():
-		}
-		timer.Stop()
-		if ctx.Err() != nil {
-			return
-		}
+	for rest(ctx, wait, t.changed) {
 		wait = t.step(ctx)
 	}
 }

@@ -2,16 +2,10 @@ package upstream_test
 
 import (
 	"bufio"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -21,83 +15,44 @@ import (
 	"time"
 
 	"github.com/valor-ivx/weir/balancer"
+	"github.com/valor-ivx/weir/tls/certtest"
 	"github.com/valor-ivx/weir/upstream"
 )
 
 // authority is a CA that issues certificates for tests.
 type authority struct {
-	t    testing.TB
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pem  string
+	t   testing.TB
+	ca  *certtest.Certificate
+	pem string
 }
 
 func newAuthority(t testing.TB) *authority {
 	t.Helper()
-	a := &authority{t: t}
-	a.cert, a.key, a.pem, _ = a.issue(&x509.Certificate{
-		IsCA: true, BasicConstraintsValid: true, Subject: pkix.Name{CommonName: "test CA"}, NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
-	})
-	return a
+	ca := certtest.CA(t)
+	return &authority{t, ca, string(ca.PEM)}
 }
 
-// issue signs a certificate; the first one signs itself.
-func (a *authority) issue(template *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey, string, string) {
+// issue signs a certificate for a name or an address, valid until then.
+func (a *authority) issue(name string, until time.Time) *certtest.Certificate {
 	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	template.SerialNumber, template.NotBefore = big.NewInt(time.Now().UnixNano()), time.Unix(0, 0)
-	parent, signer := a.cert, a.key
-	if parent == nil {
-		parent, signer = template, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return cert, key, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
-		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))
+	template := certtest.For(name)
+	template.NotAfter = until
+	return certtest.New(a.t, template, a.ca)
 }
 
-// leaf is a PEM pair for a name or an address, valid until then.
+// leaf is what issue makes, in PEM.
 func (a *authority) leaf(name string, until time.Time) (cert, key string) {
 	a.t.Helper()
-	template := &x509.Certificate{Subject: pkix.Name{CommonName: name}, NotAfter: until}
-	if ip := net.ParseIP(name); ip != nil {
-		template.IPAddresses = []net.IP{ip}
-	} else {
-		template.DNSNames = []string{name}
-	}
-	_, _, cert, key = a.issue(template)
-	return cert, key
+	c := a.issue(name, until)
+	return string(c.PEM), string(c.KeyPEM)
 }
 
 func (a *authority) pair(name string, until time.Time) tls.Certificate {
 	a.t.Helper()
-	pair, err := tls.X509KeyPair(pems(a.leaf(name, until)))
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return pair
+	return a.issue(name, until).TLS()
 }
 
-func pems(cert, key string) ([]byte, []byte) { return []byte(cert), []byte(key) }
-
-func (a *authority) pool() *x509.CertPool {
-	pool := x509.NewCertPool()
-	pool.AddCert(a.cert)
-	return pool
-}
+func (a *authority) pool() *x509.CertPool { return a.ca.Pool() }
 
 const soon = time.Hour
 

@@ -53,6 +53,9 @@ func visitors() []visitor {
 		{"203.0.113.3", "GET /.git/config HTTP/1.1\r\nHost: x\r\n", "scan", 404},
 		{"203.0.113.4", "GET /wp-login.php HTTP/1.1\r\nHost: elsewhere\r\n", "scan", 404},
 		{"203.0.113.5", "GET /forbidden HTTP/1.1\r\nHost: x\r\n", "scan", 403},
+		{"203.0.113.9", "GET /method HTTP/1.1\r\nHost: x\r\n", "scan", 405},
+		{"203.0.113.10", "GET /long HTTP/1.1\r\nHost: x\r\n", "scan", 414},
+		{"203.0.113.11", "GET /misdirected HTTP/1.1\r\nHost: x\r\n", "scan", 421},
 		{"203.0.113.6", "GET /limited HTTP/1.1\r\nHost: x\r\n", "", 200}, // the first one is within the limit
 		{"203.0.113.6", "GET /limited HTTP/1.1\r\nHost: x\r\n", "limit", 429},
 		// Nobody to ban, whatever they say.
@@ -100,7 +103,7 @@ func visit(t *testing.T, address, head string) int {
 func guarded(t *testing.T, dir string) *edge {
 	t.Helper()
 	upstream := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		status, known := map[string]int{"/login": 401, "/forbidden": 403, "/.git/config": 404, "/broken": 500}[r.URL.Path]
+		status, known := map[string]int{"/login": 401, "/forbidden": 403, "/.git/config": 404, "/method": 405, "/long": 414, "/misdirected": 421, "/broken": 500}[r.URL.Path]
 		if known {
 			w.WriteHeader(status)
 		}
@@ -154,8 +157,8 @@ func TestE2EFail2ban(t *testing.T) {
 	if lines := strings.Count(string(slurp(t, log)), "\n"); lines != len(visitors())+len(peers) {
 		t.Errorf("%d lines for %d requests", lines, len(visitors())+len(peers))
 	}
-	for _, mode := range []string{"auth", "limit", "scan", "all"} {
-		out, err := exec.Command(installed(t, "fail2ban-regex"), "--config", etc, "--out", "ip", log, "weir[mode="+mode+"]").Output()
+	for filter, mode := range map[string]string{"weir[mode=auth]": "auth", "weir[mode=limit]": "limit", "weir[mode=scan]": "scan", "weir[mode=all]": "all", "weir": "all"} {
+		out, err := exec.Command(installed(t, "fail2ban-regex"), "--config", etc, "--out", "ip", log, filter).Output()
 		if err != nil {
 			t.Fatalf("fail2ban-regex: %v\n%s", err, out)
 		}
@@ -163,7 +166,7 @@ func TestE2EFail2ban(t *testing.T) {
 		slices.Sort(got)
 		slices.Sort(want[mode])
 		if !slices.Equal(got, want[mode]) {
-			t.Errorf("mode %s finds\n%q, want\n%q", mode, got, want[mode])
+			t.Errorf("%s finds\n%q, want\n%q", filter, got, want[mode])
 		}
 	}
 	if out, err := exec.Command(installed(t, "fail2ban-client"), "-c", etc, "-t").CombinedOutput(); err != nil {

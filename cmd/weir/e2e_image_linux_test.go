@@ -29,6 +29,10 @@ func TestE2EImage(t *testing.T) {
 	}
 	w := newWorkshop(t)
 	weir, api := w.image("weir"), w.image("valor-api")
+	weir.own, api.own = weir.env["STATE_DIRECTORY"], filepath.Dir(strings.TrimPrefix(api.env["VALOR_DATABASE"], "file:"))
+	if weir.ports != "80 443 443/udp" || ":"+api.ports != api.env["VALOR_ADDRESS"] {
+		t.Errorf("ports %s and %s", weir.ports, api.ports)
+	}
 	for _, i := range []*image{weir, api} {
 		t.Run(i.name, func(t *testing.T) { checkImage(t, i) })
 	}
@@ -53,6 +57,16 @@ func checkImage(t *testing.T, i *image) {
 	for name := range i.env {
 		if regexp.MustCompile(`(?i)password|secret|token|key`).MatchString(name) {
 			t.Errorf("%s is in the image, for everybody who has it", name)
+		}
+	}
+	// Users without a shell and folders to write to, for them alone.
+	const users, groups = "root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n", "root:x:0:\nnonroot:x:65532:\n"
+	if got := string(slurp(t, filepath.Join(i.root, "etc/passwd"))) + string(slurp(t, filepath.Join(i.root, "etc/group"))); got != users+groups {
+		t.Errorf("users and groups:\n%s", got)
+	}
+	for folder, mode := range map[string]fs.FileMode{"tmp": 0o777 | fs.ModeSticky, i.own: 0o700} {
+		if info, err := os.Stat(filepath.Join(i.root, folder)); err != nil || info.Mode() != mode|fs.ModeDir {
+			t.Errorf("%s: %v %v", folder, info, err)
 		}
 	}
 	program, err := elf.Open(filepath.Join(i.root, i.entrypoint[0]))

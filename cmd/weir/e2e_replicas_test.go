@@ -3,39 +3,14 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"net"
-	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/valor-ivx/weir/proxy/admin"
-	"github.com/valor-ivx/weir/proxy/porttest"
+	"github.com/valor-ivx/weir/proxy/redistest"
 )
-
-// redisFor is a redis-server for a scenario.
-func redisFor(t *testing.T) (address string) {
-	t.Helper()
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		if os.Getenv("WEIR_TEST_ALL") == "1" {
-			t.Fatal("needs redis-server (make deps)")
-		}
-		t.Skip("skipped: needs redis-server (make deps)")
-	}
-	address = porttest.Reserve(t)
-	_, port, _ := net.SplitHostPort(address)
-	start(t, exec.Command("redis-server", "--bind", "127.0.0.1", "--port", port, "--dir", t.TempDir(), "--save", ""))
-	eventually(t, 20*time.Second, "redis listens", func() bool {
-		c, err := net.DialTimeout("tcp", address, time.Second)
-		if err == nil {
-			_ = c.Close()
-		}
-		return err == nil
-	})
-	return address
-}
 
 func (e *edge) rollout(t *testing.T) (r admin.Rollout) {
 	t.Helper()
@@ -52,7 +27,7 @@ func TestE2EReplicas(t *testing.T) {
 	t.Parallel()
 	programs(t)
 	blue, green := newBackend(t, "blue"), newBackend(t, "green")
-	redis := redisFor(t)
+	redis := redistest.New(t).Address
 	var edges []*edge
 	for range 3 {
 		dir := folder(t)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/valor-ivx/weir/proxy/redistest"
 )
 
 // TestE2EReplicasUpgrade: of three replicas the one that leads a rollout is replaced in the middle of a step, again and again. Somebody leads on with what had been counted; it stays the one rollout at its step everywhere, no answer is
@@ -12,7 +14,7 @@ func TestE2EReplicasUpgrade(t *testing.T) {
 	t.Parallel()
 	programs(t)
 	blue, green := newBackend(t, "blue"), newBackend(t, "green")
-	redis := redisFor(t)
+	redis := redistest.New(t).Address
 	var edges []*lineage
 	for range 3 {
 		dir := folder(t)

@@ -2,28 +2,21 @@ package nginx_test
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"flag"
-	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/valor-ivx/weir/configs"
 	"github.com/valor-ivx/weir/configs/nginx"
+	"github.com/valor-ivx/weir/tls/certtest"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files with what the code does now")
@@ -74,20 +67,10 @@ func (e example) unpack(t *testing.T, pair [2][]byte) (dir string) {
 
 func newPair(t testing.TB) [2][]byte {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "example.com"}, DNSNames: []string{"example.com"}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, cert, cert, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return [2][]byte{pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})}
+	template := certtest.For("example.com")
+	template.IsCA, template.BasicConstraintsValid = true, true
+	c := certtest.New(t, template, nil)
+	return [2][]byte{c.PEM, c.KeyPEM}
 }
 
 // TestCorpus: each configuration becomes what its archive says, word for word, and what comes out is a configuration of Weir.

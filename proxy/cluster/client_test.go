@@ -15,18 +15,19 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/valor-ivx/weir/proxy/cluster"
+	"github.com/valor-ivx/weir/proxy/redistest"
 	edgetls "github.com/valor-ivx/weir/tls"
 )
 
 // TestReplicasFindEachOther: they count themselves, and whoever leaves or dies is counted no more.
 func TestReplicasFindEachOther(t *testing.T) {
-	r := newRedis(t)
-	a := join(t, r.url())
-	if st := a.State(); !st.Up || st.Replicas != 1 || st.Address != r.address {
+	r := redistest.New(t)
+	a := join(t, r.URL())
+	if st := a.State(); !st.Up || st.Replicas != 1 || st.Address != r.Address {
 		t.Fatalf("%+v", st)
 	}
-	b := join(t, r.url())
-	other := join(t, r.url(), func(o *cluster.Options) { o.Prefix = "other:" })
+	b := join(t, r.URL())
+	other := join(t, r.URL(), func(o *cluster.Options) { o.Prefix = "other:" })
 	eventually(t, "a sees b", func() bool { return a.State().Replicas == 2 })
 	if n := other.State().Replicas; n != 1 {
 		t.Errorf("%d replicas under another prefix", n)
@@ -54,16 +55,16 @@ func TestDeadReplicaIsForgotten(t *testing.T) {
 
 // TestRedisAwayAndBack: killed and started again, it is missed at once and found again, and each is said once.
 func TestRedisAwayAndBack(t *testing.T) {
-	r := newRedis(t)
+	r := redistest.New(t)
 	core, lines := observer.New(zapcore.InfoLevel)
-	c := join(t, r.url(), func(o *cluster.Options) { o.Log = zap.New(core) })
+	c := join(t, r.URL(), func(o *cluster.Options) { o.Log = zap.New(core) })
 	for range 2 {
-		r.kill()
+		r.Kill()
 		eventually(t, "it is missed", func() bool { return !c.State().Up })
 		if st := c.State(); st.Error == "" || st.Replicas != 1 {
 			t.Errorf("%+v", st)
 		}
-		r.start()
+		r.Start()
 		eventually(t, "it is found", func() bool { return c.State().Up })
 		if st := c.State(); st.Error != "" {
 			t.Errorf("%+v", st)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/valor-ivx/weir/proxy/cluster"
+	"github.com/valor-ivx/weir/proxy/redistest"
 )
 
 // write is a change of the document that c carries out at once.
@@ -27,8 +28,8 @@ func called(name string) func(*cluster.Options) {
 
 // TestDocument: the first write makes it, every other one must know the one before, and who knows it is not sent it again.
 func TestDocument(t *testing.T) {
-	r := newRedis(t)
-	a, b := join(t, r.url(), called("a")), join(t, r.url(), called("b"))
+	r := redistest.New(t)
+	a, b := join(t, r.URL(), called("a")), join(t, r.URL(), called("b"))
 	if text, at, err := a.Document(cluster.Revision{}); text != nil || at != (cluster.Revision{}) || err != nil {
 		t.Fatalf("%s %+v %v", text, at, err)
 	}
@@ -54,7 +55,7 @@ func TestDocument(t *testing.T) {
 	if text, at, err := a.Document(first); !ok || string(text) != "two" || at != second || err != nil {
 		t.Errorf("%v %s %+v %v", ok, text, at, err)
 	}
-	r.kill()
+	r.Kill()
 	if _, _, err := a.Document(second); err == nil {
 		t.Error("read without Redis")
 	}
@@ -65,11 +66,11 @@ func TestDocument(t *testing.T) {
 
 // TestDocumentIsWrittenByOneAtATime: of many who change what they have read nobody's change is lost.
 func TestDocumentIsWrittenByOneAtATime(t *testing.T) {
-	r := newRedis(t)
+	r := redistest.New(t)
 	var writers sync.WaitGroup
 	const each = 20
 	for i := range 4 {
-		c := join(t, r.url(), called(fmt.Sprint(i)))
+		c := join(t, r.URL(), called(fmt.Sprint(i)))
 		writers.Go(func() {
 			for done := 0; done < each; {
 				text, at, err := c.Document(cluster.Revision{})
@@ -90,7 +91,7 @@ func TestDocumentIsWrittenByOneAtATime(t *testing.T) {
 		})
 	}
 	writers.Wait()
-	text, at, err := join(t, r.url()).Document(cluster.Revision{})
+	text, at, err := join(t, r.URL()).Document(cluster.Revision{})
 	if err != nil || string(text) != strings.Repeat("x", 4*each) || at.Number != 4*each {
 		t.Errorf("%d letters, revision %d, %v", len(text), at.Number, err)
 	}
@@ -98,8 +99,8 @@ func TestDocumentIsWrittenByOneAtATime(t *testing.T) {
 
 // TestLeaseAndReports: one replica has the lease and hears what the others report, each report once, also when it is handed in twice or another one takes the lease over.
 func TestLeaseAndReports(t *testing.T) {
-	r := newRedis(t)
-	a, b, c := join(t, r.url(), called("a")), join(t, r.url(), called("b")), join(t, r.url(), called("c"))
+	r := redistest.New(t)
+	a, b, c := join(t, r.URL(), called("a")), join(t, r.URL(), called("b")), join(t, r.URL(), called("c"))
 	report := func(from *cluster.Client, batch uint64, text, holder string, taken bool) {
 		t.Helper()
 		if by, arrived, err := from.Report("t", batch, text); by != holder || arrived != taken || err != nil {
@@ -145,7 +146,7 @@ func TestLeaseAndReports(t *testing.T) {
 	if _, ok := write(t, a, at, "led by a", &cluster.Stake{Trial: "t", Heard: 3}); ok {
 		t.Error("who led before writes on")
 	}
-	keys := r.client()
+	keys := connect(r)
 	defer func() { _ = keys.Close() }()
 	if err := keys.Del(t.Context(), "weir:rollout:t:gone").Err(); err != nil {
 		t.Fatal(err)
@@ -157,15 +158,15 @@ func TestLeaseAndReports(t *testing.T) {
 
 // TestReportsAreBounded: what nobody takes does not fill Redis, and is not lost for who keeps it.
 func TestReportsAreBounded(t *testing.T) {
-	r := newRedis(t)
-	a := join(t, r.url(), called("a"))
+	r := redistest.New(t)
+	a := join(t, r.URL(), called("a"))
 	const bound = 4096
 	at, _ := write(t, a, cluster.Revision{}, "led", &cluster.Stake{Trial: "t"})
 	others := make([]any, bound-1) // of replicas that have left
 	for i := range others {
 		others[i] = "[]"
 	}
-	c := r.client()
+	c := connect(r)
 	defer func() { _ = c.Close() }()
 	if err := c.RPush(t.Context(), "weir:rollout:t:reports", others...).Err(); err != nil {
 		t.Fatal(err)

@@ -1,10 +1,6 @@
 package cluster_test
 
 import (
-	"context"
-	"net"
-	"os"
-	"os/exec"
 	"testing"
 	"time"
 
@@ -16,7 +12,7 @@ import (
 	"github.com/valor-ivx/weir/proxy/cluster"
 	"github.com/valor-ivx/weir/proxy/leaktest"
 	"github.com/valor-ivx/weir/proxy/observe"
-	"github.com/valor-ivx/weir/proxy/porttest"
+	"github.com/valor-ivx/weir/proxy/redistest"
 )
 
 func TestMain(m *testing.M) {
@@ -26,52 +22,9 @@ func TestMain(m *testing.M) {
 	leaktest.Main(m, known)
 }
 
-// redisServer is Debian's redis-server, which can be killed and started again on its address. It keeps what it has in a folder, as one in production does.
-type redisServer struct {
-	t       *testing.T
-	address string
-	dir     string
-	process *exec.Cmd
-}
-
-func newRedis(t *testing.T) *redisServer {
-	t.Helper()
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		if os.Getenv("WEIR_TEST_ALL") == "1" {
-			t.Fatal("needs redis-server (make deps)")
-		}
-		t.Skip("skipped: needs redis-server (make deps)")
-	}
-	r := &redisServer{t: t, address: porttest.Reserve(t), dir: t.TempDir()}
-	r.start()
-	t.Cleanup(r.kill)
-	return r
-}
-
-func (r *redisServer) start() {
-	r.t.Helper()
-	_, port, _ := net.SplitHostPort(r.address)
-	r.process = exec.Command("redis-server", "--bind", "127.0.0.1", "--port", port, "--dir", r.dir, "--appendonly", "yes", "--appendfsync", "always", "--save", "")
-	if err := r.process.Start(); err != nil {
-		r.t.Fatal(err)
-	}
-	c := r.client()
-	defer func() { _ = c.Close() }()
-	eventually(r.t, "redis answers", func() bool { return c.Ping(context.Background()).Err() == nil })
-}
-
-func (r *redisServer) kill() {
-	if r.process != nil {
-		_ = r.process.Process.Kill()
-		_ = r.process.Wait()
-		r.process = nil
-	}
-}
-
-func (r *redisServer) url() string { return "redis://" + r.address }
-
-func (r *redisServer) client() *redis.Client {
-	return redis.NewClient(&redis.Options{Addr: r.address, DialerRetries: 1, MaxRetries: -1})
+// connect is a client of the test's own.
+func connect(r *redistest.Server) *redis.Client {
+	return redis.NewClient(&redis.Options{Addr: r.Address, DialerRetries: 1, MaxRetries: -1})
 }
 
 func eventually(t *testing.T, what string, ok func() bool) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/valor-ivx/weir/proxy/cluster"
 	"github.com/valor-ivx/weir/proxy/limit"
+	"github.com/valor-ivx/weir/proxy/redistest"
 )
 
 func limitOf(c *cluster.Client, perSecond float64, burst int) *limit.Limit {
@@ -40,8 +41,8 @@ func empty(t *testing.T, l *limit.Limit, key string) (n int) {
 
 // TestReplicasCountTogether: what one has taken the other finds gone.
 func TestReplicasCountTogether(t *testing.T) {
-	r := newRedis(t)
-	a, b := join(t, r.url()), join(t, r.url())
+	r := redistest.New(t)
+	a, b := join(t, r.URL()), join(t, r.URL())
 	eventually(t, "both see both", func() bool { return a.State().Replicas == 2 && b.State().Replicas == 2 })
 	la, lb := limitOf(a, 1.0/3600, 20), limitOf(b, 1.0/3600, 20)
 	if n := empty(t, la, "k"); n != 20 {
@@ -58,11 +59,11 @@ func TestReplicasCountTogether(t *testing.T) {
 
 // TestConcurrentReplicasKeepTheBound: under requests at once on four replicas the sum is what package limit states.
 func TestConcurrentReplicasKeepTheBound(t *testing.T) {
-	r := newRedis(t)
+	r := redistest.New(t)
 	const replicas, burst, lease = 4, 100, 25
 	clients := make([]*cluster.Client, replicas)
 	for i := range clients {
-		clients[i] = join(t, r.url())
+		clients[i] = join(t, r.URL())
 	}
 	eventually(t, "all see all", func() bool {
 		for _, c := range clients {
@@ -100,14 +101,14 @@ func TestConcurrentReplicasKeepTheBound(t *testing.T) {
 
 // TestLimitsSurviveRedis: a Redis that is killed and comes back with what it had goes on counting; meanwhile each replica gives its share.
 func TestLimitsSurviveRedis(t *testing.T) {
-	r := newRedis(t)
-	a, b := join(t, r.url()), join(t, r.url())
+	r := redistest.New(t)
+	a, b := join(t, r.URL()), join(t, r.URL())
 	eventually(t, "both see both", func() bool { return a.State().Replicas == 2 && b.State().Replicas == 2 })
 	slow, fast := limitOf(a, 1.0/3600, 10), named(a, "fast", 20, 20)
 	if n := empty(t, slow, "k"); n != 10 {
 		t.Fatalf("%d of 10", n)
 	}
-	r.kill()
+	r.Kill()
 	eventually(t, "it is missed", func() bool { return !a.State().Up })
 	if v := take(slow, "k"); !v.Refused {
 		t.Error("exhausted, and given more because Redis went away")
@@ -122,7 +123,7 @@ func TestLimitsSurviveRedis(t *testing.T) {
 	if took := time.Since(began).Seconds(); float64(given) > 11+10*took || given < 10+5 {
 		t.Errorf("%d given alone in %.1f s", given, took)
 	}
-	r.start()
+	r.Start()
 	eventually(t, "it is found", func() bool { return a.State().Up && b.State().Up })
 	if v := take(limitOf(b, 1.0/3600, 10), "k"); v.Refused {
 		t.Error("a replica that knows nothing refuses")
@@ -134,11 +135,11 @@ func TestLimitsSurviveRedis(t *testing.T) {
 
 // TestWhatIsStored: a bucket is one number that goes by itself, under a name that gives no client away.
 func TestWhatIsStored(t *testing.T) {
-	r := newRedis(t)
-	c := join(t, r.url())
+	r := redistest.New(t)
+	c := join(t, r.URL())
 	const rate, burst = 0.05, 5 // a bucket that is looked at late is there still
 	take(limitOf(c, rate, burst), "192.0.2.1")
-	direct := r.client()
+	direct := connect(r)
 	defer func() { _ = direct.Close() }()
 	ctx := context.Background()
 	var names []string

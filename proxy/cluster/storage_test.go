@@ -18,6 +18,7 @@ import (
 	"github.com/caddyserver/certmagic"
 
 	"github.com/valor-ivx/weir/proxy/cluster"
+	"github.com/valor-ivx/weir/proxy/redistest"
 )
 
 var background = context.Background()
@@ -53,7 +54,7 @@ func TestStorageContract(t *testing.T) {
 	for name, open := range map[string]func(t *testing.T) certmagic.Storage{
 		"files":        func(t *testing.T) certmagic.Storage { return &certmagic.FileStorage{Path: t.TempDir()} },
 		"miniredis":    func(t *testing.T) certmagic.Storage { return storageOf(t, "redis://"+miniredis.RunT(t).Addr()) },
-		"redis-server": func(t *testing.T) certmagic.Storage { return storageOf(t, newRedis(t).url()) },
+		"redis-server": func(t *testing.T) certmagic.Storage { return storageOf(t, redistest.New(t).URL()) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t)
@@ -160,13 +161,13 @@ func contractOfLocks(t *testing.T, s certmagic.Storage) {
 
 // TestReplicasShareStorage: what one stores the other loads, what it deletes is gone, and nothing private is readable in Redis.
 func TestReplicasShareStorage(t *testing.T) {
-	r := newRedis(t)
-	a, b := storageOf(t, r.url()), storageOf(t, r.url())
+	r := redistest.New(t)
+	a, b := storageOf(t, r.URL()), storageOf(t, r.URL())
 	put(t, a, "certificates/ca/x/x.key", "acme/ca/challenge_tokens/x.json")
 	if !holds(t, b, "certificates/ca/x/x.key") || !holds(t, b, "acme/ca/challenge_tokens/x.json") {
 		t.Error("not shared")
 	}
-	direct := r.client()
+	direct := connect(r)
 	defer func() { _ = direct.Close() }()
 	for field, stored := range direct.HGetAll(background, "weir:certificates").Val() {
 		if strings.Contains(stored, "value of") {
@@ -179,11 +180,11 @@ func TestReplicasShareStorage(t *testing.T) {
 	if a.Exists(background, "certificates/ca/x/x.json") {
 		t.Error("what is gone exists")
 	}
-	stranger := storageOf(t, r.url(), func(o *cluster.Options) { o.Secret = "another " + secret })
+	stranger := storageOf(t, r.URL(), func(o *cluster.Options) { o.Secret = "another " + secret })
 	if _, err := stranger.Load(background, "acme/ca/challenge_tokens/x.json"); err == nil || !strings.Contains(err.Error(), "previous_secret") {
 		t.Errorf("under another secret: %v", err)
 	}
-	heir := storageOf(t, r.url(), func(o *cluster.Options) { o.Secret, o.Previous = "another "+secret, secret })
+	heir := storageOf(t, r.URL(), func(o *cluster.Options) { o.Secret, o.Previous = "another "+secret, secret })
 	if !holds(t, heir, "acme/ca/challenge_tokens/x.json") {
 		t.Error("not read under the secret before")
 	}
@@ -197,12 +198,12 @@ func TestReplicasShareStorage(t *testing.T) {
 
 // TestOneHolderOfALock: of many replicas that want it at once each has it alone; one that dies is waited for no longer than it lives.
 func TestOneHolderOfALock(t *testing.T) {
-	r := newRedis(t)
+	r := redistest.New(t)
 	inside, most := 0, 0
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for range 6 {
-		s := storageOf(t, r.url())
+		s := storageOf(t, r.URL())
 		wg.Go(func() {
 			for range 2 {
 				if err := s.Lock(background, "order"); err != nil {
@@ -264,17 +265,17 @@ func TestLockLife(t *testing.T) {
 
 // TestStorageWithoutRedis: what was read or written before is read from this machine; nothing is written, listed or locked; with Redis back, all goes on.
 func TestStorageWithoutRedis(t *testing.T) {
-	r := newRedis(t)
+	r := redistest.New(t)
 	short := func(o *cluster.Options) { o.Timeout = 20 * time.Second }
-	client := join(t, r.url(), short)
+	client := join(t, r.URL(), short)
 	folder := t.TempDir()
-	a, b := client.NewStorage(folder), storageOf(t, r.url())
+	a, b := client.NewStorage(folder), storageOf(t, r.URL())
 	put(t, a, "certificates/ca/x/x.key", "acme/ca/challenge_tokens/x.json")
 	put(t, b, "certificates/ca/y/y.key", "certificates/ca/z/z.key")
 	if !holds(t, a, "certificates/ca/y/y.key") {
 		t.Fatal("not shared")
 	}
-	r.kill()
+	r.Kill()
 	eventually(t, "it is missed", func() bool { return !client.State().Up })
 	if !holds(t, a, "certificates/ca/x/x.key") || !holds(t, a, "certificates/ca/y/y.key") {
 		t.Error("the copy is not read")
@@ -304,7 +305,7 @@ func TestStorageWithoutRedis(t *testing.T) {
 	if info, err := os.Stat(filepath.Join(folder, "certificates/ca/y/y.key")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the copy: %v %v", info, err)
 	}
-	r.start()
+	r.Start()
 	if err := <-locked; err != nil {
 		t.Errorf("who waited for the lock over the outage: %v", err)
 	}
@@ -342,8 +343,8 @@ func TestRedisThatLostEverything(t *testing.T) {
 
 // TestManyChallengesAtOnce: requests of clients that ask the storage, however many, leave the link up.
 func TestManyChallengesAtOnce(t *testing.T) {
-	r := newRedis(t)
-	client := join(t, r.url())
+	r := redistest.New(t)
+	client := join(t, r.URL())
 	s := client.NewStorage(t.TempDir())
 	var wg sync.WaitGroup
 	for i := range 200 {
@@ -358,11 +359,11 @@ func TestManyChallengesAtOnce(t *testing.T) {
 // TestTickets: one of many replicas is first, the others learn of it; the secrets are sealed, go with the cluster's secret, and are read from this
 // machine while Redis is away.
 func TestTickets(t *testing.T) {
-	r := newRedis(t)
+	r := redistest.New(t)
 	short := func(o *cluster.Options) { o.Timeout = 20 * time.Second }
-	first := join(t, r.url(), short)
+	first := join(t, r.URL(), short)
 	file := filepath.Join(t.TempDir(), "tickets.json")
-	a, b := first.NewTickets(file), join(t, r.url()).NewTickets(filepath.Join(t.TempDir(), "tickets.json"))
+	a, b := first.NewTickets(file), join(t, r.URL()).NewTickets(filepath.Join(t.TempDir(), "tickets.json"))
 	if data, err := a.Load(background); data != nil || err != nil {
 		t.Fatalf("%q %v", data, err)
 	}
@@ -380,18 +381,18 @@ func TestTickets(t *testing.T) {
 	if data, err := a.Load(background); string(data) != "top secret 2" || err != nil {
 		t.Errorf("%q %v", data, err)
 	}
-	other := join(t, r.url(), func(o *cluster.Options) { o.Secret = "another " + secret }).NewTickets(filepath.Join(t.TempDir(), "t"))
+	other := join(t, r.URL(), func(o *cluster.Options) { o.Secret = "another " + secret }).NewTickets(filepath.Join(t.TempDir(), "t"))
 	if data, err := other.Load(background); data != nil || err != nil {
 		t.Errorf("under another secret: %q %v", data, err)
 	}
-	direct := r.client()
+	direct := connect(r)
 	defer func() { _ = direct.Close() }()
 	for _, k := range direct.Keys(background, "weir:tickets:*").Val() {
 		if v, _ := direct.Get(background, k).Bytes(); bytes.Contains(v, []byte("secret")) {
 			t.Errorf("readable: %q", v)
 		}
 	}
-	r.kill()
+	r.Kill()
 	eventually(t, "it is missed", func() bool { return !first.State().Up })
 	if data, err := a.Load(background); string(data) != "top secret 2" || err != nil {
 		t.Errorf("while Redis is away: %q %v", data, err)

@@ -1,15 +1,9 @@
 package http2_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"strconv"
@@ -20,6 +14,7 @@ import (
 	"github.com/valor-ivx/weir/proxy/http2"
 	"github.com/valor-ivx/weir/proxy/leaktest"
 	"github.com/valor-ivx/weir/proxy/message"
+	"github.com/valor-ivx/weir/tls/certtest"
 )
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
@@ -41,19 +36,7 @@ type server struct {
 
 func certificate(t testing.TB) tls.Certificate {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	return certtest.New(t, certtest.For("localhost", "127.0.0.1"), nil).TLS()
 }
 
 // start serves h; secure puts TLS beneath.

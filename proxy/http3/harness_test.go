@@ -3,15 +3,11 @@ package http3_test
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
 	"errors"
 	"io"
-	"math/big"
 	"net"
 	"strconv"
 	"sync"
@@ -25,6 +21,7 @@ import (
 	"github.com/valor-ivx/weir/proxy/http3"
 	"github.com/valor-ivx/weir/proxy/leaktest"
 	"github.com/valor-ivx/weir/proxy/message"
+	"github.com/valor-ivx/weir/tls/certtest"
 )
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
@@ -41,22 +38,8 @@ type server struct {
 
 func certificate(t testing.TB) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(leaf)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
+	c := certtest.New(t, certtest.For("127.0.0.1"), nil)
+	return c.TLS(), c.Pool()
 }
 
 func start(t testing.TB, o http3.Options, handler http3.Handler) *server {

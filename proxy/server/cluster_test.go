@@ -1,67 +1,14 @@
 package server_test
 
 import (
-	"net"
 	"net/http"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/valor-ivx/weir/proxy/porttest"
+	"github.com/valor-ivx/weir/proxy/redistest"
 )
-
-// redisServer is Debian's redis-server, which can be killed and started again on its address.
-type redisServer struct {
-	t       *testing.T
-	address string
-	dir     string
-	process *exec.Cmd
-}
-
-func newRedis(t *testing.T) *redisServer {
-	t.Helper()
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		if os.Getenv("WEIR_TEST_ALL") == "1" {
-			t.Fatal("needs redis-server (make deps)")
-		}
-		t.Skip("skipped: needs redis-server (make deps)")
-	}
-	r := &redisServer{t: t, address: porttest.Reserve(t), dir: t.TempDir()}
-	r.start()
-	t.Cleanup(r.kill)
-	return r
-}
-
-func (r *redisServer) start() {
-	r.t.Helper()
-	_, port, _ := net.SplitHostPort(r.address)
-	r.process = exec.Command("redis-server", "--bind", "127.0.0.1", "--port", port, "--dir", r.dir, "--appendonly", "yes", "--appendfsync", "always", "--save", "")
-	if err := r.process.Start(); err != nil {
-		r.t.Fatal(err)
-	}
-	eventually(r.t, "redis answers", func() bool {
-		c, err := net.DialTimeout("tcp", r.address, time.Second)
-		if err != nil {
-			return false
-		}
-		defer func() { _ = c.Close() }()
-		_ = c.SetDeadline(time.Now().Add(time.Second))
-		_, _ = c.Write([]byte("PING\r\n"))
-		answer := make([]byte, 5)
-		_, err = c.Read(answer)
-		return err == nil && string(answer) == "+PONG"
-	})
-}
-
-func (r *redisServer) kill() {
-	if r.process != nil {
-		_ = r.process.Process.Kill()
-		_ = r.process.Wait()
-		r.process = nil
-	}
-}
 
 func clusterText(redis, limit string) func(dir, upstream string) string {
 	return func(dir, upstream string) string {
@@ -99,8 +46,8 @@ func metric(t *testing.T, r *running, line string) bool {
 
 // TestSharedLimitAcrossReplicas: two weirs on one Redis count a limit together; Redis killed, each gives its share and says so; Redis back, they count on.
 func TestSharedLimitAcrossReplicas(t *testing.T) {
-	redis := newRedis(t)
-	text := clusterText(redis.address, "rate = \"20/h\"\n")
+	redis := redistest.New(t)
+	text := clusterText(redis.Address, "rate = \"20/h\"\n")
 	a, blue, dir := started(t, text)
 	b, _, _ := started(t, text)
 	for _, r := range []*running{a, b} {
@@ -110,13 +57,13 @@ func TestSharedLimitAcrossReplicas(t *testing.T) {
 	if first+second < 20 || first+second > 30 {
 		t.Errorf("%d and %d let through: at least the burst of 20, at most a lease of 10 more", first, second)
 	}
-	if st := a.status(); st.Cluster == nil || !st.Cluster.Up || st.Cluster.Replicas != 2 || st.Cluster.Address != redis.address {
+	if st := a.status(); st.Cluster == nil || !st.Cluster.Up || st.Cluster.Replicas != 2 || st.Cluster.Address != redis.Address {
 		t.Errorf("status %+v", st.Cluster)
 	}
 	if !metric(t, a, `weir_limit_shared_degraded{limit="one"} 0`) {
 		t.Error("no gauge of sharing that works")
 	}
-	redis.kill()
+	redis.Kill()
 	eventually(t, "it is missed", func() bool {
 		return metric(t, a, "weir_cluster_up 0") && metric(t, a, `weir_limit_shared_degraded{limit="one"} 1`)
 	})
@@ -128,8 +75,8 @@ func TestSharedLimitAcrossReplicas(t *testing.T) {
 		t.Errorf("exhausted, and %d because Redis went away", status)
 	}
 	// Alone with a limit that it has not exhausted, a replica gives its lease of 100 and then 100/s.
-	a.write(clusterText(redis.address, "rate = \"200/s\"\n")(dir, blue.address))
-	if w := reloadWarnings(t, a); !strings.Contains(strings.Join(w, "\n"), "cluster: redis at "+redis.address+" does not answer") {
+	a.write(clusterText(redis.Address, "rate = \"200/s\"\n")(dir, blue.address))
+	if w := reloadWarnings(t, a); !strings.Contains(strings.Join(w, "\n"), "cluster: redis at "+redis.Address+" does not answer") {
 		t.Errorf("warnings of a reload without Redis: %q", w)
 	}
 	began, given := time.Now(), 0
@@ -143,7 +90,7 @@ func TestSharedLimitAcrossReplicas(t *testing.T) {
 	}
 	a.write(text(dir, blue.address))
 	reloadWarnings(t, a)
-	redis.start()
+	redis.Start()
 	eventually(t, "it is found", func() bool { return metric(t, a, "weir_cluster_up 1") && metric(t, b, "weir_cluster_up 1") })
 	if n := exhaust(t, b); n > 10 {
 		t.Errorf("%d given of what was exhausted before Redis was killed", n)
@@ -169,15 +116,15 @@ func TestStartsWithoutRedis(t *testing.T) {
 	if st := r.status(); st.Cluster != nil || metric(t, r, "weir_cluster_up 0") {
 		t.Errorf("a link is left: %+v", st.Cluster)
 	}
-	redis := newRedis(t)
-	r.write(clusterText(redis.address, "rate = \"3/h\"\n")(dir, blue.address))
+	redis := redistest.New(t)
+	r.write(clusterText(redis.Address, "rate = \"3/h\"\n")(dir, blue.address))
 	if w := reloadWarnings(t, r); strings.Contains(strings.Join(w, "\n"), "redis") || !metric(t, r, "weir_cluster_up 1") {
 		t.Errorf("warnings %q", w)
 	}
 	if n := exhaust(t, r); n != 3 {
 		t.Errorf("%d let through, want 3", n)
 	}
-	r.write(clusterText(redis.address, "rate = \"4/h\"\n")(dir, blue.address))
+	r.write(clusterText(redis.Address, "rate = \"4/h\"\n")(dir, blue.address))
 	reloadWarnings(t, r)
 	if got := r.call(http.StatusOK, "POST", "/v1/explain", `{"url":"http://x/"}`); !strings.Contains(got, "4/h and 4 at once for each route; 429 with Retry-After beyond that; counted across replicas") {
 		t.Errorf("explain: %s", got)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/valor-ivx/weir/proxy/porttest"
+	"github.com/valor-ivx/weir/proxy/redistest"
 	edgetls "github.com/valor-ivx/weir/tls"
 )
 
@@ -60,14 +61,14 @@ func (i *instance) replica() *instance {
 func TestReplicasShareCertificates(t *testing.T) {
 	for _, challenge := range []string{"http-01", "tls-alpn-01"} {
 		t.Run(challenge, func(t *testing.T) {
-			redis := newRedis(t)
+			redis := redistest.New(t)
 			answers := newInstance(t)
 			orders := answers.replica()
 			acme := fmt.Sprintf("challenges = [%q]", challenge)
 			answers.resolver = porttest.Reserve(t) // nobody answers there, so it orders nothing
 			for _, i := range []*instance{answers, orders} {
 				i.write(acme, "one.example.test")
-				i.join(redis.address)
+				i.join(redis.Address)
 			}
 			answers.run()
 			orders.run()
@@ -79,15 +80,15 @@ func TestReplicasShareCertificates(t *testing.T) {
 			answers.stop()
 			answers.resolver = ""
 			answers.write(acme, "one.example.test")
-			answers.join(redis.address)
+			answers.join(redis.Address)
 			answers.run()
 			if got := answers.offered("one.example.test"); got != first {
 				t.Fatalf("one serves %s, the other %q", first, got)
 			}
-			redis.kill()
+			redis.Kill()
 			orders.stop()
 			orders.write(acme, "one.example.test", "two.example.test")
-			orders.join(redis.address)
+			orders.join(redis.Address)
 			orders.run()
 			for _, i := range []*instance{answers, orders} {
 				if got := i.offered("one.example.test"); got != first {
@@ -95,9 +96,9 @@ func TestReplicasShareCertificates(t *testing.T) {
 				}
 			}
 			answers.write(acme, "one.example.test", "two.example.test")
-			answers.join(redis.address)
+			answers.join(redis.Address)
 			answers.signals <- syscall.SIGHUP
-			redis.start()
+			redis.Start()
 			second := ""
 			eventually(t, "the second host is served once Redis is back", func() bool { second = orders.offered("two.example.test"); return second != "" })
 			eventually(t, "by both", func() bool { return answers.offered("two.example.test") == second })
@@ -107,7 +108,7 @@ func TestReplicasShareCertificates(t *testing.T) {
 
 // TestReplicasResumeSessions: a session of one replica is resumed on another, and after both were started anew.
 func TestReplicasResumeSessions(t *testing.T) {
-	redis := newRedis(t)
+	redis := redistest.New(t)
 	ca, err := edgetls.OpenLocalCA(filepath.Join(t.TempDir(), "ca"), time.Now())
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +119,7 @@ func TestReplicasResumeSessions(t *testing.T) {
 	}
 	text := func(dir, upstream string) string {
 		return "[admin]\naddress = \"unix://" + dir + "/admin.sock\"\nstate_dir = \"state\"\n[log]\naccess = \"off\"\n[[tls.certificate]]\ncert = \"" + pair.Cert + "\"\nkey = \"" + pair.Key +
-			"\"\n[cluster]\nredis = \"redis://" + redis.address + "\"\nsecret = \"" + clusterSecret + "\"\ntimeout = \"10s\"\n[[listener]]\nname = \"https\"\naddress = \"127.0.0.1:0\"\ntls = true\nprotocols = [\"http/1.1\"]\n" +
+			"\"\n[cluster]\nredis = \"redis://" + redis.Address + "\"\nsecret = \"" + clusterSecret + "\"\ntimeout = \"10s\"\n[[listener]]\nname = \"https\"\naddress = \"127.0.0.1:0\"\ntls = true\nprotocols = [\"http/1.1\"]\n" +
 			"[[route]]\nname = \"all\"\nservice = \"api\"\n[service.api.group.blue]\ntargets = [\"" + upstream + "\"]\n"
 	}
 	cache := tls.NewLRUClientSessionCache(10)

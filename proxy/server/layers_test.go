@@ -13,7 +13,7 @@ var levels = []struct {
 	name     string
 	packages []string
 }{
-	{"L0", []string{"proxy/message", "proxy/route", "proxy/clientip", "proxy/websocket", "proxy/limit", "proxy/header", "proxy/handover", "proxy/siphash", "balancer", "tls", "configs", "app", "tls/pebbletest", "proxy/porttest", "proxy/otlptest", "proxy/leaktest", "upstream/kubernetes", "upstream/kubetest"}},
+	{"L0", []string{"proxy/message", "proxy/route", "proxy/clientip", "proxy/websocket", "proxy/limit", "proxy/header", "proxy/handover", "proxy/siphash", "balancer", "tls", "configs", "app", "tls/pebbletest", "tls/certtest", "proxy/porttest", "proxy/otlptest", "proxy/leaktest", "proxy/redistest", "upstream/kubernetes", "upstream/kubetest"}},
 	{"L1a", []string{
 		"proxy/http1", "proxy/http2", "proxy/http3", "proxy/cache", "proxy/compress", "proxy/files", "proxy/auth", "proxy/csp", "proxy/waf",
 		"proxy/observe", "proxy/trace",
@@ -28,7 +28,7 @@ var levels = []struct {
 var foundation = []string{"proxy/message", "proxy/siphash"}
 
 // testSupport are shared by the tests of several packages. They are packages because no _test file can be imported; nothing that is built imports them.
-var testSupport = []string{"tls/pebbletest", "proxy/porttest", "app/pgtest", "proxy/otlptest", "proxy/leaktest", "upstream/kubetest"}
+var testSupport = []string{"tls/pebbletest", "tls/certtest", "proxy/porttest", "app/pgtest", "proxy/otlptest", "proxy/leaktest", "proxy/redistest", "upstream/kubetest"}
 
 // families are packages whose parts below them are theirs alone: nobody else imports those, and they count as the family's level. Inside a family imports
 // are free; the compiler refuses cycles.

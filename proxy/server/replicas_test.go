@@ -10,12 +10,13 @@ import (
 	"testing"
 
 	"github.com/valor-ivx/weir/proxy/admin"
+	"github.com/valor-ivx/weir/proxy/redistest"
 )
 
 // edge is three weirs on one Redis in front of the same two colours.
 type edge struct {
 	t           *testing.T
-	redis       *redisServer
+	redis       *redistest.Server
 	blue, green *colour
 	rollout     string
 	replicas    []*shop
@@ -23,12 +24,12 @@ type edge struct {
 
 // openEdge starts an edge; green is its handler, nil: like blue.
 func openEdge(t *testing.T, rollout string, green http.HandlerFunc) *edge {
-	redis := newRedis(t)
-	return openEdgeOn(t, redis, rollout, green, redis.address)
+	redis := redistest.New(t)
+	return openEdgeOn(t, redis, rollout, green, redis.Address)
 }
 
 // openEdgeOn is openEdge on a Redis that the first replica has another way to.
-func openEdgeOn(t *testing.T, redis *redisServer, rollout string, green http.HandlerFunc, first string) *edge {
+func openEdgeOn(t *testing.T, redis *redistest.Server, rollout string, green http.HandlerFunc, first string) *edge {
 	e := &edge{t: t, redis: redis, blue: newColour(t, "blue"), green: &colour{name: "green", address: "127.0.0.1:0"}, rollout: rollout}
 	if green != nil {
 		e.green.handler = green
@@ -38,7 +39,7 @@ func openEdgeOn(t *testing.T, redis *redisServer, rollout string, green http.Han
 		e.blue.kill()
 		e.green.kill()
 	})
-	for _, link := range []string{first, redis.address, redis.address} {
+	for _, link := range []string{first, redis.Address, redis.Address} {
 		e.add(link)
 	}
 	for _, r := range e.replicas {
@@ -147,7 +148,7 @@ func TestReplicasShareTheOverlay(t *testing.T) {
 	}
 	e.leave(2)
 	a.call(http.StatusOK, "PUT", weightsPath, `{"blue":15,"green":85}`)
-	if d := e.add(e.redis.address); d.weights() != "blue=15 green=85" || d.status().Services[0].Groups[1].Mark == nil {
+	if d := e.add(e.redis.Address); d.weights() != "blue=15 green=85" || d.status().Services[0].Groups[1].Mark == nil {
 		t.Errorf("ready with weights %s, %+v", d.weights(), d.status().Services[0].Groups[1].Mark)
 	}
 	a.call(http.StatusOK, "DELETE", weightsPath, "")
@@ -161,7 +162,7 @@ func TestOverlayWithoutRedis(t *testing.T) {
 	a, b := e.replicas[0], e.replicas[1]
 	a.call(http.StatusOK, "PUT", weightsPath, `{"blue":70,"green":30}`)
 	e.allWeigh("blue=70 green=30")
-	e.redis.kill()
+	e.redis.Kill()
 	for _, r := range e.replicas {
 		if out := r.call(http.StatusServiceUnavailable, "PUT", weightsPath, `{"blue":1,"green":99}`); !strings.Contains(out, "nothing was changed here") {
 			t.Error(out)
@@ -169,7 +170,7 @@ func TestOverlayWithoutRedis(t *testing.T) {
 		r.call(http.StatusServiceUnavailable, "POST", "/v1/services/api/rollout", `{"to":"green"}`)
 	}
 	dir := e.leave(2)
-	again := &shop{t: t, running: run(t, dir, e.text(dir, e.redis.address))}
+	again := &shop{t: t, running: run(t, dir, e.text(dir, e.redis.Address))}
 	e.replicas = append(e.replicas, again)
 	t.Cleanup(again.stop)
 	if w := strings.Join(again.status().Warnings, "\n"); again.weights() != "blue=70 green=30" || !strings.Contains(w, "stay as of revision 1") {
@@ -179,19 +180,19 @@ func TestOverlayWithoutRedis(t *testing.T) {
 	again.write(rolloutText(dir, quick, e.blue.address, e.green.address))
 	again.call(http.StatusOK, "POST", "/v1/reload", "")
 	again.call(http.StatusOK, "PUT", weightsPath, `{"blue":90,"green":10}`)
-	again.write(e.text(dir, e.redis.address))
+	again.write(e.text(dir, e.redis.Address))
 	again.call(http.StatusOK, "POST", "/v1/reload", "")
 	if w := again.weights(); w != "blue=90 green=10" {
 		t.Errorf("weights %s", w)
 	}
-	e.redis.start()
+	e.redis.Start()
 	e.allWeigh("blue=70 green=30") // of those who agreed
 	e.allUp()
 	b.call(http.StatusOK, "PUT", weightsPath, `{"blue":60,"green":40}`)
 	e.allWeigh("blue=60 green=40")
-	e.redis.kill()
-	e.redis.dir = t.TempDir()
-	e.redis.start()
+	e.redis.Kill()
+	e.redis.Forget()
+	e.redis.Start()
 	e.all("the third revision", func(s *shop) bool { st := s.status().Cluster; return st.Up && st.Revision == 3 })
 	e.allWeigh("blue=60 green=40")
 	e.allUp()
@@ -201,13 +202,13 @@ func TestOverlayWithoutRedis(t *testing.T) {
 
 // TestOverlayJoinsTheOthers: the first weir that is given [cluster] brings what is set there, and who comes later gives way.
 func TestOverlayJoinsTheOthers(t *testing.T) {
-	redis := newRedis(t)
+	redis := redistest.New(t)
 	s := openShop(t, quick, nil)
 	other := openShop(t, quick, nil)
 	s.call(http.StatusOK, "PUT", weightsPath, `{"blue":70,"green":30}`)
 	other.call(http.StatusOK, "PUT", weightsPath, `{"blue":5,"green":95}`)
 	for _, r := range []*shop{s, other} {
-		r.write(rolloutText(r.dir, quick, r.blue.address, r.green.address) + clusterTable(redis.address))
+		r.write(rolloutText(r.dir, quick, r.blue.address, r.green.address) + clusterTable(redis.Address))
 		r.call(http.StatusOK, "POST", "/v1/reload", "")
 		eventually(t, "it has joined", func() bool { return r.weights() == "blue=70 green=30" && r.status().Cluster.Revision == 1 })
 	}
@@ -288,8 +289,8 @@ func TestRolloutChangesHands(t *testing.T) {
 // TestLeaderCutOff: a leader that cannot reach Redis goes no step further, and can go back. Another one takes its place, and what is set there holds here when it comes back: no
 // two weights stay.
 func TestLeaderCutOff(t *testing.T) {
-	redis := newRedis(t)
-	wire := newWire(t, redis.address)
+	redis := redistest.New(t)
+	wire := newWire(t, redis.Address)
 	e := openEdgeOn(t, redis, `steps = [50, 100], hold = "1h"`, nil, wire.address)
 	a, b := e.replicas[0], e.replicas[1]
 	a.start(`{"to":"green"}`)
@@ -311,8 +312,8 @@ func TestLeaderCutOff(t *testing.T) {
 
 // TestRollbackAlone: a leader that cannot reach Redis takes back a green that fails, and so do the others when they hear of it.
 func TestRollbackAlone(t *testing.T) {
-	redis := newRedis(t)
-	wire := newWire(t, redis.address)
+	redis := redistest.New(t)
+	wire := newWire(t, redis.Address)
 	e := openEdgeOn(t, redis, `steps = [5, 100], hold = "1h"`, everyNth(5), wire.address)
 	a, b := e.replicas[0], e.replicas[1]
 	a.start(`{"to":"green"}`)

@@ -3,18 +3,11 @@ package server_test
 import (
 	"bufio"
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -29,58 +22,28 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/valor-ivx/weir/proxy/server"
+	"github.com/valor-ivx/weir/tls/certtest"
 )
 
 // authority is a CA of a test's own.
 type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pem  []byte
+	ca  *certtest.Certificate
+	pem []byte
 }
 
 func newAuthority(t testing.TB) *authority {
 	t.Helper()
-	a := &authority{}
-	a.cert, a.key, a.pem = certify(t, a, &x509.Certificate{IsCA: true, BasicConstraintsValid: true, Subject: pkix.Name{CommonName: "test"}, NotAfter: time.Now().Add(time.Hour)})
-	return a
+	ca := certtest.CA(t)
+	return &authority{ca, ca.PEM}
 }
 
-// certify signs a certificate by a, or by itself as long as a has none.
-func certify(t testing.TB, a *authority, template *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey, []byte) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template.SerialNumber, template.NotBefore = big.NewInt(time.Now().UnixNano()), time.Unix(0, 0)
-	parent, signer := a.cert, a.key
-	if parent == nil {
-		parent, signer = template, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert, key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-}
-
-// pair is a certificate for 127.0.0.1 and name, and its key, in PEM.
+// pair is a certificate for a name or an address, and its key, in PEM.
 func (a *authority) pair(t testing.TB, name string, until time.Time) (cert, key []byte) {
 	t.Helper()
-	template := &x509.Certificate{DNSNames: []string{name}, NotAfter: until}
-	if name == "127.0.0.1" {
-		template.DNSNames, template.IPAddresses = nil, []net.IP{net.IPv4(127, 0, 0, 1)}
-	}
-	_, private, cert := certify(t, a, template)
-	der, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	template := certtest.For(name)
+	template.NotAfter = until
+	c := certtest.New(t, template, a.ca)
+	return c.PEM, c.KeyPEM
 }
 
 // secureUpstream is an HTTPS server that counts what it is asked, and asks for client certificates if it has a CA for them.
@@ -98,8 +61,7 @@ func newSecureUpstream(t testing.TB, a *authority, name string, until time.Time,
 	}
 	c := &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"http/1.1"}}
 	if clients != nil {
-		c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
-		c.ClientCAs.AddCert(clients.cert)
+		c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, clients.ca.Pool()
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

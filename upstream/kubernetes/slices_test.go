@@ -1,17 +1,10 @@
 package kubernetes_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"testing"
-	"time"
 
+	"github.com/valor-ivx/weir/tls/certtest"
 	"github.com/valor-ivx/weir/upstream/kubernetes"
 	"github.com/valor-ivx/weir/upstream/kubetest"
 )
@@ -19,16 +12,7 @@ import (
 // stranger is a root that has signed nothing.
 func stranger(t *testing.T) string {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "nobody's"}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	return string(certtest.CA(t).PEM)
 }
 
 // TestWhoIsThere: what slices say, as the API defines it.

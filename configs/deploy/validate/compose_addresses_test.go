@@ -130,6 +130,11 @@ func TestComposeDatabase(t *testing.T) {
 	if check := strings.Join(c.Services["postgres"].Healthcheck.Test, " "); !strings.HasSuffix(check, " -h 127.0.0.1 -U "+env["POSTGRES_USER"]+" -d "+env["POSTGRES_DB"]) {
 		t.Error(check)
 	}
+	checkSettings(t, c.Services["postgres"].Command)
+	uid, gid, _ := strings.Cut(c.Services["postgres"].User, ":")
+	if !slices.Equal(c.Services["postgres"].Tmpfs, []string{"/tmp", "/var/run/postgresql:uid=" + uid + ",gid=" + gid}) {
+		t.Errorf("its folders to write to: %q", c.Services["postgres"].Tmpfs)
+	}
 	if !strings.Contains(env["POSTGRES_INITDB_ARGS"], "--auth-host=scram-sha-256 --auth-local=scram-sha-256 ") {
 		t.Errorf("%s: without a password", env["POSTGRES_INITDB_ARGS"])
 	}
@@ -146,6 +151,14 @@ func checkDatabase(t *testing.T, text, user, database string) {
 	u, err := url.Parse(regexp.MustCompile(`\$\{[^}]*\}`).ReplaceAllString(text, "secret"))
 	if err != nil || user == "" || u.User.Username() != user || u.Path != "/"+database {
 		t.Errorf("%s: there is the database %q of %q (%v)", text, database, user, err)
+	}
+}
+
+// checkSettings holds PostgreSQL's command line to its shape: settings, each behind its own -c.
+func checkSettings(t *testing.T, command []string) {
+	t.Helper()
+	if rest := strings.Join(command, " ") + " "; !regexp.MustCompile(`^postgres (-c [a-z_]+=\w+ )+$`).MatchString(rest) {
+		t.Errorf("%q", command)
 	}
 }
 

@@ -88,15 +88,19 @@ func volumes(t *testing.T, c *stack) string {
 
 func makeSecrets(t *testing.T, dir string) {
 	t.Helper()
+	if out, err := secretsIn(dir); err != nil || len(out) > 0 {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
+
+func secretsIn(dir string) ([]byte, error) {
 	shells := []string{"sh"}
 	if _, err := exec.LookPath("busybox"); err == nil { // what the image has
 		shells = []string{"busybox", "sh"}
 	}
 	cmd := exec.Command(shells[0], append(shells[1:], filepath.Join(composeDir, "secrets.sh"))...)
 	cmd.Env = append(os.Environ(), "SECRETS_ROOT="+dir)
-	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
-		t.Fatalf("%v: %s", err, out)
-	}
+	return cmd.CombinedOutput()
 }
 
 // TestComposeSecrets: a fresh clone has secrets after the first start, a second one keeps them, and each is its service's alone.
@@ -110,6 +114,12 @@ func TestComposeSecrets(t *testing.T) {
 		if first[name] != s {
 			t.Errorf("%s was %+v and is %+v after another start", name, first[name], s)
 		}
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "kibana")); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := secretsIn(dir); err == nil {
+		t.Errorf("a volume is missing, and nothing is said but %s", out)
 	}
 	if len(first["edge/admin_token"].text) != 64 || first["edge/admin_token"].text == first["api/jwt_secret"].text {
 		t.Errorf("%+v", first)

@@ -2,6 +2,7 @@ package validate_test
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -205,6 +206,9 @@ func TestComposeHoldsTogether(t *testing.T) {
 				fail("volume %+v", m)
 			}
 		}
+		if e := s.Entrypoint; len(e) > 0 && (e[0] != "/bin/sh" || e[1] != "-c" && !exists(s.host(e[1]))) {
+			fail("entrypoint %q", e)
+		}
 		for _, word := range s.Command { // a path is mounted
 			if _, file, _ := strings.Cut("="+word, "=/"); file != "" && !slices.ContainsFunc(s.Volumes, func(m mount) bool { return strings.HasPrefix("/"+file+"/", m.Target+"/") && len(m.Target) > 1 }) {
 				fail("%s: nothing is mounted there", word)
@@ -254,6 +258,37 @@ func TestComposeHoldsTogether(t *testing.T) {
 		if !used["network "+name] {
 			t.Errorf("nothing uses the network %s", name)
 		}
+	}
+}
+
+// TestImages: of each image of others there is one version, in compose and in Kubernetes, and Elastic's go together.
+func TestImages(t *testing.T) {
+	tags := map[string]string{}
+	use := func(image string) {
+		name, tag, _ := strings.Cut(image, ":")
+		if strings.HasPrefix(name, "docker.elastic.co/") {
+			tags[name] = tags["docker.elastic.co/elasticsearch/elasticsearch"]
+		}
+		if other := tags[name]; other != "" && other != tag {
+			t.Errorf("%s is also there as %s", image, other)
+		}
+		tags[name] = tag
+	}
+	c := compose(t)
+	use(c.Services["elasticsearch"].Image)
+	for _, s := range c.Services {
+		if s.Build.Target == "" {
+			use(s.Image)
+		}
+	}
+	for _, w := range overlay(t, "staging").workloads {
+		if w.kind == "StatefulSet" {
+			use(w.pod.Spec.Containers[0].Image)
+		}
+	}
+	if got, want := slices.Sorted(maps.Keys(tags)), strings.Fields("docker.elastic.co/beats/filebeat docker.elastic.co/elasticsearch/elasticsearch docker.elastic.co/kibana/kibana grafana/grafana "+
+		"oliver006/redis_exporter postgres prom/alertmanager prom/node-exporter prom/prometheus valkey/valkey"); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

@@ -18,8 +18,9 @@ const kubectl = `#!/bin/sh
 echo "$*" >> "$RECORD"
 case "$*" in
 *" status --json") echo '{"services":[{"name":"api","groups":[{"name":"blue","weight":100},{"name":"green","weight":0}]}]}' ;;
-*"get deployment valor-api-blue"*) echo ghcr.io/valor-ivx/valor-api:v1 ;;
-*"get deployment valor-api-green"*) echo ghcr.io/valor-ivx/valor-api:v0 ;;
+*"get deployment valor-api-blue -o jsonpath={.spec.template.spec.containers[?(@.name==\"valor-api\")].image}") echo ghcr.io/valor-ivx/valor-api:v1 ;;
+*"get deployment valor-api-green -o jsonpath={.spec.template.spec.containers[?(@.name==\"valor-api\")].image}") echo ghcr.io/valor-ivx/valor-api:v0 ;;
+*"get deployment"*) exit 1 ;;
 *" rollout status deployment/"*) exit "$READY" ;;
 *"/usr/bin/weir deploy api"*) exit "$DEPLOY" ;;
 esac

@@ -27,6 +27,7 @@ case "$1 $2" in
 "create namespace") : >"$RECORD/namespace-$3" ;;
 "get secret") [ -d "$RECORD/secrets/$3" ] ;;
 "create secret")
+	[ -z "$REFUSES" ] || exit 1
 	name=$RECORD/secrets/$4
 	mkdir "$name"
 	shift 4
@@ -106,6 +107,9 @@ func TestKubernetesSecrets(t *testing.T) {
 	}
 	if out, err := secretsFor(t, dir, "REDIS_PASSWORD=another"); err != nil || out != "" || get("weir-secrets/redis-password") != password {
 		t.Errorf("with everything there: %v: %s", err, out)
+	}
+	if out, err := secretsFor(t, t.TempDir(), "REFUSES=yes"); err == nil {
+		t.Errorf("nothing could be created: %s", out)
 	}
 	if err := os.RemoveAll(filepath.Join(dir, "secrets/valor-api-secrets")); err != nil {
 		t.Fatal(err)

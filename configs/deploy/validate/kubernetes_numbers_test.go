@@ -13,7 +13,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	"sigs.k8s.io/yaml"
 )
 
 // TestKubernetesRollsOut: pods are replaced one by one, none before another is ready, over zones and nodes; deploy.sh's undo finds a version to go back to; a node is drained even where
@@ -137,6 +136,7 @@ func TestKubernetesNumbers(t *testing.T) {
 					if !strings.Contains(variable(postgres, "POSTGRES_INITDB_ARGS"), "--auth-host=scram-sha-256 --auth-local=scram-sha-256 ") || !strings.HasPrefix(variable(postgres, "PGDATA"), "/var/lib/postgresql/data/") {
 						t.Errorf("%+v", postgres.Env)
 					}
+					checkSettings(t, postgres.Args)
 				}
 			}
 			checkDatabase(t, variable(main, "VALOR_DATABASE"), user, database)
@@ -174,21 +174,7 @@ func maxConnections(t *testing.T, env string, c *cluster) int {
 		text += strings.Join(s.Spec.Template.Spec.Containers[0].Args, " ")
 	}
 	if env == "production" {
-		var example struct {
-			Spec struct {
-				Bootstrap struct {
-					Initdb struct{ Database, Owner string }
-				}
-				Postgresql struct{ Parameters map[string]string }
-			}
-		}
-		if err := yaml.Unmarshal([]byte(read(t, "configs/deploy/kubernetes/examples/cloudnative-pg.yaml")), &example); err != nil {
-			t.Fatal(err)
-		}
-		if example.Spec.Bootstrap.Initdb.Database != "valor" || example.Spec.Bootstrap.Initdb.Owner != "valor" {
-			t.Errorf("%+v", example)
-		}
-		text = "max_connections=" + example.Spec.Postgresql.Parameters["max_connections"]
+		text = "max_connections=" + examples(t)["postgresql.cnpg.io/v1 Cluster"].Spec.Postgresql.Parameters["max_connections"]
 	}
 	m := regexp.MustCompile(`max_connections=(\d+)`).FindStringSubmatch(text)
 	if m == nil {

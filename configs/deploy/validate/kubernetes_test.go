@@ -3,7 +3,6 @@ package validate_test
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -208,7 +207,7 @@ func (w workload) port(p intstr.IntOrString, protocol corev1.Protocol) bool {
 func TestKubernetesNames(t *testing.T) {
 	for _, env := range overlays {
 		c := overlay(t, env)
-		if len(c.namespaces) != 1 || c.namespaces[0].Name != "weir-"+env || c.namespaces[0].Labels["pod-security.kubernetes.io/enforce"] != "restricted" {
+		if len(c.namespaces) != 1 || c.namespaces[0].Name != "weir-"+env || c.namespaces[0].Labels["pod-security.kubernetes.io/enforce"] != "restricted" || c.namespaces[0].Labels["pod-security.kubernetes.io/warn"] != "restricted" {
 			t.Errorf("%s: namespaces %+v", env, c.namespaces)
 		}
 		for service, want := range map[string][]string{"weir": {"weir"}, "weir-admin": {"weir"}, "valor-api-blue": {"valor-api-blue"}, "valor-api-green": {"valor-api-green"}} {
@@ -487,72 +486,6 @@ func adapted(t *testing.T) map[string]string {
 		made[regexp.MustCompile(r.Name.Matches).ReplaceAllString(series, r.Name.As)] = series
 	}
 	return made
-}
-
-// TestKubernetesExamples: what the examples name is in the production overlay.
-func TestKubernetesExamples(t *testing.T) {
-	c := overlay(t, "production")
-	files, err := filepath.Glob(filepath.Join(kubernetesDir, "examples", "*.yaml"))
-	if err != nil || len(files) < 3 {
-		t.Fatal(files, err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, doc := range documents(text) {
-			var o struct {
-				metav1.TypeMeta
-				Metadata metav1.ObjectMeta `json:"metadata"`
-				Spec     struct {
-					SecretName string
-					DNSNames   []string `json:"dnsNames"`
-					Hostnames  []string
-					Listeners  []struct{ Hostname string }
-					Rules      []struct {
-						BackendRefs []struct {
-							Name string
-							Port int32
-						}
-					}
-				}
-			}
-			if err := yaml.Unmarshal(doc, &o); err != nil {
-				t.Fatalf("%s: %v", file, err)
-			}
-			if o.Metadata.Namespace != "weir-production" && o.Metadata.Namespace != "databases" {
-				t.Errorf("%s: %s is in %q", file, o.Metadata.Name, o.Metadata.Namespace)
-			}
-			if o.Kind == "Certificate" && o.Spec.SecretName != "weir-tls" {
-				t.Errorf("%s: keeps %s", file, o.Spec.SecretName)
-			}
-			hosts := append(o.Spec.DNSNames, o.Spec.Hostnames...)
-			for _, l := range o.Spec.Listeners {
-				hosts = append(hosts, l.Hostname)
-			}
-			for _, h := range hosts {
-				if host := variable(c.deployments[slices.IndexFunc(c.deployments, func(d appsv1.Deployment) bool { return d.Name == "weir" })].Spec.Template.Spec.Containers[0], "EDGE_HOST"); h != host {
-					t.Errorf("%s: %s, the edge answers to %s", file, h, host)
-				}
-			}
-			for _, r := range o.Spec.Rules {
-				for _, b := range r.BackendRefs {
-					if !slices.ContainsFunc(c.services, func(s corev1.Service) bool {
-						return s.Name == b.Name && slices.ContainsFunc(s.Spec.Ports, func(p corev1.ServicePort) bool { return p.Port == b.Port })
-					}) {
-						t.Errorf("%s: no Service %s:%d", file, b.Name, b.Port)
-					}
-				}
-			}
-			// Where a Service of the overlay leads to a name of another namespace, the example for it makes that name.
-			if o.Kind == "Cluster" && !slices.ContainsFunc(c.services, func(s corev1.Service) bool {
-				return s.Spec.ExternalName == fmt.Sprintf("%s-rw.%s.svc.cluster.local", o.Metadata.Name, o.Metadata.Namespace)
-			}) {
-				t.Errorf("%s: nothing leads to %s", file, o.Metadata.Name)
-			}
-		}
-	}
 }
 
 // exact is an image tag that stays what it is.
