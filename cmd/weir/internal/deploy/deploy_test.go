@@ -44,7 +44,7 @@ func (s *weir) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			{Name: "green", Targets: []admin.Target{{Address: "10.0.0.2:1", State: "healthy"}}},
 		}})
 	case s.rollout == nil:
-		problem(w, http.StatusNotFound)
+		problem(w, r, http.StatusNotFound)
 	default:
 		_ = json.NewEncoder(w).Encode(s.rollout)
 		if len(s.next) > 0 {
@@ -58,9 +58,9 @@ func (s *weir) begin() {
 	s.rollout = &admin.Rollout{To: "green", State: "running", By: "ann", Started: at(0), Threshold: 1000, MaxHarm: 50, Steps: []admin.Weight{500, 10000}}
 }
 
-func problem(w http.ResponseWriter, status int) {
+func problem(w http.ResponseWriter, r *http.Request, status int) {
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(admin.Problem{Title: http.StatusText(status), Status: status, Detail: "so it is"})
+	_ = json.NewEncoder(w).Encode(admin.Problem{Title: http.StatusText(status), Status: status, Detail: "so it is", Instance: r.URL.Path})
 }
 
 // cut ends the connection without an answer.
@@ -213,7 +213,7 @@ func TestStartThatIsLost(t *testing.T) {
 		}
 		if lost++; lost == 2 {
 			s.next = []admin.Rollout{ended("rolled_back", "harm", "too much", 0)}
-			problem(w, http.StatusServiceUnavailable)
+			problem(w, r, http.StatusServiceUnavailable)
 			return true
 		}
 		cut(w)
@@ -251,7 +251,7 @@ func TestRefusalsEndIt(t *testing.T) {
 				return false
 			}
 			asked.Add(1)
-			problem(w, http.StatusUnauthorized)
+			problem(w, r, http.StatusUnauthorized)
 			return true
 		}
 		if v, err := deploy.Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "so it is") || asked.Load() != 1 {
