@@ -45,7 +45,7 @@ func (sh *shell) family(name, short string, verbs ...*cobra.Command) *cobra.Comm
 	cmd := &cobra.Command{
 		Use:   name,
 		Short: short,
-		Args:  noArgs,
+		Args:  cobra.NoArgs, // a word here is a verb that there is not
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			fmt.Fprint(sh.stderr, cmd.UsageString())
 			return exitError(exitUsage)
