@@ -204,14 +204,20 @@ func TestE2EUpgradeClosesWebSockets(t *testing.T) {
 		p.echo(sockets[i], "old")
 	}
 	p.weir.upgrade()
+	var all sync.WaitGroup
+	for i, c := range sockets {
+		all.Go(func() { // none waits for another's turn to answer: the deadline does not
+			if _, _, err := c.Read(p.ctx); websocket.CloseStatus(err) != websocket.StatusServiceRestart {
+				t.Errorf("socket %d ended with %v", i, err)
+			}
+		})
+	}
 	for i := range others {
 		others[i] = p.dial(i, "/")
 		p.echo(others[i], "new")
 	}
-	for i, c := range sockets {
-		if _, _, err := c.Read(p.ctx); websocket.CloseStatus(err) != websocket.StatusServiceRestart {
-			t.Errorf("socket %d ended with %v", i, err)
-		}
+	all.Wait()
+	for i := range sockets {
 		c := p.dial(i, "/")
 		p.echo(c, "again")
 		if err := c.Close(websocket.StatusNormalClosure, ""); err != nil {
